@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One line to the journal (with PRIORITY and any NAME=value fields) when stderr is the journal's, else to stderr.
+ *   error   the operator must act         warning  tolerated, and the line says so
+ *   info    transitions and lifecycle     debug    every cycle
+ * Lines are key=value after the first words; bytes that are not printable ASCII are escaped. Never blocks on the journal. */
+#pragma once
+
+#include <stdbool.h>
+#include <syslog.h>
+
+/* `name` is the program's, kept by reference. `verbose` lets debug lines through. */
+void log_open(const char *name, bool verbose);
+
+void log_line(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#define log_error(...) log_line(LOG_ERR, __VA_ARGS__)
+#define log_warning(...) log_line(LOG_WARNING, __VA_ARGS__)
+#define log_info(...) log_line(LOG_INFO, __VA_ARGS__)
+#define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
