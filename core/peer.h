@@ -65,6 +65,9 @@ struct peer {
 	uint8_t alien_advances;	  /* how often its timestamp advanced after lease_alien_ms of that (safety rule 9) */
 };
 
+/* An empty slot: no record, nothing heard from sanlock. */
+void peer_init(struct peer *peer, uint16_t id);
+
 /* Takes in a readable record. A timestamp that goes backwards is a rebooted host if the generation rose, else a late write of
  * the past, and the newer record is kept (false is returned). */
 bool peer_observe_claim(struct peer *peer, const struct claim *claim, const struct lease_timing *t, mono_t now);
