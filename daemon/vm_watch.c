@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Decides what the VM here is and how it ended. It may not do anything about it: the machine does. Called by
+ * the agent on each of libvirt's answers and before each step. */
+#include "daemon/vm_watch.h"
+
+#include <assert.h>
+#include <string.h>
+
+static bool view_lives(const struct domain_view *view)
+{
+	return view->state == DOMAIN_RUNNING || view->state == DOMAIN_PAUSED ||
+	       view->state == DOMAIN_SHUTTING_DOWN;
+}
+
+void vm_watch_init(struct vm_watch *watch)
+{
+	memset(watch, 0, sizeof(*watch));
+	watch->view.begun = MONO_UNSET;
+	watch->running_since = MONO_UNSET;
+	watch->unlisted_since = MONO_UNSET;
+}
+
+void vm_watch_view(struct vm_watch *watch, const struct domain_view *view, mono_t now)
+{
+	bool runs = view->state == DOMAIN_RUNNING || view->state == DOMAIN_SHUTTING_DOWN;
+
+	watch->view = *view;
+	if (view->state == DOMAIN_UNKNOWN)
+		return; /* says nothing: neither that it runs on nor that it ended */
+	if (runs && watch->running_since == MONO_UNSET)
+		watch->running_since = now;
+	if (!runs)
+		watch->running_since = MONO_UNSET;
+	else
+		watch->created = false;
+	if (!view_lives(view))
+		return;
+	/* A paused domain of a start in flight has not been up: its end is the start's failure, told as a
+	 * result. */
+	if (watch->starting != ACTION_NONE && view->state == DOMAIN_PAUSED) {
+		watch->created = true;
+		return;
+	}
+	watch->was_up = true;
+	watch->ends_then = view->ends;
+}
+
+void vm_watch_began(struct vm_watch *watch, enum action action)
+{
+	switch (action) {
+	case ACTION_START:
+	case ACTION_START_PAUSED:
+		vm_watch_settle(watch);
+		watch->starting = action;
+		break;
+	case ACTION_SHUTDOWN:
+	case ACTION_DESTROY:
+	case ACTION_KILL:
+		watch->end_wanted = true;
+		break;
+	default:
+		break;
+	}
+}
+
+void vm_watch_ended(struct vm_watch *watch, enum action action, enum outcome outcome)
+{
+	switch (action) {
+	case ACTION_START:
+	case ACTION_START_PAUSED:
+		watch->starting = ACTION_NONE;
+		/* A created domain is up from here on, paused or not; one that failed was destroyed by the
+		 * port. */
+		if (outcome == OUTCOME_OK) {
+			watch->was_up = true;
+			watch->ends_then = watch->view.ends;
+			watch->created = action == ACTION_START_PAUSED;
+		} else {
+			watch->created = false;
+		}
+		break;
+	case ACTION_SHUTDOWN:
+		if (outcome != OUTCOME_OK)
+			watch->end_wanted = false;
+		break;
+	default:
+		break;
+	}
+}
+
+void vm_watch_settle(struct vm_watch *watch)
+{
+	watch->was_up = false;
+	watch->end_wanted = false;
+	watch->created = false;
+	watch->ends_then = watch->view.ends;
+}
+
+static void living_facts(const struct vm_watch *watch, struct vm_facts *ret)
+{
+	ret->vm = VM_UP;
+	ret->running_since = watch->running_since;
+	switch (watch->view.state) {
+	case DOMAIN_PAUSED:
+		ret->detail = DETAIL_PAUSED;
+		ret->pause = watch->view.pause == PAUSE_OTHER && watch->created ? PAUSE_STARTING
+										: watch->view.pause;
+		ret->reason = ENGINE_REASON_BAD_VM_STATUS;
+		break;
+	case DOMAIN_SHUTTING_DOWN:
+		ret->detail = DETAIL_POWERING_DOWN;
+		break;
+	default:
+		ret->detail = watch->end_wanted ? DETAIL_POWERING_DOWN : DETAIL_UP;
+		break;
+	}
+}
+
+static void ended_facts(const struct vm_watch *watch, struct vm_facts *ret)
+{
+	bool told = watch->view.ends != watch->ends_then;
+
+	ret->detail = DETAIL_DOWN;
+	ret->reason = ENGINE_REASON_NOT_HERE;
+	ret->vm = VM_DOWN;
+	if (!watch->was_up)
+		return;
+	/* Gone by migration is never unexpected, whoever migrated it. */
+	if (told && watch->view.end == END_MIGRATED) {
+		ret->reason = ENGINE_REASON_MIGRATED;
+		return;
+	}
+	if (watch->end_wanted)
+		return;
+	if (!told)
+		ret->vm = VM_DOWN_MISSING;
+	else if (watch->view.end == END_INSIDE || watch->view.end == END_CRASHED)
+		ret->vm = VM_DOWN_UNEXPECTED;
+}
+
+void vm_watch_facts(struct vm_watch *watch, int32_t qemu_pid, mono_t pid_begun, mono_t now,
+		    struct vm_facts *ret)
+{
+	bool listed = view_lives(&watch->view);
+
+	memset(ret, 0, sizeof(*ret));
+	ret->running_since = MONO_UNSET;
+	ret->memory_mib = watch->memory_mib;
+	if (watch->view.state == DOMAIN_UNKNOWN) {
+		ret->vm = VM_UNKNOWN;
+		ret->detail = DETAIL_UNKNOWN;
+		ret->reason = ENGINE_REASON_NO_STATS;
+		return;
+	}
+	/* Our start in flight is `down` until its guest runs: it may wait for the lease for as long as a dead
+	 * owner's dead time, and other hosts must not take it for the engine. */
+	if (watch->starting != ACTION_NONE && watch->view.state != DOMAIN_RUNNING) {
+		ret->vm = VM_DOWN;
+		ret->detail = DETAIL_WAIT_FOR_LAUNCH;
+		ret->reason = listed ? ENGINE_REASON_STORAGE_LOCKED : ENGINE_REASON_NOT_HERE;
+		watch->unlisted_since = MONO_UNSET;
+		return;
+	}
+	if (listed) {
+		living_facts(watch, ret);
+		watch->unlisted_since = MONO_UNSET;
+		return;
+	}
+	/* libvirt lost it (a restart that could not adopt it): it runs all the same, and writes. */
+	if (qemu_pid > 0 && mono_passed(watch->view.begun, VM_WATCH_LINGER_MS, pid_begun)) {
+		if (watch->unlisted_since == MONO_UNSET)
+			watch->unlisted_since = now;
+		ret->vm = VM_UP;
+		ret->detail = DETAIL_UNKNOWN;
+		ret->reason = ENGINE_REASON_NO_STATS;
+		ret->running_since = watch->unlisted_since;
+		return;
+	}
+	watch->unlisted_since = MONO_UNSET;
+	ended_facts(watch, ret);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From what libvirt says of the domain, and what we did to it, to the `VM` that decisions use (up, down,
+ * down_unexpected, down_missing, unknown). Pure: it asks nobody and reads no clock. Owned by the agent. */
+#pragma once
+
+#include "daemon/vm_port.h"
+
+/* QEMU is listed in /proc a moment longer than libvirt lists its domain; what /proc still shows this long
+ * after libvirt's answer lives. */
+#define VM_WATCH_LINGER_MS 2000
+
+/* Zeroed by vm_watch_init(). */
+struct vm_watch {
+	struct domain_view view; /* the last one */
+	bool was_up;		 /* it was up, and its end has not been settled */
+	uint32_t ends_then;	 /* STOPPED events seen while it was last up */
+	bool end_wanted;	 /* we asked it to end: whatever the event says, its end is expected */
+	enum action starting;	 /* our start in flight, or ACTION_NONE */
+	bool created;		 /* the paused domain is of our start, and was not resumed since */
+	mono_t running_since;
+	mono_t unlisted_since; /* a QEMU lives that libvirt does not list */
+	int32_t memory_mib;
+};
+
+void vm_watch_init(struct vm_watch *watch);
+/* libvirt's answer or event, in the order they came. */
+void vm_watch_view(struct vm_watch *watch, const struct domain_view *view, mono_t now);
+/* What the agent does: any enum action; a start settles what was before. */
+void vm_watch_began(struct vm_watch *watch, enum action action);
+void vm_watch_ended(struct vm_watch *watch, enum action action, enum outcome outcome);
+/* The machine took the end of the VM in (EngineDown, ReinitializeFSM): `down` from now on, however it ended.
+ */
+void vm_watch_settle(struct vm_watch *watch);
+/* `qemu_pid` and its moment as in struct cluster: a QEMU that lives is believed over a libvirt that does not
+ * list it. */
+void vm_watch_facts(struct vm_watch *watch, int32_t qemu_pid, mono_t pid_begun, mono_t now,
+		    struct vm_facts *ret);

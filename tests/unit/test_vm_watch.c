@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From libvirt's words to what the VM is: rows of a history, one step each second, and what is said at its
+ * end. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "daemon/vm_watch.h"
+
+enum what { NOTHING, VIEW, EVENT, BEGAN, OK, FAILED, SETTLE, PID };
+
+struct move {
+	enum what what;
+	int value; /* domain_state, domain_end, action, or pid */
+	enum pause pause;
+};
+
+struct row {
+	const char *name;
+	struct move moves[8];
+	enum vm vm;
+	enum detail detail;
+	enum pause pause;
+	enum engine_reason reason;
+	bool runs;
+};
+
+#define V(s)                                                                                                 \
+	{                                                                                                    \
+		VIEW, s, PAUSE_NONE                                                                          \
+	}
+#define P(p)                                                                                                 \
+	{                                                                                                    \
+		VIEW, DOMAIN_PAUSED, p                                                                       \
+	}
+#define GONE(e)                                                                                              \
+	{                                                                                                    \
+		EVENT, e, PAUSE_NONE                                                                         \
+	}
+#define M(w, v)                                                                                              \
+	{                                                                                                    \
+		w, v, PAUSE_NONE                                                                             \
+	}
+#define NOT_HERE VM_DOWN, DETAIL_DOWN, PAUSE_NONE, ENGINE_REASON_NOT_HERE, false
+#define UNEXPECTED VM_DOWN_UNEXPECTED, DETAIL_DOWN, PAUSE_NONE, ENGINE_REASON_NOT_HERE, false
+#define RUNS VM_UP, DETAIL_UP, PAUSE_NONE, ENGINE_REASON_NONE, true
+
+static const struct row rows[] = {
+	{"libvirt has not answered",
+	 {{NOTHING, 0, 0}},
+	 VM_UNKNOWN,
+	 DETAIL_UNKNOWN,
+	 PAUSE_NONE,
+	 ENGINE_REASON_NO_STATS,
+	 false},
+	{"none since the start", {V(DOMAIN_NONE)}, NOT_HERE},
+	{"defined, shut off", {V(DOMAIN_SHUT_OFF)}, NOT_HERE},
+	{"runs", {V(DOMAIN_RUNNING)}, RUNS},
+	{"libvirt silent",
+	 {V(DOMAIN_RUNNING), V(DOMAIN_UNKNOWN)},
+	 VM_UNKNOWN,
+	 DETAIL_UNKNOWN,
+	 PAUSE_NONE,
+	 ENGINE_REASON_NO_STATS,
+	 false},
+	{"silent, then there", {V(DOMAIN_RUNNING), V(DOMAIN_UNKNOWN), V(DOMAIN_RUNNING)}, RUNS},
+	{"silent, then gone without an event",
+	 {V(DOMAIN_RUNNING), V(DOMAIN_UNKNOWN), V(DOMAIN_NONE)},
+	 VM_DOWN_MISSING,
+	 DETAIL_DOWN,
+	 PAUSE_NONE,
+	 ENGINE_REASON_NOT_HERE,
+	 false},
+	{"guest powered itself off", {V(DOMAIN_RUNNING), GONE(END_INSIDE)}, UNEXPECTED},
+	{"crashed", {V(DOMAIN_RUNNING), GONE(END_CRASHED)}, UNEXPECTED},
+	{"crashed, then an answer without it",
+	 {V(DOMAIN_RUNNING), GONE(END_CRASHED), V(DOMAIN_NONE)},
+	 UNEXPECTED},
+	{"crashed, settled", {V(DOMAIN_RUNNING), GONE(END_CRASHED), M(SETTLE, 0)}, NOT_HERE},
+	{"crashed, a start began",
+	 {V(DOMAIN_RUNNING), GONE(END_CRASHED), M(BEGAN, ACTION_START)},
+	 VM_DOWN,
+	 DETAIL_WAIT_FOR_LAUNCH,
+	 PAUSE_NONE,
+	 ENGINE_REASON_NOT_HERE,
+	 false},
+	{"destroyed through libvirt", {V(DOMAIN_RUNNING), GONE(END_BY_US)}, NOT_HERE},
+	{"our shutdown under way",
+	 {V(DOMAIN_RUNNING), M(BEGAN, ACTION_SHUTDOWN)},
+	 VM_UP,
+	 DETAIL_POWERING_DOWN,
+	 PAUSE_NONE,
+	 ENGINE_REASON_NONE,
+	 true},
+	{"our shutdown done",
+	 {V(DOMAIN_RUNNING), M(BEGAN, ACTION_SHUTDOWN), M(OK, ACTION_SHUTDOWN), GONE(END_INSIDE)},
+	 NOT_HERE},
+	{"our shutdown refused, then a crash",
+	 {V(DOMAIN_RUNNING), M(BEGAN, ACTION_SHUTDOWN), M(FAILED, ACTION_SHUTDOWN), GONE(END_CRASHED)},
+	 UNEXPECTED},
+	{"our kill", {V(DOMAIN_RUNNING), M(BEGAN, ACTION_KILL), GONE(END_CRASHED)}, NOT_HERE},
+	{"our destroy, no event", {V(DOMAIN_RUNNING), M(BEGAN, ACTION_DESTROY), V(DOMAIN_NONE)}, NOT_HERE},
+	{"a crash after our kill of the one before",
+	 {V(DOMAIN_RUNNING), M(BEGAN, ACTION_KILL), GONE(END_CRASHED), M(SETTLE, 0), V(DOMAIN_RUNNING),
+	  GONE(END_CRASHED)},
+	 UNEXPECTED},
+	{"migrated away by somebody",
+	 {V(DOMAIN_RUNNING), GONE(END_MIGRATED)},
+	 VM_DOWN,
+	 DETAIL_DOWN,
+	 PAUSE_NONE,
+	 ENGINE_REASON_MIGRATED,
+	 false},
+	{"an old event is not this end",
+	 {V(DOMAIN_RUNNING), GONE(END_CRASHED), M(SETTLE, 0), V(DOMAIN_RUNNING), V(DOMAIN_NONE)},
+	 VM_DOWN_MISSING,
+	 DETAIL_DOWN,
+	 PAUSE_NONE,
+	 ENGINE_REASON_NOT_HERE,
+	 false},
+	{"paused on an I/O error",
+	 {V(DOMAIN_RUNNING), P(PAUSE_IO_ERROR)},
+	 VM_UP,
+	 DETAIL_PAUSED,
+	 PAUSE_IO_ERROR,
+	 ENGINE_REASON_BAD_VM_STATUS,
+	 false},
+	{"shutting down by itself",
+	 {V(DOMAIN_RUNNING), V(DOMAIN_SHUTTING_DOWN)},
+	 VM_UP,
+	 DETAIL_POWERING_DOWN,
+	 PAUSE_NONE,
+	 ENGINE_REASON_NONE,
+	 true},
+	{"start waits for its lease",
+	 {V(DOMAIN_NONE), M(BEGAN, ACTION_START), P(PAUSE_OTHER)},
+	 VM_DOWN,
+	 DETAIL_WAIT_FOR_LAUNCH,
+	 PAUSE_NONE,
+	 ENGINE_REASON_STORAGE_LOCKED,
+	 false},
+	{"start, guest runs before the result",
+	 {V(DOMAIN_NONE), M(BEGAN, ACTION_START), P(PAUSE_OTHER), V(DOMAIN_RUNNING)},
+	 RUNS},
+	{"start ended well",
+	 {M(BEGAN, ACTION_START), P(PAUSE_OTHER), V(DOMAIN_RUNNING), M(OK, ACTION_START)},
+	 RUNS},
+	{"start refused, destroyed by the port",
+	 {V(DOMAIN_NONE), M(BEGAN, ACTION_START), P(PAUSE_OTHER), M(FAILED, ACTION_START), GONE(END_BY_US)},
+	 NOT_HERE},
+	{"start refused, destroyed without an event",
+	 {V(DOMAIN_NONE), M(BEGAN, ACTION_START), P(PAUSE_OTHER), M(FAILED, ACTION_START), V(DOMAIN_NONE)},
+	 NOT_HERE},
+	{"started paused",
+	 {M(BEGAN, ACTION_START_PAUSED), P(PAUSE_OTHER), M(OK, ACTION_START_PAUSED)},
+	 VM_UP,
+	 DETAIL_PAUSED,
+	 PAUSE_STARTING,
+	 ENGINE_REASON_BAD_VM_STATUS,
+	 false},
+	{"suspended by somebody",
+	 {V(DOMAIN_RUNNING), P(PAUSE_OTHER)},
+	 VM_UP,
+	 DETAIL_PAUSED,
+	 PAUSE_OTHER,
+	 ENGINE_REASON_BAD_VM_STATUS,
+	 false},
+	{"QEMU lives, libvirt does not list it",
+	 {V(DOMAIN_NONE), M(NOTHING, 0), M(NOTHING, 0), M(PID, 77)},
+	 VM_UP,
+	 DETAIL_UNKNOWN,
+	 PAUSE_NONE,
+	 ENGINE_REASON_NO_STATS,
+	 true},
+	{"QEMU seen before libvirt's answer", {M(PID, 77), V(DOMAIN_NONE)}, NOT_HERE},
+	{"QEMU still dying", {V(DOMAIN_RUNNING), GONE(END_CRASHED), M(PID, 77)}, UNEXPECTED},
+	{"QEMU not known", {V(DOMAIN_NONE), M(NOTHING, 0), M(NOTHING, 0), M(PID, -1)}, NOT_HERE},
+};
+
+static void play(const struct row *row, struct vm_facts *ret)
+{
+	struct vm_watch watch;
+	struct domain_view view = {.state = DOMAIN_UNKNOWN, .begun = MONO_UNSET};
+	int32_t pid = 0;
+	mono_t now = 1000, pid_begun = MONO_UNSET;
+
+	vm_watch_init(&watch);
+	for (size_t i = 0; i < sizeof(row->moves) / sizeof(row->moves[0]); i++) {
+		const struct move *move = &row->moves[i];
+
+		now += MONO_SECOND;
+		switch (move->what) {
+		case VIEW:
+			view.state = (enum domain_state)move->value;
+			view.pause = move->pause;
+			view.begun = now;
+			vm_watch_view(&watch, &view, now);
+			break;
+		case EVENT:
+			view.state = DOMAIN_NONE;
+			view.end = (enum domain_end)move->value;
+			view.ends++;
+			view.begun = now;
+			vm_watch_view(&watch, &view, now);
+			break;
+		case BEGAN:
+			vm_watch_began(&watch, (enum action)move->value);
+			break;
+		case OK:
+			vm_watch_ended(&watch, (enum action)move->value, OUTCOME_OK);
+			break;
+		case FAILED:
+			vm_watch_ended(&watch, (enum action)move->value, OUTCOME_FAILED);
+			break;
+		case SETTLE:
+			vm_watch_settle(&watch);
+			break;
+		case PID:
+			pid = move->value;
+			pid_begun = now;
+			break;
+		case NOTHING:
+			break;
+		}
+	}
+	vm_watch_facts(&watch, pid, pid_begun, now, ret);
+}
+
+static void test_rows(void **state)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct row *row = &rows[i];
+		struct vm_facts facts;
+
+		play(row, &facts);
+		if (facts.vm != row->vm || facts.detail != row->detail || facts.pause != row->pause ||
+		    facts.reason != row->reason || (facts.running_since != MONO_UNSET) != row->runs)
+			fail_msg("%s: vm=%s detail=%d pause=%d reason=%d runs=%d", row->name,
+				 vm_str(facts.vm), facts.detail, facts.pause, facts.reason,
+				 facts.running_since != MONO_UNSET);
+	}
+}
+
+static void test_running_since(void **state)
+{
+	struct vm_watch watch;
+	struct domain_view view = {.state = DOMAIN_RUNNING, .begun = 10};
+	struct vm_facts facts;
+
+	vm_watch_init(&watch);
+	vm_watch_view(&watch, &view, 10);
+	vm_watch_view(&watch, &view, 5000);
+	vm_watch_facts(&watch, 0, MONO_UNSET, 6000, &facts);
+	assert_int_equal(facts.running_since, 10);
+	/* Silence is no break, a pause is. */
+	view.state = DOMAIN_UNKNOWN;
+	vm_watch_view(&watch, &view, 7000);
+	view.state = DOMAIN_RUNNING;
+	vm_watch_view(&watch, &view, 8000);
+	vm_watch_facts(&watch, 0, MONO_UNSET, 9000, &facts);
+	assert_int_equal(facts.running_since, 10);
+	view.state = DOMAIN_PAUSED;
+	vm_watch_view(&watch, &view, 10000);
+	view.state = DOMAIN_RUNNING;
+	vm_watch_view(&watch, &view, 11000);
+	vm_watch_facts(&watch, 0, MONO_UNSET, 12000, &facts);
+	assert_int_equal(facts.running_since, 11000);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_running_since),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
