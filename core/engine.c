@@ -6,12 +6,13 @@ STRTAB_DEFINE(vm, enum vm, VM_COUNT, "unknown", "up", "down", "down_unexpected",
 
 STRTAB_DEFINE(health, enum health, HEALTH_COUNT, "unknown", "good", "bad")
 
-STRTAB_DEFINE(detail, enum detail, DETAIL_COUNT, "unknown", "Up", "Paused", "Powering up", "WaitForLaunch", "Powering down",
-	      "Down", "Migration Source", "Migration Destination")
+STRTAB_DEFINE(detail, enum detail, DETAIL_COUNT, "unknown", "Up", "Paused", "Powering up", "WaitForLaunch",
+	      "Powering down", "Down", "Migration Source", "Migration Destination")
 
 STRTAB_DEFINE(engine_reason, enum engine_reason, ENGINE_REASON_COUNT, "", "vm not running on this host",
 	      "failed to getVmStats", "bad vm status", "failed liveliness check",
-	      "Storage of VM is locked. Is another host already starting the VM?", "VM migrated away successfully")
+	      "Storage of VM is locked. Is another host already starting the VM?",
+	      "VM migrated away successfully")
 
 int engine_rank(enum vm vm, enum health health, enum detail detail)
 {

@@ -1,25 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The engine VM's status in the words of the whiteboard (FORMAT: engine status JSON). Pure types and tables. */
+/* The engine VM's status in the words of the whiteboard (FORMAT: engine status JSON). Pure types and tables.
+ */
 #pragma once
 
 #include "util/strtab.h"
 
 enum vm {
-	VM_UNKNOWN,	    /* libvirt does not answer */
-	VM_UP,		    /* a QEMU of the engine's uuid lives: running, starting, paused, shutting down, migrating */
-	VM_DOWN,	    /* none, or a start of ours that waits for its lease; it left by migration */
+	VM_UNKNOWN, /* libvirt does not answer */
+	VM_UP,	 /* a QEMU of the engine's uuid lives: running, starting, paused, shutting down, migrating */
+	VM_DOWN, /* none, or a start of ours that waits for its lease; it left by migration */
 	VM_DOWN_UNEXPECTED, /* it ended without us: crash, power-off from inside */
 	VM_DOWN_MISSING,    /* it was up, is not listed any more, and no event told why */
 	VM_COUNT
 };
 STRTAB_DECLARE(vm, enum vm); /* unknown up down down_unexpected down_missing */
 
-enum health {
-	HEALTH_UNKNOWN,
-	HEALTH_GOOD,
-	HEALTH_BAD,
-	HEALTH_COUNT
-};
+enum health { HEALTH_UNKNOWN, HEALTH_GOOD, HEALTH_BAD, HEALTH_COUNT };
 STRTAB_DECLARE(health, enum health); /* unknown good bad */
 
 enum detail {
@@ -49,6 +45,6 @@ enum engine_reason {
 };
 STRTAB_DECLARE(engine_reason, enum engine_reason);
 
-/* How good an engine is, 0..4, for "best engine": up and good 4, up and bad 3, up and paused 2, down 1, unknown 0. Up with
- * unknown health ranks as bad: nobody has seen it answer. */
+/* How good an engine is, 0..4, for "best engine": up and good 4, up and bad 3, up and paused 2, down 1,
+ * unknown 0. Up with unknown health ranks as bad: nobody has seen it answer. */
 int engine_rank(enum vm vm, enum health health, enum detail detail);

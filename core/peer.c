@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is known of one other host, and the three questions that decisions ask of it: is its record fresh, may it take the VM,
- * is it dead. Only sanlock can make a host dead; a silent record can't (an unreadable or newer one least of all). */
+/* What is known of one other host, and the three questions that decisions ask of it: is its record fresh, may
+ * it take the VM, is it dead. Only sanlock can make a host dead; a silent record can't (an unreadable or
+ * newer one least of all). */
 #include "core/peer.h"
 
 #include <assert.h>
 
-STRTAB_DEFINE(host_state, enum host_state, HOST_STATE_COUNT, "unknown", "absent", "free", "live", "fail", "dead")
+STRTAB_DEFINE(host_state, enum host_state, HOST_STATE_COUNT, "unknown", "absent", "free", "live", "fail",
+	      "dead")
 
-STRTAB_DEFINE(record_fault, enum record_fault, RECORD_FAULT_COUNT, "ok", "absent", "too-new", "too-old", "bad")
+STRTAB_DEFINE(record_fault, enum record_fault, RECORD_FAULT_COUNT, "ok", "absent", "too-new", "too-old",
+	      "bad")
 
-/* Advances that must be seen before a host counts as being on other storage: one can be a write that was under way. */
+/* Advances that must be seen before a host counts as being on other storage: one can be a write that was
+ * under way. */
 #define ALIEN_ADVANCES 2
 
 void peer_init(struct peer *peer, uint16_t id)
@@ -32,8 +36,8 @@ static bool writes_generation(const struct peer *peer)
 	return peer->claim.generation != 0;
 }
 
-/* Rule 9 looks at hosts that claim to be members while sanlock's lockspace here does not have them. A stopped host may have
- * left, a record without a generation can't be compared. */
+/* Rule 9 looks at hosts that claim to be members while sanlock's lockspace here does not have them. A stopped
+ * host may have left, a record without a generation can't be compared. */
 static bool looks_alien(const struct peer *peer)
 {
 	if (peer->fault != RECORD_OK || peer->claim.stopped || !writes_generation(peer))
@@ -63,17 +67,18 @@ static void judge_alien(struct peer *peer, mono_t now)
 	}
 }
 
-bool peer_observe_claim(struct peer *peer, const struct claim *claim, const struct lease_timing *t, mono_t now)
+bool peer_observe_claim(struct peer *peer, const struct claim *claim, const struct lease_timing *t,
+			mono_t now)
 {
 	bool known = peer->fault != RECORD_ABSENT && peer->first_seen != MONO_UNSET;
 	bool changed = known && claim->timestamp != peer->claim.timestamp;
 	uint64_t was_generation = writes_generation(peer) ? peer->claim.generation : 0;
 	uint64_t is_generation = claim->generation;
 
-	/* A clock that went back is another boot if the generation rose; without one in the record, sanlock's word for the id
-	 * can't tell the old record's generation, so an old writer is believed. */
-	if (changed && claim->timestamp < peer->claim.timestamp && is_generation != 0 && was_generation != 0 &&
-	    is_generation <= was_generation)
+	/* A clock that went back is another boot if the generation rose; without one in the record, sanlock's
+	 * word for the id can't tell the old record's generation, so an old writer is believed. */
+	if (changed && claim->timestamp < peer->claim.timestamp && is_generation != 0 &&
+	    was_generation != 0 && is_generation <= was_generation)
 		return false;
 
 	if (!known) {
@@ -94,7 +99,8 @@ bool peer_observe_claim(struct peer *peer, const struct claim *claim, const stru
 	else if (peer->able_since == MONO_UNSET)
 		peer->able_since = now;
 
-	if (changed && mono_passed(peer->alien_since, lease_alien_ms(t), now) && peer->alien_advances < ALIEN_ADVANCES)
+	if (changed && mono_passed(peer->alien_since, lease_alien_ms(t), now) &&
+	    peer->alien_advances < ALIEN_ADVANCES)
 		peer->alien_advances++;
 	judge_alien(peer, now);
 	return true;
@@ -112,7 +118,8 @@ void peer_observe_fault(struct peer *peer, enum record_fault fault, mono_t now)
 	judge_alien(peer, now);
 }
 
-void peer_observe_host(struct peer *peer, enum host_state state, uint64_t generation, uint64_t timestamp, mono_t now)
+void peer_observe_host(struct peer *peer, enum host_state state, uint64_t generation, uint64_t timestamp,
+		       mono_t now)
 {
 	assert(state < HOST_STATE_COUNT);
 	if (state == HOST_UNKNOWN && generation == 0) {
@@ -133,7 +140,8 @@ bool peer_fresh(const struct peer *peer, const struct policy *policy, mono_t now
 		return false;
 	if (peer->changed_at != MONO_UNSET)
 		return !mono_passed(peer->changed_at, policy->stale, now);
-	/* Not one change seen: after `stale` that is an answer, before it only sanlock can vouch for the writer. */
+	/* Not one change seen: after `stale` that is an answer, before it only sanlock can vouch for the
+	 * writer. */
 	return !mono_passed(peer->first_seen, policy->stale, now) && peer->host == HOST_LIVE &&
 	       writes_generation(peer) && peer->claim.generation == peer->host_generation;
 }
@@ -157,8 +165,8 @@ bool peer_dead(const struct peer *peer, uint64_t generation)
 
 bool peer_eligible(const struct peer *peer, const struct policy *policy, mono_t now)
 {
-	return peer_fresh(peer, policy, now) && !peer_dead(peer, peer->claim.generation) && !peer->claim.stopped &&
-	       !peer->claim.maintenance && peer->claim.score > 0;
+	return peer_fresh(peer, policy, now) && !peer_dead(peer, peer->claim.generation) &&
+	       !peer->claim.stopped && !peer->claim.maintenance && peer->claim.score > 0;
 }
 
 bool peer_alien(const struct peer *peer)

@@ -39,8 +39,8 @@ const struct policy policy_default = {
 	.lease = {.io_timeout_s = 10, .watchdog_fire_s = 60},
 };
 
-/* sanlock's own rules: it renews every 2 x io_timeout, takes a renewal for failed after 8 x, and everybody waits the
- * watchdog's time on top before the host counts as dead. */
+/* sanlock's own rules: it renews every 2 x io_timeout, takes a renewal for failed after 8 x, and everybody
+ * waits the watchdog's time on top before the host counts as dead. */
 int64_t lease_renew_ms(const struct lease_timing *t)
 {
 	return 2 * t->io_timeout_s * MONO_SECOND;

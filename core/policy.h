@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Every constant that a decision uses: one table of defaults (policy_default), settable in agent.conf, and the arithmetic
- * that follows from sanlock's timeouts. Pure. */
+/* Every constant that a decision uses: one table of defaults (policy_default), settable in agent.conf, and
+ * the arithmetic that follows from sanlock's timeouts. Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -22,16 +22,18 @@ struct lease_timing {
  *    20 s  the next renewal begins and fails; it is tried again
  *    60 s  6 x io_timeout: without a watchdog the guard kills QEMU here (safety rule 6)
  *    80 s  8 x io_timeout: sanlock kills QEMU; if it can't, it stops to pet the watchdog
- *   140 s  8 x io_timeout + watchdog: the host is reset at the latest, others call it DEAD and may take the lease
+ *   140 s  8 x io_timeout + watchdog: the host is reset at the latest, others call it DEAD and may take the
+ * lease
  */
 int64_t lease_renew_ms(const struct lease_timing *t);	   /* 2 x io_timeout: a renewal is due */
 int64_t lease_guard_kill_ms(const struct lease_timing *t); /* 6 x io_timeout: kill when no watchdog would */
 int64_t lease_fail_ms(const struct lease_timing *t);	   /* 8 x io_timeout: sanlock kills the holder */
 int64_t lease_dead_ms(const struct lease_timing *t);	   /* fail + watchdog: others may take the lease */
 int64_t lease_alien_ms(const struct lease_timing *t);	   /* 4 x io_timeout: safety rule 9 */
-int64_t lease_start_ms(const struct lease_timing *t);	   /* dead + 60 s: a start that waits for the lease ends by then */
+int64_t
+lease_start_ms(const struct lease_timing *t); /* dead + 60 s: a start that waits for the lease ends by then */
 
-struct score_weights { /* points, 0..10000 */
+struct score_weights {	     /* points, 0..10000 */
 	int32_t base;	     /* 3400 */
 	int32_t network;     /* 1600 x share of failed probes */
 	int32_t mgmt_bridge; /* 600 */
@@ -49,30 +51,31 @@ struct patience {
 
 struct policy {
 	/* ms */
-	int64_t loop;		   /* 10 s; 1..60 s */
-	int64_t stale;		   /* 60 s: a record that did not change is not fresh */
-	int64_t bad_health;	   /* 300 s of bad health, then stop and start anew */
-	int64_t shutdown;	   /* 300 s from shutdown to force */
-	int64_t starting;	   /* 600 s from start to healthy */
-	int64_t away;		   /* 40 s to find out where a VM went; also how long a record holds back against a free lease */
-	int64_t unexpected;	   /* 560 s of score 0 after an unexpected shutdown */
-	int64_t retry_window;	   /* 600 s after the last failed start the count clears */
-	int64_t healthy_clears;	   /* 300 s in EngineUp clear the count too */
-	int64_t untaken;	   /* 60 s: a free lease nobody took may be taken by who would else wait */
-	int64_t paused;		   /* 30 s a VM may stay paused */
-	int64_t kill_limit;	   /* 60 s QEMU may survive SIGKILL, then the host is reset (safety rule 12) */
-	int64_t owner_retry;	   /* 60 s between tries against a live owner without a readable record */
-	int64_t rank_delay;	   /* 500 ms x rank by host id between equal scores */
-	int64_t better_held;	   /* 5 min the better host must be better */
-	int64_t move_interval;	   /* 30 min between two moves for score */
-	int32_t better_threshold;  /* 800 points */
-	uint32_t cpu_load_from;	   /* 400 per mille: below no penalty */
-	uint32_t cpu_load_to;	   /* 900 per mille: from here the full penalty */
-	struct patience network;   /* 3 samples, 30 s */
-	struct patience cpu;	   /* 3 samples, 5 min */
-	struct patience other;	   /* 3 samples, 0 s: bridge, memory, configuration */
-	bool require_watchdog;	   /* yes (safety rule 6) */
-	bool live_migration;	   /* no until it can: a move is then shutdown and start */
+	int64_t loop;	    /* 10 s; 1..60 s */
+	int64_t stale;	    /* 60 s: a record that did not change is not fresh */
+	int64_t bad_health; /* 300 s of bad health, then stop and start anew */
+	int64_t shutdown;   /* 300 s from shutdown to force */
+	int64_t starting;   /* 600 s from start to healthy */
+	int64_t away; /* 40 s to find out where a VM went; also how long a record holds back against a free
+			 lease */
+	int64_t unexpected;	  /* 560 s of score 0 after an unexpected shutdown */
+	int64_t retry_window;	  /* 600 s after the last failed start the count clears */
+	int64_t healthy_clears;	  /* 300 s in EngineUp clear the count too */
+	int64_t untaken;	  /* 60 s: a free lease nobody took may be taken by who would else wait */
+	int64_t paused;		  /* 30 s a VM may stay paused */
+	int64_t kill_limit;	  /* 60 s QEMU may survive SIGKILL, then the host is reset (safety rule 12) */
+	int64_t owner_retry;	  /* 60 s between tries against a live owner without a readable record */
+	int64_t rank_delay;	  /* 500 ms x rank by host id between equal scores */
+	int64_t better_held;	  /* 5 min the better host must be better */
+	int64_t move_interval;	  /* 30 min between two moves for score */
+	int32_t better_threshold; /* 800 points */
+	uint32_t cpu_load_from;	  /* 400 per mille: below no penalty */
+	uint32_t cpu_load_to;	  /* 900 per mille: from here the full penalty */
+	struct patience network;  /* 3 samples, 30 s */
+	struct patience cpu;	  /* 3 samples, 5 min */
+	struct patience other;	  /* 3 samples, 0 s: bridge, memory, configuration */
+	bool require_watchdog;	  /* yes (safety rule 6) */
+	bool live_migration;	  /* no until it can: a move is then shutdown and start */
 	struct score_weights weights;
 	struct lease_timing lease;
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The score of this host and why it is what it is. A penalty from a monitor counts only when its cause lasted as long as the
- * policy's patience says; the memory for that is part of the machine. Pure. */
+/* The score of this host and why it is what it is. A penalty from a monitor counts only when its cause lasted
+ * as long as the policy's patience says; the memory for that is part of the machine. Pure. */
 #pragma once
 
 #include "core/snapshot.h"
@@ -20,13 +20,13 @@ enum penalty {
 	PENALTY_LOCAL_MAINTENANCE,
 	PENALTY_STOPPED,
 	PENALTY_VM_UNKNOWN,
-	PENALTY_NOT_READY,     /* StartState, ReinitializeFSM */
-	PENALTY_NO_HOST_ID,    /* not joined, or sanlock does not answer */
-	PENALTY_NO_KNOWLEDGE,  /* whiteboard, block 0 or the hosts' states are not known yet */
-	PENALTY_NO_WATCHDOG,   /* safety rule 6 */
-	PENALTY_BLOCKED,       /* safety rule 8 */
-	PENALTY_ALIEN_PEER,    /* safety rule 9 */
-	PENALTY_LEASE_TIMING,  /* safety rule 10 */
+	PENALTY_NOT_READY,    /* StartState, ReinitializeFSM */
+	PENALTY_NO_HOST_ID,   /* not joined, or sanlock does not answer */
+	PENALTY_NO_KNOWLEDGE, /* whiteboard, block 0 or the hosts' states are not known yet */
+	PENALTY_NO_WATCHDOG,  /* safety rule 6 */
+	PENALTY_BLOCKED,      /* safety rule 8 */
+	PENALTY_ALIEN_PEER,   /* safety rule 9 */
+	PENALTY_LEASE_TIMING, /* safety rule 10 */
 	PENALTY_COUNT
 };
 STRTAB_DECLARE(penalty, enum penalty);
@@ -35,7 +35,7 @@ STRTAB_DECLARE(penalty, enum penalty);
 #define PENALTY_FIRST_NEVER PENALTY_LOCAL_MAINTENANCE
 
 struct penalty_entry {
-	int32_t points;	/* off the base, 0: does not apply */
+	int32_t points; /* off the base, 0: does not apply */
 	mono_t since;	/* when it began to count */
 	mono_t until;	/* when it ends by itself, MONO_NEVER: not by time */
 };
@@ -61,10 +61,10 @@ struct score_memory {
 
 /* What of the machine the score depends on. */
 struct score_input {
-	bool judge_memory;	 /* not while the VM runs here, nor in global maintenance */
+	bool judge_memory; /* not while the VM runs here, nor in global maintenance */
 	uint32_t failed_tries;
-	mono_t tries_clear_at;	 /* when they clear by time */
-	mono_t unexpected_until; /* MONO_UNSET: no unexpected shutdown */
+	mono_t tries_clear_at;	  /* when they clear by time */
+	mono_t unexpected_until;  /* MONO_UNSET: no unexpected shutdown */
 	bool zero[PENALTY_COUNT]; /* the causes from PENALTY_FIRST_NEVER on that apply */
 };
 

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Derives the cluster's meaning from the facts. Records decide eligibility only; who owns the VM is the
+ * lease's word, and who is dead is sanlock's (DESIGN "Ownership"). Everything here is advisory before a
+ * start: sanlock refuses safely. */
+#include "core/outlook.h"
+
+STRTAB_DEFINE(ownership, enum ownership, OWNERSHIP_COUNT, "unknown", "free", "dead", "overdue", "ours",
+	      "alive")
+
+static const struct peer *find_peer(const struct snapshot *known, uint16_t id)
+{
+	size_t low = 0, high = known->n_peers;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (known->peers[middle].id == id)
+			return &known->peers[middle];
+		if (known->peers[middle].id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+static enum ownership own_lease(const struct cluster *c)
+{
+	if (c->generation == 0 || c->owner_generation > c->generation)
+		return OWNERSHIP_UNKNOWN;
+	return c->owner_generation == c->generation ? OWNERSHIP_OURS : OWNERSHIP_DEAD;
+}
+
+static enum ownership peer_lease(const struct cluster *c, const struct peer *owner,
+				 const struct policy *policy, mono_t now)
+{
+	if (!owner)
+		return OWNERSHIP_DEAD; /* get_hosts answered and does not list it */
+	if (owner->host == HOST_UNKNOWN)
+		return OWNERSHIP_UNKNOWN;
+	if (peer_dead(owner, c->owner_generation))
+		return OWNERSHIP_DEAD;
+	if (owner->host_generation < c->owner_generation)
+		return OWNERSHIP_UNKNOWN; /* get_hosts lags behind the owner's join */
+	if (mono_passed(owner->renewed_at, lease_dead_ms(&policy->lease), now))
+		return OWNERSHIP_OVERDUE;
+	return OWNERSHIP_ALIVE;
+}
+
+static enum ownership take_ownership(const struct snapshot *known, const struct policy *policy, mono_t now,
+				     const struct peer **ret_owner)
+{
+	const struct cluster *c = &known->cluster;
+
+	if (!known->broker_answers || c->membership != MEMBERSHIP_JOINED || !c->hosts_known)
+		return OWNERSHIP_UNKNOWN;
+	switch (c->owner) {
+	case OWNER_NOBODY:
+		return OWNERSHIP_FREE;
+	case OWNER_HOST:
+		if (c->owner_id == c->host_id)
+			return own_lease(c);
+		*ret_owner = find_peer(known, c->owner_id);
+		return peer_lease(c, *ret_owner, policy, now);
+	case OWNER_UNREAD:
+	case OWNER_KIND_COUNT:
+		break;
+	}
+	return OWNERSHIP_UNKNOWN;
+}
+
+/* One that could have taken a free lease for a minute and has not is passed over, or a host that claims a
+ * fine score and can't start would keep the VM down for ever. */
+static bool passed_over(const struct peer *peer, const struct policy *policy, mono_t lease_free_since,
+			mono_t now)
+{
+	return mono_passed(lease_free_since, policy->untaken, now) &&
+	       mono_passed(peer->able_since, policy->untaken, now);
+}
+
+static void take_peer(const struct peer *peer, const struct snapshot *known, const struct policy *policy,
+		      mono_t lease_free_since, int32_t score, mono_t now, struct outlook *ret)
+{
+	bool dead = peer_dead(peer, peer->claim.generation);
+
+	if (peer_alien(peer))
+		ret->alien = true;
+	if (peer->fault != RECORD_OK)
+		return;
+	if (peer->claim.vm == VM_UP && peer->host == HOST_UNKNOWN)
+		ret->knowledge = false;
+	if (!dead && peer_fresh(peer, policy, now)) {
+		ret->claimed_up |= peer->claim.vm == VM_UP;
+		ret->migration |= peer->claim.migrating_to != 0;
+	}
+	if (!peer_eligible(peer, policy, now))
+		return;
+	ret->can_move = true;
+	if (passed_over(peer, policy, lease_free_since, now))
+		return;
+	if (peer->claim.score > ret->best_remote)
+		ret->best_remote = peer->claim.score;
+	if (peer->claim.score == score && peer->id < known->cluster.host_id)
+		ret->rank++;
+}
+
+/* Rule 10: right is what the eligible host with the lowest id has. We count as eligible here, or two hosts
+ * that differ would both be wrong. */
+static bool timing_differs(const struct snapshot *known, const struct policy *policy, mono_t now)
+{
+	const struct lease_timing *ours = &known->cluster.lease;
+
+	for (size_t i = 0; i < known->n_peers && known->peers[i].id < known->cluster.host_id; i++) {
+		const struct peer *peer = &known->peers[i];
+
+		if (peer->claim.io_timeout_s == 0 || !peer_eligible(peer, policy, now))
+			continue;
+		return peer->claim.io_timeout_s != ours->io_timeout_s ||
+		       peer->claim.watchdog_fire_s != ours->watchdog_fire_s;
+	}
+	return false;
+}
+
+void outlook_take(const struct snapshot *known, const struct policy *policy, mono_t lease_free_since,
+		  int32_t score, mono_t now, struct outlook *ret)
+{
+	const struct cluster *c = &known->cluster;
+
+	*ret = (struct outlook){0};
+	ret->ownership = take_ownership(known, policy, now, &ret->owner);
+	ret->knowledge = known->broker_answers && c->membership == MEMBERSHIP_JOINED && c->hosts_known &&
+			 c->whiteboard_read && c->maintenance_read &&
+			 !(c->owner == OWNER_HOST && ret->ownership == OWNERSHIP_UNKNOWN);
+	for (size_t i = 0; i < known->n_peers; i++)
+		take_peer(&known->peers[i], known, policy, lease_free_since, score, now, ret);
+	ret->timing_differs = timing_differs(known, policy, now);
+}
+
+bool outlook_lease_free(const struct outlook *outlook)
+{
+	return outlook->ownership == OWNERSHIP_FREE || outlook->ownership == OWNERSHIP_DEAD ||
+	       outlook->ownership == OWNERSHIP_OURS;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a snapshot means: who owns the engine lease, which hosts may take the VM, what stands against a start.
+ * Derived anew in every step, remembered nowhere. Pure. */
+#pragma once
+
+#include "core/machine.h"
+
+enum ownership {
+	OWNERSHIP_UNKNOWN, /* not read, or sanlock can't tell about the owner */
+	OWNERSHIP_FREE,	   /* nobody's */
+	OWNERSHIP_DEAD,	   /* of a host that sanlock calls dead, or of an earlier life of it or of ours */
+	OWNERSHIP_OVERDUE, /* of a host that is dead by our clock while sanlock does not say so yet: a try is
+			      harmless */
+	OWNERSHIP_OURS,	   /* our host id and generation */
+	OWNERSHIP_ALIVE,   /* another host's, and it lives */
+	OWNERSHIP_COUNT
+};
+STRTAB_DECLARE(ownership, enum ownership);
+
+struct outlook {
+	enum ownership ownership;
+	const struct peer *owner; /* the other host that owns it, NULL: none, or it is not listed */
+	bool knowledge;		  /* STATES.md "Knowledge" */
+	bool alien;		  /* safety rule 9 */
+	bool timing_differs;	  /* safety rule 10 */
+	bool can_move;		  /* some eligible host */
+	bool claimed_up;	  /* a fresh record of a host that is not dead says up */
+	bool migration;		  /* a fresh record says migrating_to */
+	int32_t best_remote;	  /* highest score of the eligible, 0: none */
+	unsigned rank;		  /* how many of the eligible have our score and a lower id */
+};
+
+/* `lease_free_since`: the machine's; `score`: ours, for the rank. */
+void outlook_take(const struct snapshot *known, const struct policy *policy, mono_t lease_free_since,
+		  int32_t score, mono_t now, struct outlook *ret);
+/* The lease is there for who asks sanlock first. */
+bool outlook_lease_free(const struct outlook *outlook);

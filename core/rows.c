@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What each state does with a step, as STATES.md has it. Called by core/machine.c after its checks; it may
+ * assume that neither stop, global maintenance, an unknown VM nor the state's own timeout applies. */
+#include "core/rows.h"
+
+#include <assert.h>
+
+#define OWNER_LOOPS 2 /* a live owner's record must say down for more than so many loops before we try */
+#define LEASE_REFUSALS                                                                                       \
+	3 /* refusals in a row without an owner are a failed try: a wrong lease name gives them too */
+
+void row_wake(struct view *view, mono_t at)
+{
+	/* A moment in the past was acted on already, or must wait for an event: it would only spin. */
+	if (at >= view->now && at < view->step->wake)
+		view->step->wake = at;
+}
+
+void row_stay(struct view *view, enum reason reason)
+{
+	view->step->reason = reason;
+}
+
+void row_act(struct view *view, enum action action)
+{
+	struct step *step = view->step;
+
+	assert(step->n_actions < ACTIONS_MAX);
+	step->actions[step->n_actions++] = action;
+	if (action == ACTION_KILL || action == ACTION_RESET_HOST)
+		return;
+	assert(step->next.in_flight == ACTION_NONE || action == ACTION_DESTROY);
+	step->next.in_flight = action;
+	step->next.in_flight_since = view->now;
+	if (action == ACTION_START || action == ACTION_START_PAUSED)
+		step->next.kill_since = MONO_UNSET; /* what was killed before is not what lives from now on */
+}
+
+void row_failed_try(struct view *view)
+{
+	struct machine *m = &view->step->next;
+
+	if (m->failed_tries < UINT32_MAX)
+		m->failed_tries++;
+	m->last_failed = view->now;
+	m->lease_refusals = 0;
+}
+
+static int64_t state_timeout(const struct policy *policy, enum state state)
+{
+	switch (state) {
+	case STATE_ENGINE_START:
+		return lease_start_ms(&policy->lease);
+	case STATE_ENGINE_STARTING:
+		return policy->starting;
+	case STATE_ENGINE_UP_BAD_HEALTH:
+		return policy->bad_health;
+	case STATE_ENGINE_STOP:
+		return policy->shutdown;
+	case STATE_ENGINE_MAYBE_AWAY:
+		return policy->away;
+	case STATE_ENGINE_UNEXPECTEDLY_DOWN:
+		return policy->unexpected;
+	default:
+		return -1;
+	}
+}
+
+void row_enter(struct view *view, enum state to, enum reason reason)
+{
+	struct machine *m = &view->step->next;
+	int64_t timeout = state_timeout(view->policy, to);
+
+	assert(machine_allowed(m->state, to));
+	m->state = to;
+	m->reason = reason;
+	m->entered = view->now;
+	m->deadline = timeout < 0 ? MONO_NEVER : mono_add(view->now, timeout);
+	m->start_due_since = MONO_UNSET;
+	view->step->reason = reason;
+	row_wake(view, view->now); /* the new state's row runs at once */
+
+	switch (to) {
+	case STATE_ENGINE_START:
+		/* The pre-checks are advisory; the lease itself is taken by the resume inside this action
+		 * (safety rule 2). */
+		row_act(view, ACTION_START);
+		break;
+	case STATE_ENGINE_STOP:
+		if (m->in_flight == ACTION_NONE)
+			row_act(view, ACTION_SHUTDOWN);
+		break;
+	case STATE_ENGINE_FORCE_STOP:
+		/* Whatever is in flight: a destroy has its own connection and ends it. */
+		row_act(view, ACTION_DESTROY);
+		m->kill_since = m->kill_since == MONO_UNSET ? view->now : m->kill_since;
+		break;
+	case STATE_ENGINE_UNEXPECTEDLY_DOWN:
+		m->unexpected_until = mono_add(view->now, view->policy->unexpected);
+		break;
+	default:
+		break;
+	}
+}
+
+enum health row_health(const struct view *view)
+{
+	const struct sample *sample = &view->known->cluster.monitors[MONITOR_ENGINE_HEALTH];
+
+	if (!view->known->broker_answers || view->known->vm.vm != VM_UP || sample->number == 0 ||
+	    !sample->known)
+		return HEALTH_UNKNOWN;
+	return sample->value == HEALTH_GOOD ? HEALTH_GOOD : HEALTH_BAD;
+}
+
+enum reason row_start_ended(struct view *view, enum outcome outcome)
+{
+	struct machine *m = &view->step->next;
+
+	switch (outcome) {
+	case OUTCOME_OK:
+		m->lease_refusals = 0;
+		return REASON_START_OK;
+	case OUTCOME_LEASE_HELD:
+		/* Not to be had at once again: sanlock's answer may lag by a renewal. */
+		m->next_owner_try = mono_add(view->now, MONO_SECOND);
+		if (view->outlook.ownership == OWNERSHIP_ALIVE) {
+			m->lease_refusals = 0;
+			m->next_owner_try = mono_add(view->now, view->policy->owner_retry);
+			return REASON_LEASE_REFUSED;
+		}
+		if (!outlook_lease_free(&view->outlook) || ++m->lease_refusals < LEASE_REFUSALS)
+			return REASON_LEASE_REFUSED;
+		row_failed_try(view);
+		return REASON_LEASE_NOT_TO_BE_HAD;
+	default:
+		row_failed_try(view);
+		return REASON_START_FAILED;
+	}
+}
+
+static void row_reinitialize(struct view *view)
+{
+	if (view->known->vm.vm == VM_UP)
+		row_enter(view, STATE_ENGINE_STARTING, REASON_VM_UP_HERE);
+	else
+		row_enter(view, STATE_ENGINE_DOWN, REASON_INITIALIZED);
+}
+
+/* May we ask sanlock for the lease now, as far as its owner goes? Else *ret_hold says what holds us. */
+static bool owner_lets_us(struct view *view, enum reason *ret_hold)
+{
+	const struct outlook *outlook = &view->outlook;
+	const struct machine *m = &view->step->next;
+	const struct peer *owner = outlook->owner;
+
+	if (view->now < m->next_owner_try && outlook->ownership != OWNERSHIP_FREE) {
+		*ret_hold = REASON_LEASE_OWNED;
+		row_wake(view, m->next_owner_try);
+		return false;
+	}
+	switch (outlook->ownership) {
+	case OWNERSHIP_FREE:
+	case OWNERSHIP_DEAD:
+	case OWNERSHIP_OURS:
+		return true;
+	case OWNERSHIP_OVERDUE:
+		*ret_hold = REASON_OWNER_OVERDUE;
+		return true;
+	case OWNERSHIP_ALIVE:
+		if (!peer_fresh(owner, view->policy, view->now)) {
+			*ret_hold = REASON_OWNER_SILENT;
+			return true;
+		}
+		if (owner->claim.vm != VM_UP && owner->claim.vm != VM_UNKNOWN &&
+		    mono_passed(owner->vm_since, OWNER_LOOPS * view->policy->loop, view->now)) {
+			*ret_hold = REASON_OWNER_SAYS_DOWN;
+			return true;
+		}
+		*ret_hold = owner->claim.vm == VM_UP ? REASON_VM_UP_ELSEWHERE : REASON_LEASE_OWNED;
+		return false;
+	case OWNERSHIP_UNKNOWN:
+	case OWNERSHIP_COUNT:
+		break;
+	}
+	*ret_hold = REASON_OWNER_UNKNOWN;
+	return false;
+}
+
+/* After failed tries the next one waits. */
+static bool try_gap_over(struct view *view)
+{
+	const struct machine *m = &view->step->next;
+	mono_t at =
+		m->failed_tries == 0 ? MONO_UNSET : mono_add(m->last_failed, policy_try_gap(m->failed_tries));
+
+	if (view->now >= at)
+		return true;
+	row_wake(view, at);
+	return false;
+}
+
+/* Everything but the score that a start here needs. True: go on; else the step says what holds it. */
+static bool start_possible(struct view *view, enum reason *ret_why)
+{
+	const struct machine *m = &view->step->next;
+	enum reason hold = REASON_STAY;
+
+	if (m->in_flight != ACTION_NONE) {
+		row_stay(view, REASON_IN_FLIGHT);
+		return false;
+	}
+	if (!score_allows_start(&view->step->score)) {
+		row_stay(view, REASON_NOT_READY);
+		return false;
+	}
+	if (!owner_lets_us(view, &hold)) {
+		row_stay(view, hold);
+		return false;
+	}
+	/* Safety rule 14: between the source's release and the target's acquire the lease looks free. */
+	if (view->outlook.migration) {
+		row_stay(view, REASON_MIGRATION_UNDER_WAY);
+		return false;
+	}
+	if (view->outlook.claimed_up && outlook_lease_free(&view->outlook) &&
+	    !mono_passed(m->lease_free_since, view->policy->away, view->now)) {
+		row_stay(view, REASON_CLAIMED_UP);
+		row_wake(view, mono_add(m->lease_free_since, view->policy->away));
+		return false;
+	}
+	if (!try_gap_over(view)) {
+		row_stay(view, REASON_TRY_GAP);
+		return false;
+	}
+	*ret_why = hold;
+	return true;
+}
+
+/* `why`: what start_possible() found about the owner, else `reason` stands. A try against an owner that may
+ * live is not repeated at once. */
+static void begin_start(struct view *view, enum reason why, enum reason reason)
+{
+	struct machine *m = &view->step->next;
+
+	if (why == REASON_OWNER_OVERDUE)
+		m->next_owner_try = mono_add(view->now, MONO_SECOND);
+	else if (why != REASON_STAY)
+		m->next_owner_try = mono_add(view->now, view->policy->owner_retry);
+	row_enter(view, STATE_ENGINE_START, why == REASON_STAY ? reason : why);
+}
+
+/* This path starts the VM. Two hosts may come here at once: the lease lets one through (safety argument). */
+static void row_engine_down(struct view *view)
+{
+	struct machine *m = &view->step->next;
+	const struct outlook *outlook = &view->outlook;
+	int32_t score = view->step->score.value;
+	bool untaken = mono_passed(m->lease_free_since, view->policy->untaken, view->now);
+	enum reason why;
+	mono_t turn;
+
+	if (view->known->vm.vm == VM_UP) {
+		row_enter(view, STATE_ENGINE_STARTING, REASON_VM_UP_HERE);
+		return;
+	}
+	if (!start_possible(view, &why)) {
+		m->start_due_since = MONO_UNSET;
+		return;
+	}
+	if (score == 0 && !untaken) {
+		row_stay(view, REASON_SCORE_ZERO);
+		return;
+	}
+	if (score > 0 && score < outlook->best_remote) {
+		row_stay(view, REASON_BETTER_HOST);
+		return;
+	}
+	/* Equal scores: by host id, half a second apart, so that the lease is asked for once as a rule. */
+	if (m->start_due_since == MONO_UNSET)
+		m->start_due_since = view->now;
+	turn = mono_add(m->start_due_since, outlook->rank * view->policy->rank_delay);
+	if (view->now < turn) {
+		row_stay(view, REASON_RANK_WAIT);
+		row_wake(view, turn);
+		return;
+	}
+	begin_start(view, why, score == 0 ? REASON_LEASE_UNTAKEN : REASON_BEST_SCORE);
+}
+
+static void row_engine_start(struct view *view)
+{
+	enum reason reason;
+
+	if (view->result.action != ACTION_START) {
+		if (view->step->next.in_flight == ACTION_START)
+			row_stay(view, REASON_IN_FLIGHT);
+		else /* its end came while another state ruled */
+			row_enter(view,
+				  view->known->vm.vm == VM_UP ? STATE_ENGINE_STARTING : STATE_ENGINE_DOWN,
+				  REASON_VM_KNOWN);
+		return;
+	}
+	reason = row_start_ended(view, view->result.outcome);
+	row_enter(view, view->result.outcome == OUTCOME_OK ? STATE_ENGINE_STARTING : STATE_ENGINE_DOWN,
+		  reason);
+}
+
+/* A paused VM holds no lease. It is resumed only after an I/O error, when storage is good again and the lease
+ * is proven to be as we left it (safety rule 11); otherwise it may stay so for a moment and is then stopped.
+ * True: the row is done. */
+static bool handle_paused(struct view *view)
+{
+	struct machine *m = &view->step->next;
+	const struct cluster *c = &view->known->cluster;
+	const struct sample *storage = &c->monitors[MONITOR_STORAGE_DOMAIN];
+
+	if (view->known->vm.pause == PAUSE_NONE || m->in_flight == ACTION_START ||
+	    m->in_flight == ACTION_RESUME)
+		return false;
+	if (view->known->vm.detail == DETAIL_MIGRATION_SOURCE ||
+	    view->known->vm.detail == DETAIL_MIGRATION_DESTINATION)
+		return false;
+	if (mono_passed(m->paused_since, view->policy->paused, view->now)) {
+		row_enter(view, STATE_ENGINE_FORCE_STOP, REASON_VM_PAUSED);
+		return true;
+	}
+	if (m->paused_since != MONO_UNSET)
+		row_wake(view, mono_add(m->paused_since, view->policy->paused));
+	if (view->known->vm.pause == PAUSE_IO_ERROR && storage->known && storage->value == 1 &&
+	    view->known->broker_answers && m->held_version != 0 && c->owner != OWNER_UNREAD &&
+	    c->owner_begun > m->paused_since && c->owner_version == m->held_version &&
+	    m->in_flight == ACTION_NONE) {
+		row_act(view, ACTION_RESUME);
+		m->resume_version = m->held_version + 1;
+		row_stay(view, REASON_STORAGE_BACK);
+		return true;
+	}
+	row_stay(view, REASON_VM_PAUSED);
+	return true;
+}
+
+static void row_engine_starting(struct view *view)
+{
+	/* What libvirt said before the start ended is no news: it must not destroy what was just started. */
+	if (view->known->vm.vm != VM_UP && view->known->vm.seen_at < view->step->next.entered) {
+		row_stay(view, REASON_IN_FLIGHT);
+		return;
+	}
+	switch (view->known->vm.vm) {
+	case VM_UP:
+		if (handle_paused(view))
+			return;
+		if (row_health(view) == HEALTH_GOOD)
+			row_enter(view, STATE_ENGINE_UP, REASON_VM_HEALTHY);
+		else
+			row_stay(view, REASON_STAY);
+		return;
+	case VM_DOWN:
+		row_enter(view, STATE_ENGINE_FORCE_STOP, REASON_VM_GONE);
+		return;
+	case VM_DOWN_UNEXPECTED:
+		row_failed_try(view);
+		row_enter(view, STATE_ENGINE_UNEXPECTEDLY_DOWN, REASON_VM_UNEXPECTEDLY_DOWN);
+		return;
+	default:
+		row_enter(view, STATE_ENGINE_MAYBE_AWAY, REASON_VM_MISSING);
+		return;
+	}
+}
+
+/* A better host must have been better for long, and the VM moves at most once in a while: no ping-pong. */
+static bool should_move(struct view *view)
+{
+	struct machine *m = &view->step->next;
+	bool better = view->outlook.can_move &&
+		      view->outlook.best_remote >= view->step->score.value + view->policy->better_threshold;
+
+	if (!better) {
+		m->better_since = MONO_UNSET;
+		return false;
+	}
+	if (m->better_since == MONO_UNSET)
+		m->better_since = view->now;
+	row_wake(view, mono_add(m->better_since, view->policy->better_held));
+	return mono_passed(m->better_since, view->policy->better_held, view->now) &&
+	       (m->last_move == MONO_UNSET ||
+		mono_passed(m->last_move, view->policy->move_interval, view->now));
+}
+
+/* EngineUp and EngineUpBadHealth. No other host's claim moves us: the lease is ours (safety rule 3 was
+ * checked before). */
+static void row_engine_up(struct view *view)
+{
+	struct machine *m = &view->step->next;
+
+	switch (view->known->vm.vm) {
+	case VM_UP:
+		break;
+	case VM_DOWN_UNEXPECTED:
+		row_enter(view, STATE_ENGINE_UNEXPECTEDLY_DOWN, REASON_VM_UNEXPECTEDLY_DOWN);
+		return;
+	case VM_DOWN_MISSING:
+		row_enter(view, STATE_ENGINE_MAYBE_AWAY, REASON_VM_MISSING);
+		return;
+	default:
+		row_enter(view, STATE_ENGINE_MAYBE_AWAY, REASON_VM_GONE);
+		return;
+	}
+	if (handle_paused(view))
+		return;
+	if (m->in_flight == ACTION_NONE && should_move(view)) {
+		m->last_move = view->now;
+		m->must_leave = false;
+		row_enter(view, STATE_ENGINE_STOP, REASON_BETTER_HOST);
+		return;
+	}
+	if (m->state == STATE_ENGINE_UP && row_health(view) == HEALTH_BAD)
+		row_enter(view, STATE_ENGINE_UP_BAD_HEALTH, REASON_BAD_HEALTH);
+	else if (m->state == STATE_ENGINE_UP_BAD_HEALTH && row_health(view) == HEALTH_GOOD)
+		row_enter(view, STATE_ENGINE_UP, REASON_VM_HEALTHY);
+	else
+		row_stay(view, REASON_STAY);
+}
+
+static void row_engine_stop(struct view *view)
+{
+	struct machine *m = &view->step->next;
+
+	if (view->known->vm.vm != VM_UP)
+		row_enter(view, STATE_ENGINE_DOWN, REASON_VM_GONE);
+	else if (view->known->vm.pause != PAUSE_NONE && view->known->vm.detail == DETAIL_PAUSED)
+		row_enter(view, STATE_ENGINE_FORCE_STOP, REASON_VM_PAUSED);
+	else if (view->result.action == ACTION_SHUTDOWN && view->result.outcome != OUTCOME_OK)
+		row_enter(view, STATE_REINITIALIZE, REASON_SHUTDOWN_REFUSED);
+	else if (m->in_flight == ACTION_NONE && view->result.action != ACTION_NONE &&
+		 view->result.action != ACTION_SHUTDOWN) {
+		row_act(view, ACTION_SHUTDOWN); /* another action was in the way at entry */
+		row_stay(view, REASON_IN_FLIGHT);
+	} else
+		row_stay(view, REASON_STAY);
+}
+
+/* Done when libvirt has no VM and /proc no QEMU; alive for too long is rule 12, checked before the rows. */
+static void row_engine_force_stop(struct view *view)
+{
+	struct machine *m = &view->step->next;
+	const struct cluster *c = &view->known->cluster;
+	bool lives = c->qemu_pid > 0 && c->held_begun >= m->entered;
+
+	if (m->in_flight == ACTION_NONE && view->known->vm.vm != VM_UP && !lives) {
+		row_enter(view, STATE_ENGINE_DOWN, REASON_DESTROYED);
+		return;
+	}
+	if (m->in_flight == ACTION_NONE && view->now >= mono_add(m->in_flight_since, MONO_SECOND))
+		row_act(view, ACTION_DESTROY);
+	row_stay(view, REASON_STAY);
+	row_wake(view, mono_add(view->now, MONO_SECOND));
+}
+
+static void row_engine_maybe_away(struct view *view)
+{
+	switch (view->known->vm.vm) {
+	case VM_UP:
+		row_enter(view, STATE_ENGINE_UP, REASON_VM_UP_HERE);
+		return;
+	case VM_DOWN:
+		row_enter(view, STATE_ENGINE_DOWN, REASON_VM_GONE);
+		return;
+	case VM_DOWN_UNEXPECTED:
+		row_enter(view, STATE_ENGINE_UNEXPECTEDLY_DOWN, REASON_VM_UNEXPECTEDLY_DOWN);
+		return;
+	default:
+		break;
+	}
+	if (view->outlook.ownership == OWNERSHIP_ALIVE || view->outlook.claimed_up)
+		row_enter(view, STATE_ENGINE_DOWN, REASON_VM_UP_ELSEWHERE);
+	else
+		row_stay(view, REASON_VM_MISSING);
+}
+
+/* The others go first, since the VM died here; but nobody stays without an engine because of that. This path
+ * starts the VM. */
+static void row_unexpectedly_down(struct view *view)
+{
+	struct machine *m = &view->step->next;
+	enum reason why;
+
+	if (view->known->vm.vm == VM_UP) {
+		row_enter(view, STATE_ENGINE_UP, REASON_VM_UP_HERE);
+		return;
+	}
+	if (view->outlook.can_move && !mono_passed(m->lease_free_since, view->policy->untaken, view->now)) {
+		row_stay(view, REASON_BETTER_HOST);
+		return;
+	}
+	if (!start_possible(view, &why))
+		return;
+	begin_start(view, why, view->outlook.can_move ? REASON_LEASE_UNTAKEN : REASON_ALONE);
+}
+
+static void row_migrating_away(struct view *view)
+{
+	struct machine *m = &view->step->next;
+
+	if (view->known->vm.vm != VM_UP)
+		row_enter(view, STATE_ENGINE_DOWN, REASON_MOVED);
+	else if (m->in_flight == ACTION_NONE)
+		row_enter(view, m->must_leave ? STATE_ENGINE_STOP : STATE_ENGINE_UP, REASON_MOVE_FAILED);
+	else
+		row_stay(view, REASON_IN_FLIGHT);
+}
+
+void row_step(struct view *view)
+{
+	switch (view->step->next.state) {
+	case STATE_START:
+		row_enter(view, STATE_REINITIALIZE, REASON_STARTED);
+		return;
+	case STATE_REINITIALIZE:
+		row_reinitialize(view);
+		return;
+	case STATE_GLOBAL_MAINTENANCE:
+	case STATE_LOCAL_MAINTENANCE:
+		row_enter(view, STATE_REINITIALIZE, REASON_MAINTENANCE_CLEARED);
+		return;
+	case STATE_UNKNOWN_LOCAL_VM:
+		row_enter(view, STATE_REINITIALIZE, REASON_VM_KNOWN);
+		return;
+	case STATE_ENGINE_DOWN:
+		row_engine_down(view);
+		return;
+	case STATE_ENGINE_START:
+		row_engine_start(view);
+		return;
+	case STATE_ENGINE_STARTING:
+		row_engine_starting(view);
+		return;
+	case STATE_ENGINE_UP:
+	case STATE_ENGINE_UP_BAD_HEALTH:
+		row_engine_up(view);
+		return;
+	case STATE_ENGINE_STOP:
+		row_engine_stop(view);
+		return;
+	case STATE_ENGINE_FORCE_STOP:
+		row_engine_force_stop(view);
+		return;
+	case STATE_ENGINE_MAYBE_AWAY:
+		row_engine_maybe_away(view);
+		return;
+	case STATE_ENGINE_UNEXPECTEDLY_DOWN:
+		row_unexpectedly_down(view);
+		return;
+	case STATE_ENGINE_MIGRATING_AWAY:
+		row_migrating_away(view);
+		return;
+	case STATE_AGENT_STOPPED:
+	case STATE_COUNT:
+		break;
+	}
+	assert(!"no row for this state");
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The rows of the state table (STATES.md), one function per state, for core/machine.c alone. A row looks at
+ * the view and either stays or moves; entering a state sets its deadline and begins its action. Pure. */
+#pragma once
+
+#include "core/outlook.h"
+
+/* One step in the making. */
+struct view {
+	const struct snapshot *known;
+	const struct policy *policy;
+	mono_t now;
+	struct outlook outlook;
+	struct step *step;    /* step->next is the machine to change */
+	struct result result; /* of the action that was in flight, ACTION_NONE: none ended */
+};
+
+void row_step(struct view *view);
+
+/* Leaves the state for `to`: deadline, memory and action of the new state are set here and nowhere else. */
+void row_enter(struct view *view, enum state to, enum reason reason);
+void row_stay(struct view *view, enum reason reason);
+/* Begins an action. At most one is in flight, kills aside. */
+void row_act(struct view *view, enum action action);
+/* The step must come again by then. */
+void row_wake(struct view *view, mono_t at);
+/* Counts a failed try to bring the VM up here. */
+void row_failed_try(struct view *view);
+/* Takes in the end of a start, whatever the state: counts failed tries and refusals. Returns the reason. */
+enum reason row_start_ended(struct view *view, enum outcome outcome);
+/* What the health monitor says of the VM here, HEALTH_UNKNOWN: nothing yet or it could not tell. */
+enum health row_health(const struct view *view);
