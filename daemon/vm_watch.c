@@ -146,6 +146,7 @@ void vm_watch_facts(struct vm_watch *watch, int32_t qemu_pid, mono_t pid_begun, 
 	memset(ret, 0, sizeof(*ret));
 	ret->running_since = MONO_UNSET;
 	ret->memory_mib = watch->memory_mib;
+	ret->seen_at = watch->view.begun;
 	if (watch->view.state == DOMAIN_UNKNOWN) {
 		ret->vm = VM_UNKNOWN;
 		ret->detail = DETAIL_UNKNOWN;
