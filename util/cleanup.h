@@ -8,11 +8,11 @@
 
 #define _cleanup_(f) __attribute__((cleanup(f)))
 
-#define CLEANUP_DEFINE(type, destroy)                                                              \
-	static inline void destroy##_p(type *p)                                                    \
-	{                                                                                          \
-		if (*p)                                                                            \
-			destroy(*p);                                                               \
+#define CLEANUP_DEFINE(type, destroy)                                                                        \
+	static inline void destroy##_p(type *p)                                                              \
+	{                                                                                                    \
+		if (*p)                                                                                      \
+			destroy(*p);                                                                         \
 	}
 
 static inline void cleanup_free(void *p)
@@ -37,15 +37,15 @@ static inline void cleanup_fclose(FILE **f)
 #define _cleanup_fclose_ _cleanup_(cleanup_fclose)
 
 /* Hands ownership on: the variable is emptied, its value is the result. */
-#define TAKE_PTR(p)                                                                                \
-	({                                                                                         \
-		__typeof__(p) taken_ = (p);                                                        \
-		(p) = NULL;                                                                        \
-		taken_;                                                                            \
+#define TAKE_PTR(p)                                                                                          \
+	({                                                                                                   \
+		__typeof__(p) taken_ = (p);                                                                  \
+		(p) = NULL;                                                                                  \
+		taken_;                                                                                      \
 	})
-#define TAKE_FD(fd)                                                                                \
-	({                                                                                         \
-		int taken_ = (fd);                                                                 \
-		(fd) = -1;                                                                         \
-		taken_;                                                                            \
+#define TAKE_FD(fd)                                                                                          \
+	({                                                                                                   \
+		int taken_ = (fd);                                                                           \
+		(fd) = -1;                                                                                   \
+		taken_;                                                                                      \
 	})

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The clock port, and its real implementation on libqb's loop. Everything that waits takes a `struct clock_port`, so that the
- * same code runs against virtual time. Single-threaded: callbacks run one after another in the loop's thread. */
+/* The clock port, and its real implementation on libqb's loop. Everything that waits takes a `struct
+ * clock_port`, so that the same code runs against virtual time. Single-threaded: callbacks run one after
+ * another in the loop's thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -21,8 +22,8 @@ struct timer {
 struct clock_port {
 	mono_t (*now)(struct clock_port *port);
 	int64_t (*wall)(struct clock_port *port); /* seconds since the epoch */
-	/* Fires at `at` or as soon after as the loop gets to it; a moment in the past fires at once; MONO_NEVER cancels.
-	 * Setting a set timer moves it. */
+	/* Fires at `at` or as soon after as the loop gets to it; a moment in the past fires at once;
+	 * MONO_NEVER cancels. Setting a set timer moves it. */
 	void (*set)(struct clock_port *port, struct timer *timer, mono_t at);
 	void (*cancel)(struct clock_port *port, struct timer *timer);
 };
@@ -38,14 +39,16 @@ struct clock_port *loop_clock(struct loop *loop);
 struct qb_loop *loop_qb(struct loop *loop);
 
 /* Calls `ready` whenever `fd` has one of the poll `events`. 0 or -errno. */
-int loop_add_fd(struct loop *loop, int fd, short events, void (*ready)(int fd, short revents, void *data), void *data);
+int loop_add_fd(struct loop *loop, int fd, short events, void (*ready)(int fd, short revents, void *data),
+		void *data);
 void loop_del_fd(struct loop *loop, int fd);
 /* Dispatches the worker's ends for as long as the loop runs. */
 int loop_add_worker(struct loop *loop, struct worker *worker);
-/* Ends loop_run() on SIGTERM and SIGINT after calling `stopping` (which may set timers and return true to go on until
- * loop_stop() is called). */
+/* Ends loop_run() on SIGTERM and SIGINT after calling `stopping` (which may set timers and return true to go
+ * on until loop_stop() is called). */
 int loop_on_signals(struct loop *loop, bool (*stopping)(void *data), void *data);
-/* Notifies systemd: READY=1 now is the caller's; WATCHDOG=1 is sent by the loop itself at half of WATCHDOG_USEC. */
+/* Notifies systemd: READY=1 now is the caller's; WATCHDOG=1 is sent by the loop itself at half of
+ * WATCHDOG_USEC. */
 void loop_watchdog(struct loop *loop);
 int loop_run(struct loop *loop); /* 0, or -errno */
 void loop_stop(struct loop *loop);

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-/* Milliseconds of this host's CLOCK_MONOTONIC. Comparable on one host within one boot only: a moment of another host
- * means nothing here but for whether it changed. */
+/* Milliseconds of this host's CLOCK_MONOTONIC. Comparable on one host within one boot only: a moment of
+ * another host means nothing here but for whether it changed. */
 typedef int64_t mono_t;
 
 /* Later than every moment: a timer that never fires, a thing that never happened again. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A thread around calls that block. It runs one job at a time, posts its end to the owner's loop through an eventfd, and shares
- * nothing else. A job that is late is given up: the owner goes on at once, the thread stays in its system call (it may be in
- * state D) and frees the job when it comes back; a new thread serves the next job. At most WORKER_STUCK_MAX are left behind.
- * All functions are for the loop's thread; none blocks. */
+/* A thread around calls that block. It runs one job at a time, posts its end to the owner's loop through an
+ * eventfd, and shares nothing else. A job that is late is given up: the owner goes on at once, the thread
+ * stays in its system call (it may be in state D) and frees the job when it comes back; a new thread serves
+ * the next job. At most WORKER_STUCK_MAX are left behind. All functions are for the loop's thread; none
+ * blocks. */
 #pragma once
 
 #include <stdbool.h>
@@ -13,8 +14,9 @@
 
 struct worker;
 
-/* What a thread is given. Embed it as the first member. While the job runs the thread owns it; afterwards done() gets it, in the
- * loop's thread, and owns it. After a give-up done() is never called, and destroy() is called in the stuck thread. */
+/* What a thread is given. Embed it as the first member. While the job runs the thread owns it; afterwards
+ * done() gets it, in the loop's thread, and owns it. After a give-up done() is never called, and destroy() is
+ * called in the stuck thread. */
 struct job {
 	void (*run)(struct job *job);	  /* in the thread; blocks as it likes; touches only the job */
 	void (*done)(struct job *job);	  /* in the loop's thread; must free the job or keep it */
@@ -30,7 +32,8 @@ void worker_free(struct worker *w);
 int worker_fd(const struct worker *w);
 void worker_dispatch(struct worker *w);
 
-/* Starts the job. -EBUSY: one is running (not given up) or WORKER_STUCK_MAX threads are stuck; the job stays the caller's. */
+/* Starts the job. -EBUSY: one is running (not given up) or WORKER_STUCK_MAX threads are stuck; the job stays
+ * the caller's. */
 int worker_start(struct worker *w, struct job *job);
 bool worker_busy(const struct worker *w);
 /* Gives the running job up, if any. */

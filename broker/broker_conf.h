@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* broker.conf: how the broker watches the host, and whom it writes to. */
+#pragma once
+
+#include "util/settings.h"
+
+struct broker_conf {
+	/* [email], [notify] */
+	char smtp_server[256];
+	uint16_t smtp_port;
+	uint32_t smtp_timeout_s;       /* 1..600 */
+	char destination_emails[1024]; /* separated by commas */
+	char source_email[256];
+	char state_transition[512]; /* POSIX extended expression, matched without case against Old-New of
+				       state names */
+
+	/* [monitors], ms */
+	int64_t network_period, network_timeout;
+	uint32_t network_probes; /* per round, 1..20 */
+	int64_t mgmt_bridge_period, mem_free_period, cpu_load_period;
+	int64_t cpu_load_window; /* the load is averaged over it */
+	int64_t engine_health_period, engine_health_timeout;
+	int64_t storage_domain_period;
+
+	/* [storage], ms */
+	int64_t io_deadline; /* of one read or write of the whiteboard */
+};
+
+extern const struct settings broker_settings;
+
+/* As engine_conf_load(); a file that is not there gives the defaults and 0. */
+int broker_conf_load(const char *path, struct broker_conf *ret, struct problems *problems);

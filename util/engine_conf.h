@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* hosted-engine.conf: what this host is in the cluster and where its shared storage is. Read by every
+ * program. */
+#pragma once
+
+#include "util/settings.h"
+
+#define UUID_SIZE 37	  /* with the NUL */
+#define LOCK_NAME_SIZE 48 /* sanlock's, with the NUL */
+#define HOST_ID_LIMIT 2000
+
+enum network_test {
+	NETWORK_TEST_PING,
+	NETWORK_TEST_NONE,
+	NETWORK_TEST_DNS,
+	NETWORK_TEST_TCP,
+	NETWORK_TEST_COUNT
+};
+
+struct engine_conf {
+	char vmid[UUID_SIZE]; /* the engine VM's uuid, lower case; "": not deployed */
+	uint16_t host_id;     /* 1..2000, 0: not set */
+	bool configured;
+	char fqdn[256];
+	char vm_xml[PATH_MAX / 4]; /* file with the domain's XML, "": none */
+	char vm_conf[PATH_MAX / 4];
+
+	char sd_uuid[UUID_SIZE]; /* the storage domain's, "": not known */
+	struct place lockspace, metadata, lease, conf_volume, disk;
+	char lockspace_name[LOCK_NAME_SIZE];
+	char engine_lease_name[LOCK_NAME_SIZE];
+	uint32_t io_timeout_s;	  /* 1..60 */
+	uint32_t watchdog_fire_s; /* 60..600 */
+	bool require_watchdog;
+
+	char bridge[16];
+	char gateway[256];
+	enum network_test network_test;
+	char tcp_t_address[256];
+	uint16_t tcp_t_port; /* 0: not set */
+
+	char health_url[512]; /* never empty when fqdn is set */
+	char health_ca[PATH_MAX / 4];
+};
+
+extern const struct settings engine_settings;
+
+/* Defaults, then the file. 0; -ENOENT: no such file, said to nobody, `ret` has the defaults; else a negative
+ * errno with every problem said: -EINVAL for what it says, another when it can't be read. `ret` is filled as
+ * far as it goes. Blocks on the file. */
+int engine_conf_load(const char *path, struct engine_conf *ret, struct problems *problems);
+/* What a deployed host must have besides single values being right: engine_conf_load() checks it when there
+ * is a vmid. */
+int engine_conf_check(const struct engine_conf *conf, const char *name, struct problems *problems);
+bool engine_conf_deployed(const struct engine_conf *conf); /* there is a vmid */
+/* The place of block 0's lease: one alignment (bytes, sanlock's for the sector size and number of hosts)
+ * behind the engine's. */
+struct place engine_conf_block0_lease(const struct engine_conf *conf, uint64_t alignment);
+/* "PATH:OFFSET" into ret. -ENAMETOOLONG. */
+int place_format(const struct place *place, char *ret, size_t size);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where the files of the system are. Three environment variables move them, for tests: OVIRT_HA_CONF_DIR
+ * stands for /etc, OVIRT_HA_STATE_DIR for /var/lib/ovirt-hosted-engine-ha, OVIRT_HA_RUN_DIR for
+ * /run/ovirt-hosted-engine-ha. */
+#pragma once
+
+#include <limits.h>
+
+enum file {
+	FILE_ENGINE_CONF, /* /etc/ovirt-hosted-engine/hosted-engine.conf */
+	FILE_AGENT_CONF,  /* /etc/ovirt-hosted-engine-ha/agent.conf */
+	FILE_BROKER_CONF, /* /etc/ovirt-hosted-engine-ha/broker.conf */
+	FILE_HA_CONF,	  /* state directory: ha.conf */
+	FILE_AGENT_STATE, /* state directory: agent-state */
+	FILE_GLOBAL_FLAG, /* state directory: global, the last good value of global maintenance */
+	FILE_VM_CONF,	  /* run directory: vm.conf */
+	FILE_COUNT
+};
+
+/* The path in `ret`, which is also returned. Whoever sets an environment variable so long that it is cut gets
+ * -ENOENT later. */
+const char *file_path(enum file file, char ret[PATH_MAX]);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Decides how a problem with a configuration file reads. It may not judge the problem. Called by
+ * util/keyfile.c, util/settings.c and the readers above them. */
+#include "util/problems.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "util/log.h"
+
+#define SHOWN_MAX 60 /* bytes of a value that help to find it */
+
+void problems_print(void *data, const char *line)
+{
+	fprintf(data, "%s\n", line);
+}
+
+void problems_log(void *data, const char *line)
+{
+	log_error("%s", line);
+}
+
+static void show(char *ret, size_t size, const char *text)
+{
+	size_t n = 0, i;
+
+	for (i = 0; text[i] && i < SHOWN_MAX && n + 5 < size; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (c >= 0x20 && c < 0x7f)
+			ret[n++] = (char)c;
+		else
+			n += (size_t)snprintf(ret + n, size - n, "\\x%02x", c);
+	}
+	snprintf(ret + n, size - n, "%s", text[i] ? "..." : "");
+}
+
+void problems_add(struct problems *problems, const char *file, unsigned line, const char *key,
+		  const char *value, const char *format, ...)
+{
+	char text[1024], shown_key[4 * SHOWN_MAX + 8], shown_value[4 * SHOWN_MAX + 8], what[512],
+		number[16] = "";
+	va_list args;
+
+	if (!problems)
+		return;
+	problems->count++;
+	if (!problems->say)
+		return;
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	if (line)
+		snprintf(number, sizeof(number), "%u:", line);
+	show(shown_key, sizeof(shown_key), key ? key : "");
+	show(shown_value, sizeof(shown_value), value ? value : "");
+	snprintf(text, sizeof(text), "%s:%s %s%s%s%s%s", file, number, shown_key, value ? "=" : "",
+		 shown_value, key ? ": " : "", what);
+	problems->say(problems->data, text);
+}
