@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Decides which processes are the engine's QEMU by their command lines alone. comm is no filter: one read of
+ * cmdline per process costs as much as one of comm, and a binary of another name must be found too. It may
+ * not ask libvirt or sanlock, and may not take what it can't read for absent. Called by the guard, by the
+ * broker's and the agent's gates, and by --prove-gone. */
+#include "lockspace/qemu_pid.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "util/cleanup.h"
+
+struct text {
+	char *bytes;
+	size_t length, size;
+};
+
+static void text_done(struct text *text)
+{
+	free(text->bytes);
+}
+
+/* The whole file, NUL terminated. 0 or -errno. */
+static int text_read(struct text *text, int dir, const char *path)
+{
+	_cleanup_close_ int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+
+	text->length = 0;
+	if (fd < 0)
+		return -errno;
+	for (;;) {
+		ssize_t n;
+
+		if (text->size - text->length < 2) {
+			size_t size = text->size ? 2 * text->size : 16 * 1024;
+			char *bytes = realloc(text->bytes, size);
+
+			if (!bytes)
+				return -ENOMEM;
+			text->bytes = bytes;
+			text->size = size;
+		}
+		n = read(fd, text->bytes + text->length, text->size - text->length - 1);
+		if (n < 0)
+			return -errno;
+		text->length += (size_t)n;
+		if (n == 0)
+			break;
+	}
+	text->bytes[text->length] = '\0';
+	return 0;
+}
+
+/* A process that ended between the listing and the read. */
+static bool gone(int r)
+{
+	return r == -ENOENT || r == -ESRCH;
+}
+
+static bool is_option(const char *arg, const char *name)
+{
+	return arg[0] == '-' && strcmp(arg + (arg[1] == '-' ? 2 : 1), name) == 0;
+}
+
+/* In `type=1,manufacturer=X,uuid=UUID`. */
+static bool smbios_has(const char *arg, const char *uuid)
+{
+	for (const char *part = arg; part; part = strchr(part, ',')) {
+		size_t length;
+
+		part += *part == ',';
+		length = strcspn(part, ",");
+		if (length == 5 + strlen(uuid) && strncmp(part, "uuid=", 5) == 0 &&
+		    strncasecmp(part + 5, uuid, strlen(uuid)) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool text_matches(const struct text *cmdline, const char *uuid)
+{
+	const char *end = cmdline->bytes + cmdline->length, *before = "";
+
+	for (const char *arg = cmdline->bytes; arg < end; before = arg, arg += strlen(arg) + 1) {
+		if (is_option(before, "uuid") && strcasecmp(arg, uuid) == 0)
+			return true;
+		if (is_option(before, "smbios") && smbios_has(arg, uuid))
+			return true;
+	}
+	return false;
+}
+
+/* A thread group whose leader has ended has no command line although other threads may still be in a write,
+ * in state D after a SIGKILL: such a thread is asked instead. 1 matches, 0 not, -errno. */
+static int threads_match(int proc, const char *pid, const char *uuid, struct text *text)
+{
+	char path[64];
+	_cleanup_close_ int fd = -1;
+	DIR *dir;
+	int r;
+
+	snprintf(path, sizeof(path), "%s/stat", pid);
+	r = text_read(text, proc, path);
+	if (r < 0)
+		return gone(r) ? 0 : r;
+	/* The name in brackets may hold anything, brackets too; the state follows the last one. */
+	const char *state = strrchr(text->bytes, ')');
+	if (!state || state[1] != ' ' || state[2] != 'Z')
+		return 0; /* a kernel thread, or in the middle of exec: its new command line is seen next time
+			   */
+
+	snprintf(path, sizeof(path), "%s/task", pid);
+	fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return gone(-errno) ? 0 : -errno;
+	dir = fdopendir(fd);
+	if (!dir)
+		return -errno;
+	fd = -1;
+	r = 0;
+	for (const struct dirent *entry; r == 0 && (entry = readdir(dir));) {
+		char file[sizeof(entry->d_name) + 16];
+
+		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
+			continue;
+		snprintf(file, sizeof(file), "%s/cmdline", entry->d_name);
+		r = text_read(text, dirfd(dir), file);
+		if (r == 0)
+			r = text_matches(text, uuid);
+		else if (gone(r))
+			r = 0;
+	}
+	closedir(dir);
+	return r;
+}
+
+static int process_matches(int proc, const char *pid, const char *uuid, struct text *text)
+{
+	char path[64];
+	int r;
+
+	snprintf(path, sizeof(path), "%s/cmdline", pid);
+	r = text_read(text, proc, path);
+	if (r < 0)
+		return gone(r) ? 0 : r;
+	if (text->length == 0)
+		return threads_match(proc, pid, uuid, text);
+	return text_matches(text, uuid);
+}
+
+/* Calls found() with each process that matches; its negative result ends the walk. */
+static int walk(const char *uuid, int (*found)(pid_t pid, int proc, const char *name, void *data), void *data)
+{
+	_cleanup_(text_done) struct text text = {0};
+	DIR *dir;
+	int r;
+
+	assert(uuid && strlen(uuid) > 0);
+	dir = opendir("/proc");
+	if (!dir)
+		return -errno;
+	/* Where /proc hides other users' processes, an empty list proves nothing. PID 1 is always there and
+	 * always has a command line: not to see it means not to see QEMU either. */
+	r = text_read(&text, dirfd(dir), "1/cmdline");
+	if (r < 0 || text.length == 0) {
+		closedir(dir);
+		return -EPERM;
+	}
+	for (;;) {
+		const struct dirent *entry;
+
+		errno = 0;
+		entry = readdir(dir);
+		if (!entry) {
+			r = -errno;
+			break;
+		}
+		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
+			continue;
+		r = process_matches(dirfd(dir), entry->d_name, uuid, &text);
+		if (r > 0)
+			r = found((pid_t)strtol(entry->d_name, NULL, 10), dirfd(dir), entry->d_name, data);
+		if (r < 0)
+			break;
+	}
+	closedir(dir);
+	return r;
+}
+
+static int list(pid_t pid, int proc, const char *name, void *data)
+{
+	struct qemu_pids *pids = data;
+
+	(void)proc;
+	(void)name;
+	if (pids->n < QEMU_PIDS_MAX)
+		pids->pids[pids->n] = pid;
+	pids->n++;
+	return 0;
+}
+
+int qemu_find(const char *uuid, struct qemu_pids *ret)
+{
+	struct qemu_pids pids = {0};
+	int r;
+
+	assert(ret);
+	r = walk(uuid, list, &pids);
+	if (r < 0)
+		return r;
+	*ret = pids;
+	return 0;
+}
+
+struct killing {
+	const char *uuid;
+	int *fds;
+	size_t n;
+};
+
+static int kill_one(pid_t pid, int proc, const char *name, void *data)
+{
+	_cleanup_(text_done) struct text text = {0};
+	_cleanup_close_ int fd = -1;
+	struct killing *killing = data;
+	int r;
+
+	if (killing->n == QEMU_PIDS_MAX)
+		return -E2BIG;
+	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (fd < 0)
+		return errno == ESRCH ? 0 : -errno;
+	/* The pid may have been taken by another process since it was read. */
+	r = process_matches(proc, name, killing->uuid, &text);
+	if (r <= 0)
+		return r;
+	if (syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+		return -errno;
+	killing->fds[killing->n++] = TAKE_FD(fd);
+	return 0;
+}
+
+int qemu_kill(const char *uuid, int ret_fds[QEMU_PIDS_MAX], size_t *ret_n)
+{
+	int fds[QEMU_PIDS_MAX];
+	struct killing killing = {.uuid = uuid, .fds = fds};
+	int r;
+
+	assert(ret_fds && ret_n);
+	r = walk(uuid, kill_one, &killing);
+	if (r < 0) {
+		for (size_t i = 0; i < killing.n; i++)
+			close(fds[i]);
+		return r;
+	}
+	memcpy(ret_fds, fds, killing.n * sizeof(fds[0]));
+	*ret_n = killing.n;
+	return 0;
+}

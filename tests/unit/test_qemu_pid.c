@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which command lines are the engine's QEMU, dead and half-dead processes, and the kill through pidfds. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include <ctype.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lockspace/qemu_pid.h"
+#include "tests/unit/qemu_stand_in.h"
+#include "tests/unit/sanlock_domain.h"
+
+static char uuid[QEMU_UUID_SIZE];
+
+static size_t count(void)
+{
+	struct qemu_pids pids = {0};
+
+	assert_int_equal(qemu_find(uuid, &pids), 0);
+	return pids.n;
+}
+
+static bool one_found(void *data)
+{
+	(void)data;
+	return count() == 1;
+}
+
+static void test_command_lines(void **state)
+{
+	static char upper[QEMU_UUID_SIZE], smbios[80], smbios_last[80], longer[64];
+	static char padding[40000];
+	const struct {
+		const char *name;
+		const char *argv[6];
+		bool leaderless, found;
+	} rows[] = {
+		{"as libvirt does it", {"qemu-system-x86_64", "-name", "x", "-uuid", uuid}, false, true},
+		{"a renamed binary", {"engine", "-uuid", uuid}, false, true},
+		{"two dashes", {"qemu-kvm", "--uuid", uuid}, false, true},
+		{"upper case", {"qemu-kvm", "-uuid", upper}, false, true},
+		{"in smbios", {"qemu-kvm", "-smbios", smbios}, false, true},
+		{"in smbios, last", {"qemu-kvm", "-smbios", smbios_last}, false, true},
+		{"behind a long argument", {"qemu-kvm", padding, "-uuid", uuid}, false, true},
+		{"its first thread has ended", {"qemu-kvm", "-uuid", uuid}, true, true},
+		{"another uuid", {"qemu-kvm", "-uuid", "11111111-2222-4333-8444-555555555555"}, false, false},
+		{"a longer one", {"qemu-kvm", "-uuid", longer}, false, false},
+		{"another option", {"virsh", "start", uuid}, false, false},
+		{"the option without a value", {"qemu-kvm", uuid, "-uuid"}, false, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; uuid[i]; i++)
+		upper[i] = (char)toupper(uuid[i]);
+	snprintf(smbios, sizeof(smbios), "type=1,uuid=%s,family=x", uuid);
+	snprintf(smbios_last, sizeof(smbios_last), "type=1,uuid=%s", uuid);
+	snprintf(longer, sizeof(longer), "%s0", uuid);
+	memset(padding, 'x', sizeof(padding) - 1);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		pid_t pid = stand_in_start(rows[i].argv, rows[i].leaderless);
+		/* a first thread ends a moment after it has begun */
+		bool found = rows[i].leaderless ? domain_wait(one_found, NULL, 5000) : count() == 1;
+
+		if (rows[i].leaderless) {
+			poll(NULL, 0, 100);
+			found = found && count() == 1;
+		}
+		stand_in_kill(pid);
+		if (found != rows[i].found)
+			fail_msg("%s", rows[i].name);
+		if (count() != 0)
+			fail_msg("%s: still there", rows[i].name);
+	}
+}
+
+static void test_zombie_is_none(void **state)
+{
+	const char *argv[] = {"qemu-kvm", "-uuid", uuid, NULL};
+	pid_t pid = stand_in_start(argv, false);
+	siginfo_t info;
+
+	(void)state;
+	kill(pid, SIGKILL);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0); /* dead, not reaped */
+	assert_int_equal(count(), 0);
+	waitpid(pid, NULL, 0);
+}
+
+static void test_kill(void **state)
+{
+	const char *argv[] = {"qemu-kvm", "-uuid", uuid, NULL};
+	pid_t a = stand_in_start(argv, false), b = stand_in_start(argv, true);
+	int fds[QEMU_PIDS_MAX];
+	size_t n = 99;
+
+	(void)state;
+	assert_int_equal(qemu_kill(uuid, fds, &n), 0);
+	assert_int_equal(n, 2);
+	for (size_t i = 0; i < n; i++) {
+		struct pollfd poll_fd = {.fd = fds[i], .events = POLLIN};
+
+		assert_int_equal(poll(&poll_fd, 1, 5000), 1);
+		close(fds[i]);
+	}
+	waitpid(a, NULL, 0);
+	waitpid(b, NULL, 0);
+	assert_int_equal(qemu_kill(uuid, fds, &n), 0);
+	assert_int_equal(n, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_command_lines),
+		cmocka_unit_test(test_zombie_is_none),
+		cmocka_unit_test(test_kill),
+	};
+
+	stand_in_main();
+	stand_in_uuid(uuid);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
