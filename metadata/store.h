@@ -9,7 +9,7 @@
 #include "util/mono.h"
 
 #define BLOCK_SIZE 4096
-#define BLOCKS_MAX 2001 /* block 0 and one per host id */
+#define BLOCKS_MAX 2001 /* block 0 and one per host id; one more follows, see metadata/identity.h */
 
 /* One operation. Owned by the caller, must stay until done() was called. */
 struct store_op {
@@ -34,7 +34,8 @@ struct store_health {
 
 struct store {
 	/* Reads `count` blocks from block `first` into `blocks` (BLOCK_SIZE each; valid until done). What lies beyond the end of
-	 * the file reads as zeros. 0: under way. -EBUSY: the queue has one under way. */
+	 * the file reads as zeros. 0: under way. -EBUSY: the queue has one under way. -ETIMEDOUT: as many threads as may
+	 * hang do so in earlier operations; nothing was begun. */
 	int (*read)(struct store *store, enum store_queue queue, uint32_t first, uint32_t count, uint8_t *blocks,
 		    struct store_op *op);
 	/* Writes one block, durable when done. The data is copied. */

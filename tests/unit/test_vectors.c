@@ -29,7 +29,8 @@ static struct difference {
 	{"ts-underscore", "numbers are decimal digits", RECORD_BAD, false},
 	{"ver-parse-arabic-digit", "blocks are bytes, not characters", RECORD_BAD, false},
 	{"id-nonnumeric", "field 4 must be the number of the block", RECORD_BAD, false},
-	{"trunc-0000", "what is beyond the end is zeros, and a block of zeros is absent", RECORD_ABSENT, false},
+	{"trunc-0000", "what is beyond the end is zeros, and a block of zeros is absent", RECORD_ABSENT,
+	 false},
 };
 
 /* The old agent's loop ends at these; a status that says nothing is an engine that nobody knows. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Finds and reads recorded files for tests and benches: from VECTORS_DIR, the large ones from IMAGES_DIR, where the build makes
- * them. May end the program: without its data a test can tell nothing. */
+/* Finds and reads recorded files for tests and benches: from VECTORS_DIR, the large ones from IMAGES_DIR,
+ * where the build makes them. May end the program: without its data a test can tell nothing. */
 #pragma once
 
 #include <stdio.h>

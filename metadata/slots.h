@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The table of the hosts' slots as this host knows them: bytes last read, record, and the peer that decisions
+ * see. Memory is held for slots in use alone: those with a block, and those that sanlock lists. No I/O, no
+ * clock. */
+#pragma once
+
+#include "core/peer.h"
+#include "metadata/record.h"
+
+struct slot {
+	struct peer peer; /* peer.id: the slot's number; peer.fault: of the bytes last read */
+	struct record
+		record;	 /* the last readable one, or the newer one when the last was late; see has_record */
+	bool has_record; /* false: none was readable since the block was empty */
+	mono_t read_at;	 /* when the bytes were last read, MONO_UNSET never */
+	char cause[RECORD_CAUSE_SIZE]; /* of peer.fault, "" none */
+	uint16_t length;	       /* of `bytes`: the block without the NULs at its end */
+	uint8_t *bytes;		       /* NULL: no block */
+};
+
+enum slot_change {
+	SLOT_SAME,    /* the same bytes: nothing was decoded */
+	SLOT_BEAT,    /* only moments moved (timestamp, time left) */
+	SLOT_CHANGED, /* something that decisions or people look at */
+};
+
+struct slots;
+
+int slots_new(struct slots **ret);
+void slots_free(struct slots *slots);
+
+/* Takes in what was read of block `id` (1..HOST_ID_MAX). `t`: this host's timing, see peer_observe_claim().
+ */
+enum slot_change slots_take_block(struct slots *slots, uint16_t id, const uint8_t block[BLOCK_SIZE],
+				  const struct lease_timing *t, mono_t now);
+/* Takes in sanlock's answer, see peer_observe_host(). A host that is neither listed nor has a block is
+ * dropped. True when state or generation changed. */
+bool slots_take_host(struct slots *slots, uint16_t id, enum host_state state, uint64_t generation,
+		     uint64_t timestamp, mono_t now);
+
+/* The slot, or NULL when it is not in use. Valid until the slot is taken in again. */
+const struct slot *slots_get(const struct slots *slots, uint16_t id);
+/* The first slot in use after `id` (0: the first of all), or NULL. */
+const struct slot *slots_next(const struct slots *slots, uint16_t id);
+size_t slots_count(const struct slots *slots);
+/* Copies the peers of all slots in use but `own`, by rising id. `peers` has room for slots_count(). Returns
+ * how many. */
+size_t slots_peers(const struct slots *slots, uint16_t own, struct peer *peers);
+
+/* The block as last read, zeros when there is none. */
+void slot_block_copy(const struct slot *slot, uint8_t ret[BLOCK_SIZE]);
+
+/* How many blocks were decoded so far: identical bytes are decoded once. */
+uint64_t slots_decoded(const struct slots *slots);

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The store of a file or block device. Each queue has a worker and at most one operation; the loop's timer
+ * ends what is late and leaves its thread behind. Descriptors belong to the queues and are lent to their
+ * jobs, so that a stuck thread keeps its own. It may not do I/O in the loop's thread, nor serve anything from
+ * the page cache: other hosts write the same blocks. Called by the broker and the tools. */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#undef BLOCK_SIZE /* the kernel's, of another meaning */
+#include "metadata/store.h"
+#include "util/cleanup.h"
+#include "util/loop.h"
+#include "util/worker.h"
+
+/* Memory and offsets aligned so serve sectors of 512 and of 4096 bytes. */
+#define ALIGNMENT 4096
+#define SECTOR_MAX ALIGNMENT
+#define BLOCK_LIMIT (BLOCKS_MAX + 1) /* the identity block follows the hosts' */
+
+_Static_assert(BLOCK_SIZE % ALIGNMENT == 0, "every block starts at a sector of either size");
+
+struct path_queue;
+
+/* What a thread is given. Nothing in it is shared. */
+struct path_job {
+	struct job job;		  /* first: util/worker.h */
+	struct path_queue *queue; /* only for done(), in the loop's thread */
+	char *path;
+	uint64_t at; /* byte in the file */
+	size_t size;
+	uint8_t *buffer; /* aligned */
+	int fd;		 /* -1: to be opened */
+	bool write;
+	int error;
+};
+
+struct path_queue {
+	struct store_path *store;
+	struct worker *worker;
+	struct timer timer;
+	struct store_op *op; /* NULL: idle */
+	uint8_t *blocks;     /* where a read goes */
+	mono_t begun;
+	mono_t stuck_since; /* MONO_UNSET none; true as long as the worker has stuck threads */
+	int fd;		    /* -1: not open, or lent to a job */
+	bool write;
+};
+
+struct store_path {
+	struct store store; /* first */
+	char *path;
+	uint64_t offset;
+	struct loop *loop;
+	struct clock_port *clock;
+	struct store_health health;
+	struct path_queue queues[STORE_QUEUE_COUNT];
+};
+
+static void job_free(struct path_job *job)
+{
+	if (!job)
+		return;
+	cleanup_close(&job->fd);
+	free(job->buffer);
+	free(job->path);
+	free(job);
+}
+
+static void job_destroy(struct job *job)
+{
+	job_free((struct path_job *)job);
+}
+
+static int check_sectors(int fd, uint64_t at)
+{
+	struct stat st;
+	int sector;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISBLK(st.st_mode))
+		return S_ISREG(st.st_mode) ? 0 : -EINVAL;
+	if (ioctl(fd, BLKSSZGET, &sector) < 0)
+		return -errno;
+	return sector <= 0 || sector > SECTOR_MAX || at % (unsigned)sector != 0 ? -EINVAL : 0;
+}
+
+static int open_path(const char *path, uint64_t at)
+{
+	_cleanup_close_ int fd = open(path, O_RDWR | O_DIRECT | O_SYNC | O_CLOEXEC | O_NOCTTY);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = check_sectors(fd, at);
+	return r < 0 ? r : TAKE_FD(fd);
+}
+
+/* Somebody may have put another file in the path's place: a restored whiteboard, a remount. Writing on into
+ * the old one would be a host that nobody sees. */
+static bool still_there(int fd, const char *path)
+{
+	struct stat ours, theirs;
+
+	return fstat(fd, &ours) == 0 && stat(path, &theirs) == 0 && ours.st_dev == theirs.st_dev &&
+	       ours.st_ino == theirs.st_ino && ours.st_rdev == theirs.st_rdev;
+}
+
+static int read_all(struct path_job *job)
+{
+	size_t done = 0;
+
+	while (done < job->size) {
+		ssize_t n = pread(job->fd, job->buffer + done, job->size - done, (off_t)(job->at + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		done += (size_t)n;
+		/* The end of the file; it need not be one of a sector, and from there O_DIRECT can't go on.
+		 */
+		if (n == 0 || done % 512 != 0)
+			break;
+	}
+	memset(job->buffer + done, 0, job->size - done);
+	return 0;
+}
+
+static int write_all(struct path_job *job)
+{
+	size_t done = 0;
+
+	while (done < job->size) {
+		ssize_t n = pwrite(job->fd, job->buffer + done, job->size - done, (off_t)(job->at + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		done += (size_t)n;
+		if (n == 0 || done % 512 != 0)
+			return -EIO;
+	}
+	return 0;
+}
+
+static void job_run(struct job *base)
+{
+	struct path_job *job = (struct path_job *)base;
+
+	if (job->fd >= 0 && !still_there(job->fd, job->path)) {
+		close(job->fd);
+		job->fd = -1;
+	}
+	if (job->fd < 0) {
+		int fd = open_path(job->path, job->at);
+
+		if (fd < 0) {
+			job->error = fd;
+			return;
+		}
+		job->fd = fd;
+	}
+	job->error = job->write ? write_all(job) : read_all(job);
+	/* After an error the descriptor may be one of storage that is gone (ESTALE, a device that came back).
+	 */
+	if (job->error < 0) {
+		close(job->fd);
+		job->fd = -1;
+	}
+}
+
+static void queue_end(struct path_queue *queue, int error)
+{
+	struct store_op *op = TAKE_PTR(queue->op);
+	struct store_path *store = queue->store;
+
+	store->clock->cancel(store->clock, &queue->timer);
+	op->done(op, error); /* last: it may start the next one or close the store */
+}
+
+static void job_done(struct job *base)
+{
+	struct path_job *job = (struct path_job *)base;
+	struct path_queue *queue = job->queue;
+	struct store_path *store = queue->store;
+	mono_t now = store->clock->now(store->clock);
+	int error = job->error;
+
+	queue->fd = TAKE_FD(job->fd);
+	if (error == 0) {
+		if (!job->write)
+			memcpy(queue->blocks, job->buffer, job->size);
+		*(job->write ? &store->health.last_write : &store->health.last_read) = now;
+		*(job->write ? &store->health.write_ms : &store->health.read_ms) = now - queue->begun;
+	}
+	job_free(job);
+	queue_end(queue, error);
+}
+
+static struct path_queue *queue_of(struct timer *timer)
+{
+	return (struct path_queue *)((char *)timer - offsetof(struct path_queue, timer));
+}
+
+/* Whatever its I/O does, the operation ends here. */
+static void deadline_passed(struct timer *timer)
+{
+	struct path_queue *queue = queue_of(timer);
+
+	if (queue->stuck_since == MONO_UNSET || worker_stuck(queue->worker) == 0)
+		queue->stuck_since = queue->begun;
+	worker_give_up(queue->worker);
+	queue_end(queue, -ETIMEDOUT);
+}
+
+static struct path_job *job_new(const struct store_path *store, uint32_t first, uint32_t count, bool write)
+{
+	struct path_job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return NULL;
+	*job = (struct path_job){
+		.job = {job_run, job_done, job_destroy},
+		.at = store->offset + (uint64_t)first * BLOCK_SIZE,
+		.size = (size_t)count * BLOCK_SIZE,
+		.fd = -1,
+		.write = write,
+		.path = strdup(store->path),
+		.buffer = aligned_alloc(ALIGNMENT, (size_t)count * BLOCK_SIZE),
+	};
+	if (!job->path || !job->buffer) {
+		job_free(job);
+		return NULL;
+	}
+	return job;
+}
+
+static int queue_begin(struct path_queue *queue, uint32_t first, uint32_t count, uint8_t *blocks,
+		       const uint8_t *data, struct store_op *op)
+{
+	struct store_path *store = queue->store;
+	struct path_job *job;
+	int r;
+
+	assert(op && op->done && count >= 1 && count <= BLOCK_LIMIT && first <= BLOCK_LIMIT - count);
+	if (queue->op)
+		return -EBUSY;
+	job = job_new(store, first, count, data != NULL);
+	if (!job)
+		return -ENOMEM;
+	if (data)
+		memcpy(job->buffer, data, BLOCK_SIZE);
+	job->queue = queue;
+	job->fd = TAKE_FD(queue->fd);
+	r = worker_start(queue->worker, &job->job);
+	if (r < 0) {
+		queue->fd = TAKE_FD(job->fd);
+		job_free(job);
+		/* Not this queue's operation: all its threads hang in earlier ones. */
+		return r == -EBUSY ? -ETIMEDOUT : r;
+	}
+	queue->op = op;
+	queue->blocks = blocks;
+	queue->begun = store->clock->now(store->clock);
+	store->clock->set(store->clock, &queue->timer, op->deadline);
+	return 0;
+}
+
+static int path_read(struct store *base, enum store_queue queue, uint32_t first, uint32_t count,
+		     uint8_t *blocks, struct store_op *op)
+{
+	assert(blocks && queue < STORE_QUEUE_COUNT);
+	return queue_begin(&((struct store_path *)base)->queues[queue], first, count, blocks, NULL, op);
+}
+
+static int path_write(struct store *base, enum store_queue queue, uint32_t block, const uint8_t *data,
+		      struct store_op *op)
+{
+	assert(data && queue < STORE_QUEUE_COUNT);
+	return queue_begin(&((struct store_path *)base)->queues[queue], block, 1, NULL, data, op);
+}
+
+static void path_health(struct store *base, struct store_health *ret)
+{
+	struct store_path *store = (struct store_path *)base;
+
+	*ret = store->health;
+	ret->stuck_since = MONO_UNSET;
+	ret->stuck = 0;
+	for (size_t i = 0; i < STORE_QUEUE_COUNT; i++) {
+		struct path_queue *queue = &store->queues[i];
+		unsigned stuck = worker_stuck(queue->worker);
+
+		if (stuck == 0)
+			queue->stuck_since = MONO_UNSET;
+		ret->stuck += stuck;
+		if (queue->stuck_since != MONO_UNSET &&
+		    (ret->stuck_since == MONO_UNSET || queue->stuck_since < ret->stuck_since))
+			ret->stuck_since = queue->stuck_since;
+	}
+}
+
+static void path_close(struct store *base)
+{
+	struct store_path *store = (struct store_path *)base;
+
+	for (size_t i = 0; i < STORE_QUEUE_COUNT; i++) {
+		struct path_queue *queue = &store->queues[i];
+
+		if (!queue->worker)
+			continue;
+		store->clock->cancel(store->clock, &queue->timer);
+		loop_del_fd(store->loop, worker_fd(queue->worker));
+		worker_free(queue->worker);
+		cleanup_close(&queue->fd);
+	}
+	free(store->path);
+	free(store);
+}
+
+/* PATH[:OFFSET]; an offset is what follows the last colon when it is a number. */
+static int parse_spec(const char *spec, char **ret_path, uint64_t *ret_offset)
+{
+	const char *colon = strrchr(spec, ':');
+	unsigned long long offset = 0;
+	char *end;
+
+	if (colon && colon[1] >= '0' && colon[1] <= '9') {
+		errno = 0;
+		offset = strtoull(colon + 1, &end, 10);
+		if (*end != '\0')
+			colon = NULL;
+		else if (errno != 0 || offset > INT64_MAX - (uint64_t)BLOCK_LIMIT * BLOCK_SIZE ||
+			 offset % 512 != 0)
+			return -EINVAL;
+	} else {
+		colon = NULL;
+	}
+	if (spec[0] != '/')
+		return -EINVAL;
+	*ret_path = colon ? strndup(spec, (size_t)(colon - spec)) : strdup(spec);
+	if (!*ret_path)
+		return -ENOMEM;
+	*ret_offset = colon ? offset : 0;
+	return 0;
+}
+
+int store_path_new(const char *spec, struct loop *loop, struct store **ret)
+{
+	static const char *const names[STORE_QUEUE_COUNT] = {"store-own", "store-global", "store-scan"};
+	struct store_path *store = calloc(1, sizeof(*store));
+	int r;
+
+	assert(spec && loop && ret);
+	if (!store)
+		return -ENOMEM;
+	store->store = (struct store){path_read, path_write, path_health, path_close};
+	store->loop = loop;
+	store->clock = loop_clock(loop);
+	store->health = (struct store_health){
+		.last_read = MONO_UNSET, .last_write = MONO_UNSET, .stuck_since = MONO_UNSET};
+	r = parse_spec(spec, &store->path, &store->offset);
+	for (size_t i = 0; r == 0 && i < STORE_QUEUE_COUNT; i++) {
+		struct path_queue *queue = &store->queues[i];
+
+		*queue = (struct path_queue){.store = store,
+					     .fd = -1,
+					     .stuck_since = MONO_UNSET,
+					     .timer = {.fire = deadline_passed}};
+		r = worker_new(names[i], &queue->worker);
+		if (r == 0)
+			r = loop_add_worker(loop, queue->worker);
+	}
+	if (r < 0) {
+		path_close(&store->store);
+		return r;
+	}
+	*ret = &store->store;
+	return 0;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "metadata/slots.h"
+#include "tests/vectors/vector_file.h"
+
+static const struct lease_timing timing = {10, 60};
+
+CLEANUP_DEFINE(struct slots *, slots_free)
+#define _cleanup_slots_ _cleanup_(slots_free_p)
+
+static struct slots *slots_make(void)
+{
+	struct slots *slots;
+
+	assert_int_equal(slots_new(&slots), 0);
+	return slots;
+}
+
+static struct record record_make(uint16_t id)
+{
+	struct record record = {
+		.host_id = id,
+		.claim = {.timestamp = 1000,
+			  .generation = 3,
+			  .score = 3400,
+			  .vm = VM_DOWN,
+			  .health = HEALTH_BAD},
+	};
+
+	snprintf(record.hostname, sizeof(record.hostname), "host%u", id);
+	snprintf(record.state, sizeof(record.state), "EngineDown");
+	return record;
+}
+
+static enum slot_change take(struct slots *slots, const struct record *record, mono_t now)
+{
+	uint8_t block[BLOCK_SIZE];
+
+	assert_int_equal(record_encode(record, 1700000000, block), 0);
+	return slots_take_block(slots, record->host_id, block, &timing, now);
+}
+
+static void test_changes(void **state)
+{
+	_cleanup_slots_ struct slots *slots = slots_make();
+	struct record record = record_make(7);
+	uint8_t block[BLOCK_SIZE];
+
+	assert_null(slots_get(slots, 7));
+	assert_int_equal(take(slots, &record, 0), SLOT_CHANGED);
+	assert_int_equal(take(slots, &record, 1000), SLOT_SAME);
+	assert_int_equal(slots_decoded(slots), 1);
+	assert_int_equal(slots_get(slots, 7)->read_at, 1000);
+	assert_true(slots_get(slots, 7)->peer.changed_at == MONO_UNSET);
+	record.claim.timestamp++;
+	assert_int_equal(take(slots, &record, 2000), SLOT_BEAT);
+	assert_int_equal(slots_get(slots, 7)->peer.changed_at, 2000);
+	record.claim.timestamp++;
+	record.claim.score = 0;
+	assert_int_equal(take(slots, &record, 3000), SLOT_CHANGED);
+	record.claim.timestamp++;
+	snprintf(record.state, sizeof(record.state), "EngineStart");
+	assert_int_equal(take(slots, &record, 4000), SLOT_CHANGED);
+	assert_int_equal(slots_decoded(slots), 4);
+	slot_block_copy(slots_get(slots, 7), block);
+	assert_int_equal(slots_take_block(slots, 7, block, &timing, 5000), SLOT_SAME);
+	/* A byte in the padding is a change of bytes, and of nothing else. */
+	block[BLOCK_SIZE - 1] = 'x';
+	assert_int_equal(slots_take_block(slots, 7, block, &timing, 6000), SLOT_BEAT);
+	assert_int_equal(slots_decoded(slots), 5);
+	assert_int_equal(slots_count(slots), 1);
+}
+
+static void test_late_write(void **state)
+{
+	_cleanup_slots_ struct slots *slots = slots_make();
+	struct record newer = record_make(1), late = record_make(1), reborn = record_make(1);
+
+	newer.claim.timestamp = 2000;
+	late.claim.timestamp = 1999;
+	late.claim.score = 17;
+	reborn.claim.timestamp = 5;
+	reborn.claim.generation = 4;
+	take(slots, &newer, 0);
+	assert_int_equal(take(slots, &late, 1000), SLOT_BEAT);
+	assert_int_equal(slots_get(slots, 1)->record.claim.timestamp, 2000);
+	assert_int_equal(slots_get(slots, 1)->peer.claim.score, 3400);
+	assert_int_equal(take(slots, &reborn, 2000), SLOT_CHANGED);
+	assert_int_equal(slots_get(slots, 1)->peer.claim.generation, 4);
+}
+
+static void test_bad_hides_nobody(void **state)
+{
+	_cleanup_slots_ struct slots *slots = slots_make();
+	struct record one = record_make(1), two = record_make(2), three = record_make(3);
+	uint8_t noise[BLOCK_SIZE];
+
+	memset(noise, 0xff, sizeof(noise));
+	take(slots, &one, 0);
+	take(slots, &two, 0);
+	take(slots, &three, 0);
+	assert_int_equal(slots_take_block(slots, 2, noise, &timing, 1000), SLOT_CHANGED);
+	assert_int_equal(slots_get(slots, 2)->peer.fault, RECORD_BAD);
+	assert_string_equal(slots_get(slots, 2)->cause, "not UTF-8");
+	assert_true(slots_get(slots, 2)->has_record);
+	noise[100] = 'x';
+	assert_int_equal(slots_take_block(slots, 2, noise, &timing, 2000), SLOT_BEAT);
+	assert_int_equal(slots_get(slots, 1)->peer.fault, RECORD_OK);
+	assert_int_equal(slots_get(slots, 3)->peer.fault, RECORD_OK);
+	two.claim.timestamp++;
+	assert_int_equal(take(slots, &two, 3000), SLOT_CHANGED);
+	assert_int_equal(slots_get(slots, 2)->peer.fault, RECORD_OK);
+	assert_string_equal(slots_get(slots, 2)->cause, "");
+}
+
+static void test_zeroed_is_gone(void **state)
+{
+	_cleanup_slots_ struct slots *slots = slots_make();
+	struct record record = record_make(5);
+	const uint8_t zeros[BLOCK_SIZE] = {0};
+
+	assert_int_equal(slots_take_block(slots, 5, zeros, &timing, 0), SLOT_SAME);
+	assert_int_equal(slots_count(slots), 0);
+	take(slots, &record, 0);
+	assert_int_equal(slots_take_block(slots, 5, zeros, &timing, 1000), SLOT_CHANGED);
+	assert_null(slots_get(slots, 5));
+	/* Known to sanlock: the slot stays, without a record. */
+	take(slots, &record, 2000);
+	assert_true(slots_take_host(slots, 5, HOST_LIVE, 3, 100, 2000));
+	assert_int_equal(slots_take_block(slots, 5, zeros, &timing, 3000), SLOT_CHANGED);
+	assert_non_null(slots_get(slots, 5));
+	assert_int_equal(slots_get(slots, 5)->peer.fault, RECORD_ABSENT);
+	assert_false(slots_get(slots, 5)->has_record);
+	assert_true(slots_take_host(slots, 5, HOST_ABSENT, 0, 0, 4000));
+	assert_null(slots_get(slots, 5));
+}
+
+static void test_hosts(void **state)
+{
+	_cleanup_slots_ struct slots *slots = slots_make();
+	struct record record = record_make(9);
+	struct peer peers[3];
+
+	assert_false(slots_take_host(slots, 4, HOST_ABSENT, 0, 0, 0));
+	assert_int_equal(slots_count(slots), 0);
+	assert_true(slots_take_host(slots, 2000, HOST_LIVE, 1, 10, 0));
+	assert_false(slots_take_host(slots, 2000, HOST_LIVE, 1, 20, 1000));
+	assert_int_equal(slots_get(slots, 2000)->peer.renewed_at, 1000);
+	assert_true(slots_take_host(slots, 2000, HOST_UNKNOWN, 0, 0, 2000));
+	assert_non_null(slots_get(slots, 2000));
+	assert_true(slots_take_host(slots, 1, HOST_LIVE, 8, 10, 0));
+	take(slots, &record, 0);
+	assert_int_equal(slots_count(slots), 3);
+	assert_int_equal(slots_next(slots, 0)->peer.id, 1);
+	assert_int_equal(slots_next(slots, 1)->peer.id, 9);
+	assert_int_equal(slots_next(slots, 9)->peer.id, 2000);
+	assert_null(slots_next(slots, 2000));
+	assert_int_equal(slots_peers(slots, 9, peers), 2);
+	assert_int_equal(peers[0].id, 1);
+	assert_int_equal(peers[1].id, 2000);
+	assert_int_equal(slots_peers(slots, 3, peers), 3);
+	assert_int_equal(peers[1].id, 9);
+}
+
+static void test_2000_hosts(void **state)
+{
+	_cleanup_slots_ struct slots *slots = slots_make();
+	size_t size;
+	_cleanup_free_ unsigned char *image = vector_read("image-2000hosts.bin", 0, &size);
+
+	for (int round = 0; round < 2; round++)
+		for (uint16_t id = 1; id <= HOST_ID_MAX; id++)
+			assert_int_equal(
+				slots_take_block(slots, id, image + (size_t)id * BLOCK_SIZE, &timing, round),
+				round == 0 ? SLOT_CHANGED : SLOT_SAME);
+	assert_int_equal(slots_count(slots), HOST_ID_MAX);
+	assert_int_equal(slots_decoded(slots), HOST_ID_MAX);
+	assert_int_equal(slots_get(slots, 1000)->peer.claim.vm, VM_UP);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_late_write),
+		cmocka_unit_test(test_bad_hides_nobody),
+		cmocka_unit_test(test_zeroed_is_gone),
+		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_2000_hosts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
