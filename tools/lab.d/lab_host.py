@@ -4,6 +4,8 @@
 Makes, boots, cuts and forgets hosts. The overlay's upper layer is kept over a power cut, so that a boot is a
 reboot of the same machine. Never writes into the machine's own root. Called by the commands of tools/lab.
 """
+import contextlib
+import glob
 import os
 import signal
 import subprocess
@@ -13,8 +15,9 @@ import lab_config
 import lab_load
 import lab_network
 import lab_storage
-from lab_place import CLEAN_ENVIRONMENT, LabError, call, cgroup_roots, monotonic, read, read_pid, until, write_pid
+from lab_place import CLEAN_ENVIRONMENT, LabError, call, cgroup_roots, monotonic, read, until, write_pid
 
+NSPAWN = "/run/systemd/nspawn"
 CAPABILITIES = "CAP_IPC_LOCK,CAP_NET_ADMIN"
 
 
@@ -98,13 +101,21 @@ def end_all(lab):
             for entry in os.listdir(root):
                 if entry.startswith(f"ovha.{lab.name}.h"):
                     for pid in lab.processes(f"{root}/{entry}"):
-                        try:
+                        with contextlib.suppress(ProcessLookupError):
                             os.kill(pid, signal.SIGKILL)
-                        except ProcessLookupError:
-                            pass
         if monotonic() > deadline:
             raise LabError(f"processes of hosts {' '.join(lab.running_hosts())} survive SIGKILL")
         time.sleep(0.1)
+
+
+def remove_traces(lab):
+    """What systemd-nspawn keeps of containers that were killed; while the roots are still mounted."""
+    for root in glob.glob(f"{lab.folder}/hosts/*/root"):
+        info, key = os.stat(root), root.split("/")[-2]
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{NSPAWN}/locks/inode-{info.st_dev}:{info.st_ino}")
+        with contextlib.suppress(OSError):
+            os.rmdir(f"{NSPAWN}/propagate/{lab.name}-h{key}")
 
 
 def remove_groups(lab):
