@@ -58,9 +58,10 @@ def boot(host, settings):
         binds.append("--bind=/dev/kvm")
     with open(f"{host.folder}/console.log", "a") as console:
         nspawn = subprocess.Popen(
-            ["systemd-nspawn", "-q", "--register=no", "--keep-unit", f"--directory={host.root}",
-             f"--network-namespace-path=/run/netns/{host.full_name}", f"--machine={host.lab.name}-h{host.key}",
-             f"--hostname={host.hostname}", "--boot", "--console=pipe", "--link-journal=no", "--timezone=off",
+            # Entered before too: systemd-nspawn mounts the host's /sys from where it was started.
+            ["nsenter", f"--net=/run/netns/{host.full_name}", "--", "systemd-nspawn", "-q",
+             "--register=no", "--keep-unit", f"--directory={host.root}", f"--network-namespace-path=/run/netns/{host.full_name}",
+             f"--machine={host.lab.name}-h{host.key}", f"--hostname={host.hostname}", "--boot", "--console=pipe", "--link-journal=no", "--timezone=off",
              "--resolv-conf=off", f"--capability={CAPABILITIES}", *binds],
             stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True, cwd="/",
             env=dict(CLEAN_ENVIRONMENT, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY="1"),

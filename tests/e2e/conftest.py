@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Fixtures of the end-to-end cases.
+
+Each case has a lab of its own (made in 2 s, so none inherits another's state) and a witness over its whole
+course; each worker of pytest-xdist uses another name, so labs run side by side. `lab` is a lab with the
+project's daemons, the VM up and healthy; `bare_lab` one without daemons. A case says what it needs by
+@pytest.mark.lab("-n", "2", "--set", "agent.KEY=VALUE").
+"""
+import os
+import re
+import sys
+
+import pytest
+
+TOP = os.path.realpath(f"{os.path.dirname(__file__)}/../..")
+sys.path.insert(0, f"{TOP}/tools/lab.d")
+
+from lab_driver import LabDriver  # noqa: E402
+from witness import Witness  # noqa: E402
+
+UP_SECONDS = 60
+
+
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="also the cases marked `full`")
+    parser.addoption("--build", default=f"{TOP}/build", help="build directory of the project")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "lab(*arguments): further arguments of `tools/lab up`")
+    config.addinivalue_line("markers", "full: a long case, run by --full alone")
+    config.addinivalue_line("markers", "together: two guests run together here on purpose")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--full"):
+        left_out = [item for item in items if item.get_closest_marker("full")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if outcome.get_result().failed:
+        item.case_failed = True
+
+
+def make_lab(request, worker, *arguments):
+    config = request.config
+    driver = LabDriver(f"e2e{worker}", config.getoption("--build"))
+    mark = request.node.get_closest_marker("lab")
+    driver.up(*arguments, *(mark.args if mark else ()))
+    return driver
+
+
+def finish(request, driver, witness):
+    """Ends the witness and the lab in any case; then the witness has its say."""
+    if witness is not None:
+        witness.stop()
+    try:
+        if getattr(request.node, "case_failed", False) or witness is None or witness.violations() or \
+                not witness.ticks:
+            case = re.sub(r"\W+", "-", request.node.name)
+            driver.keep_evidence(f"{request.config.getoption('--build')}/e2e/{case}",
+                                 witness.story() if witness else "no witness: the lab did not come up")
+    finally:
+        driver.down()
+    if witness is not None and not request.node.get_closest_marker("together"):
+        witness.verify()
+
+
+@pytest.fixture
+def worker(request):
+    return getattr(request.config, "workerinput", {}).get("workerid", "main")
+
+
+@pytest.fixture
+def bare_lab(request, worker):
+    """Hosts with sanlock and libvirtd only; the witness watches from the start."""
+    driver = make_lab(request, worker, "--no-project")
+    driver.witness = witness = Witness(driver.lab).start()
+    yield driver
+    finish(request, driver, witness)
+
+
+@pytest.fixture
+def lab(request, worker):
+    """Hosts with the project's daemons; the VM is up and healthy, and all hosts could take it."""
+    driver, witness = make_lab(request, worker), None
+    try:
+        driver.witness = witness = Witness(driver.lab).start()
+        eligible = " && ".join(f"agent@{key}=active && score@{key}>0" for key in driver.keys())
+        driver.wait(f"vm=up && http=ok && {eligible}", UP_SECONDS)
+    except BaseException:
+        request.node.case_failed = True
+        finish(request, driver, witness)
+        raise
+    yield driver
+    finish(request, driver, witness)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A lab as the end-to-end cases drive it: by the same commands of tools/lab that an operator types.
+
+Every call has a deadline; a command that fails is an AssertionError with its words. Keeps what a failed case
+needs to be understood. Decides nothing about what a case expects.
+"""
+import concurrent.futures
+import json
+import os
+import subprocess
+
+import lab_config
+from lab_place import Lab
+
+TOP = os.path.realpath(f"{os.path.dirname(__file__)}/../..")
+LAB = f"{TOP}/tools/lab"
+UNITS = ("ovirt-ha-agent", "ovirt-ha-broker", "ovirt-ha-guard", "sanlock", "libvirtd")
+
+
+class LabDriver:
+    def __init__(self, name, build):
+        self.lab, self.build = Lab(name), build
+        self.transcript = []
+
+    def command(self, *arguments, timeout=60, check=True):
+        words = [str(argument) for argument in arguments]
+        try:
+            done = subprocess.run([LAB, "--name", self.lab.name, *words], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, text=True)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"lab {' '.join(words)}: no end in {timeout} s") from None
+        self.transcript.append(f"$ lab {' '.join(words)}\n{done.stdout}{done.stderr}")
+        if check:
+            assert done.returncode == 0, f"lab {' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+    def up(self, *arguments):
+        self.command("up", "--build", self.build, *arguments, timeout=180)
+
+    def down(self):
+        self.command("down", timeout=120)
+
+    def run(self, host, *command, timeout=30, check=True):
+        return self.command("run", host, *command, timeout=timeout, check=check)
+
+    def kill(self, host):
+        self.command("kill", host)
+
+    def boot(self, host):
+        self.command("boot", host, timeout=90)
+
+    def net(self, host, state):
+        self.command("net", host, state)
+
+    def storage(self, host, state):
+        self.command("storage", host, state)
+
+    def vm(self, action):
+        self.command("vm", action, timeout=90)
+
+    def wait(self, condition, timeout):
+        self.command("wait", condition, "--timeout", timeout, timeout=timeout + 30)
+
+    def holds(self, condition):
+        return self.command("wait", condition, "--timeout", 0, check=False).returncode == 0
+
+    def status(self):
+        return json.loads(self.command("status", "--json").stdout)
+
+    def keys(self):
+        return self.lab.required_settings()["hosts"]
+
+    def vm_host(self):
+        """Key of the one host where the engine's QEMU lives."""
+        hosts = [key for key, host in self.status()["hosts"].items() if host["qemu"]]
+        assert len(hosts) == 1, f"QEMU of the engine on hosts {hosts}"
+        return hosts[0]
+
+    # What a case does without the project's daemons.
+
+    def join(self, *hosts):
+        """All hosts at once: each takes three times the io_timeout."""
+        def join_one(host):
+            number = str(host).rstrip("c")
+            self.run(host, "sanlock", "client", "add_lockspace", "-s",
+                     f"hosted-engine:{number}:/srv/storage/lockspace:0", "-o",
+                     self.lab.required_settings()["io_timeout"])
+        with concurrent.futures.ThreadPoolExecutor(len(hosts)) as pool:
+            list(pool.map(join_one, hosts))
+
+    def put_domain(self, host, edit=lambda text: text, lease=True):
+        """Writes the engine's domain into the host for virsh; returns its path there."""
+        text = edit(lab_config.domain_xml(self.lab, self.lab.required_settings()["accel"], lease))
+        with open(f"{self.lab.folder}/hosts/{host}/root/root/engine.xml", "w") as file:
+            file.write(text)
+        return "/root/engine.xml"
+
+    def create(self, host, *options, check=True, **domain):
+        path = self.put_domain(host, **domain)
+        return self.run(host, "virsh", "-q", "create", path, *options, timeout=90, check=check)
+
+    def keep_evidence(self, folder, story):
+        """For a failed case: what was typed, the witness's account, the last status and each host's journal."""
+        os.makedirs(folder, exist_ok=True)
+        with open(f"{folder}/transcript", "w") as file:
+            file.write("\n".join(self.transcript))
+        with open(f"{folder}/witness", "w") as file:
+            file.write(story + "\n")
+        if self.lab.settings() is None:
+            return
+        with open(f"{folder}/status", "w") as file:
+            file.write(self.command("status", check=False).stdout)
+        for key in self.keys():
+            with open(f"{folder}/journal-{key}", "w") as file:
+                units = [word for unit in UNITS for word in ("-u", unit)]
+                subprocess.run(["journalctl", "--no-pager", "-q", "-o", "short-monotonic", "-D",
+                                f"{self.lab.folder}/hosts/{key}/root/var/log/journal", *units],
+                               stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, timeout=30)
