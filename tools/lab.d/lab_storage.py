@@ -8,7 +8,6 @@ Called by up, clone, storage and down; starts no host.
 """
 import glob
 import json
-import mmap
 import os
 import shutil
 import signal
@@ -25,30 +24,12 @@ RESOURCES = ("engine", "whiteboard", "conf")  # one alignment apart, in this ord
 
 
 def folder(lab):
-    return os.path.realpath(f"{lab.folder}/storage")
+    return f"{lab.folder}/storage"
 
 
-def direct_io_works(path):
-    """Whether files there can be opened with O_DIRECT; tmpfs learnt it in Linux 6.6 only."""
-    probe = f"{path}/probe"
-    try:
-        with mmap.mmap(-1, 4096) as page:
-            file = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_DIRECT, 0o600)
-            try:
-                os.pwritev(file, [page], 0)
-            finally:
-                os.close(file)
-        return True
-    except OSError:
-        return False
-    finally:
-        if os.path.exists(probe):
-            os.unlink(probe)
-
-
-def on_disk(lab):
-    """Where the domain lies when the lab's own tmpfs can't do O_DIRECT."""
-    return f"/var/tmp/ovirt-ha-lab/{lab.name}"
+def device(lab, name):
+    """The loop device that stands for the shared storage's own disk."""
+    return os.readlink(f"{folder(lab)}/device/{name}")
 
 
 def sanlock_direct(lab, *arguments, timeout=20, check=True):
@@ -58,32 +39,33 @@ def sanlock_direct(lab, *arguments, timeout=20, check=True):
                 env={"SANLOCK_RUN_DIR": run, "SANLOCK_PRIVILEGED": "0"})
 
 
+def make_loop(lab, name):
+    return call("losetup", "--find", "--show", f"{folder(lab)}/{name}").strip()
+
+
 def make_domain(lab, io_timeout):
-    if direct_io_works(lab.folder):
-        os.mkdir(f"{lab.folder}/storage")
-    else:
-        os.makedirs(on_disk(lab))
-        os.symlink(on_disk(lab), f"{lab.folder}/storage")
-    place = folder(lab)
+    """The files, each but the disk behind a loop device with sectors of 512 bytes: a file of a tmpfs has 4096 for
+    qemu-storage-daemon, which would write back its neighbours' sectors too and so undo other hosts' renewals."""
+    os.makedirs(f"{folder(lab)}/device")
     for name, size in FILES.items():
-        with open(f"{place}/{name}", "wb") as file:
+        with open(f"{folder(lab)}/{name}", "wb") as file:
             file.truncate(size)
-        shutil.chown(f"{place}/{name}", "root", "sanlock")
-        os.chmod(f"{place}/{name}", 0o660)
-    sanlock_direct(lab, "init", "-s", f"{LOCKSPACE}:0:{place}/lockspace:0", "-o", str(io_timeout))
+        if name in EXPORTED:
+            os.symlink(make_loop(lab, name), f"{folder(lab)}/device/{name}")
+    sanlock_direct(lab, "init", "-s", f"{LOCKSPACE}:0:{device(lab, 'lockspace')}:0", "-o", str(io_timeout))
     for index, resource in enumerate(RESOURCES):
-        sanlock_direct(lab, "init", "-r", f"{LOCKSPACE}:{resource}:{place}/leases:{index * ALIGNMENT}")
+        sanlock_direct(lab, "init", "-r", f"{LOCKSPACE}:{resource}:{device(lab, 'leases')}:{index * ALIGNMENT}")
 
 
 def attach(host):
     """Starts the host's storage daemon and its loop device; returns when all exports are there."""
-    place, exports = folder(host.lab), f"{host.folder}/storage"
+    exports = f"{host.folder}/storage"
     os.makedirs(exports, exist_ok=True)
     command = ["qemu-storage-daemon"]
     for name in EXPORTED:
         open(f"{exports}/{name}", "a").close()
-        command += ["--blockdev", f"driver=file,node-name={name},filename={place}/{name},cache.direct=on,locking=off",
-                    "--export", f"type=fuse,id={name},node-name={name},mountpoint={exports}/{name},"
+        command += ["--blockdev", f"driver=host_device,node-name={name},filename={device(host.lab, name)},"
+                    "cache.direct=on,locking=off", "--export", f"type=fuse,id={name},node-name={name},mountpoint={exports}/{name},"
                     "writable=on,allow-other=on"]
     with open(f"{host.folder}/storage.log", "w") as log:
         daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -99,9 +81,8 @@ def attach(host):
     for name in EXPORTED:
         shutil.chown(f"{exports}/{name}", "root", "sanlock")
         os.chmod(f"{exports}/{name}", 0o660)
-    loop = call("losetup", "--direct-io=on", "--find", "--show", f"{place}/disk").strip()
     with open(f"{host.folder}/loop", "w") as file:
-        file.write(loop)
+        file.write(make_loop(host.lab, "disk"))
 
 
 def hang(host):
@@ -134,7 +115,7 @@ def state(host):
 
 def lease(lab):
     """Owner of the engine lease as it stands on disk: {"owner": id or None, ..}; None when unreadable."""
-    text = sanlock_direct(lab, "read_leader", "-r", f"{LOCKSPACE}:engine:{folder(lab)}/leases:0",
+    text = sanlock_direct(lab, "read_leader", "-r", f"{LOCKSPACE}:engine:{device(lab, 'leases')}:0",
                           timeout=5, check=False)
     words = dict(line.split(None, 1) for line in (text or "").splitlines() if len(line.split(None, 1)) == 2)
     try:
@@ -155,12 +136,11 @@ def remove_all(lab):
 
 
 def remove_loops(lab):
-    places = (f"{lab.folder}/", on_disk(lab) + "/")
     deadline = monotonic() + 10
     while True:
         listed = json.loads(call("losetup", "--list", "--json", "-O", "NAME,BACK-FILE") or "{}")
         mine = [entry["name"] for entry in listed.get("loopdevices", [])
-                if (entry["back-file"] or "").startswith(places)]
+                if (entry["back-file"] or "").startswith(f"{lab.folder}/")]
         if not mine:
             return
         if monotonic() > deadline:
