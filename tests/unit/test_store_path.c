@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The path store on real files and on a loop device with sectors of 4096 bytes. An I/O that hangs is an
+ * open() of a file under a lease, which waits in the kernel until the lease is given up. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "metadata/identity.h"
+#include "metadata/store.h"
+#include "util/cleanup.h"
+#include "util/loop.h"
+
+#define LIMIT_MS 20000
+
+struct call {
+	struct store_op op; /* first */
+	int error;
+	unsigned ended;
+};
+
+static struct {
+	struct loop *loop;
+	struct clock_port *clock;
+	struct store *store;
+	struct timer limit, tick;
+	char directory[64], path[128], other[128];
+	uint8_t data[8 * BLOCK_SIZE];
+} f;
+
+static void too_late(struct timer *timer)
+{
+	fprintf(stderr, "an operation did not end\n");
+	abort();
+}
+
+static void ended(struct store_op *op, int error)
+{
+	struct call *call = (struct call *)op;
+
+	call->error = error;
+	call->ended++;
+	loop_stop(f.loop);
+}
+
+static struct call call_until(mono_t deadline_ms)
+{
+	return (struct call){.op = {.done = ended, .deadline = f.clock->now(f.clock) + deadline_ms},
+			     .error = -ENOSYS};
+}
+
+static int wait_for(struct call *call)
+{
+	while (call->ended == 0)
+		assert_int_equal(loop_run(f.loop), 0);
+	assert_int_equal(call->ended, 1);
+	return call->error;
+}
+
+static int read_blocks(uint32_t first, uint32_t count)
+{
+	struct call call = call_until(LIMIT_MS);
+
+	memset(f.data, 0xee, sizeof(f.data));
+	assert_int_equal(f.store->read(f.store, STORE_QUEUE_SCAN, first, count, f.data, &call.op), 0);
+	return wait_for(&call);
+}
+
+static int write_block(uint32_t block, uint8_t fill)
+{
+	struct call call = call_until(LIMIT_MS);
+	uint8_t data[BLOCK_SIZE];
+	int r;
+
+	memset(data, fill, sizeof(data));
+	r = f.store->write(f.store, STORE_QUEUE_OWN, block, data, &call.op);
+	memset(data, 0, sizeof(data)); /* it was copied */
+	assert_int_equal(r, 0);
+	return wait_for(&call);
+}
+
+static bool filled(size_t from, size_t to, uint8_t fill)
+{
+	for (size_t i = from; i < to; i++)
+		if (f.data[i] != fill)
+			return false;
+	return true;
+}
+
+static void file_make(const char *path, size_t size, uint8_t fill)
+{
+	_cleanup_fclose_ FILE *file = fopen(path, "we");
+
+	assert_non_null(file);
+	for (size_t i = 0; i < size; i++)
+		fputc(fill, file);
+}
+
+static void store_make(const char *spec)
+{
+	assert_int_equal(store_path_new(spec, f.loop, &f.store), 0);
+}
+
+static int setup(void **state)
+{
+	memset(&f, 0, sizeof(f));
+	snprintf(f.directory, sizeof(f.directory), "test_store_path.XXXXXX");
+	if (!mkdtemp(f.directory) || loop_new(&f.loop) < 0)
+		return -1;
+	f.clock = loop_clock(f.loop);
+	f.limit.fire = too_late;
+	f.clock->set(f.clock, &f.limit, f.clock->now(f.clock) + LIMIT_MS + 10000);
+	_cleanup_free_ char *here = realpath(f.directory, NULL);
+	snprintf(f.path, sizeof(f.path), "%s/board", here);
+	snprintf(f.other, sizeof(f.other), "%s/other", here);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	if (f.store)
+		f.store->close(f.store);
+	f.clock->cancel(f.clock, &f.limit);
+	loop_free(f.loop);
+	unlink(f.path);
+	unlink(f.other);
+	return rmdir(f.directory);
+}
+
+static void test_round_trip(void **state)
+{
+	struct store_health health;
+
+	file_make(f.path, 0, 0);
+	store_make(f.path);
+	f.store->health(f.store, &health);
+	assert_true(health.last_write == MONO_UNSET && health.last_read == MONO_UNSET);
+	assert_int_equal(write_block(3, 'a'), 0);
+	assert_int_equal(write_block(IDENTITY_BLOCK, 'b'), 0);
+	assert_int_equal(read_blocks(2, 3), 0);
+	assert_true(filled(0, BLOCK_SIZE, 0));
+	assert_true(filled(BLOCK_SIZE, 2 * BLOCK_SIZE, 'a'));
+	assert_true(filled(2 * BLOCK_SIZE, 3 * BLOCK_SIZE, 0));
+	assert_true(filled(3 * BLOCK_SIZE, 4 * BLOCK_SIZE, 0xee));
+	assert_int_equal(read_blocks(IDENTITY_BLOCK, 1), 0);
+	assert_true(filled(0, BLOCK_SIZE, 'b'));
+	f.store->health(f.store, &health);
+	assert_true(health.last_write != MONO_UNSET && health.last_read != MONO_UNSET && health.stuck == 0);
+	assert_true(health.stuck_since == MONO_UNSET);
+}
+
+static void test_end_of_file(void **state)
+{
+	file_make(f.path, BLOCK_SIZE + 700, 'x');
+	store_make(f.path);
+	assert_int_equal(read_blocks(0, 4), 0);
+	assert_true(filled(0, BLOCK_SIZE + 700, 'x'));
+	assert_true(filled(BLOCK_SIZE + 700, 4 * BLOCK_SIZE, 0));
+	assert_int_equal(read_blocks(100, 2), 0);
+	assert_true(filled(0, 2 * BLOCK_SIZE, 0));
+	assert_int_equal(write_block(1, 'y'), 0);
+	assert_int_equal(read_blocks(1, 1), 0);
+	assert_true(filled(0, BLOCK_SIZE, 'y'));
+}
+
+static void test_offset(void **state)
+{
+	char spec[256];
+	struct stat st;
+
+	file_make(f.path, 0, 0);
+	snprintf(spec, sizeof(spec), "%s:1048576", f.path);
+	store_make(spec);
+	assert_int_equal(write_block(1, 'o'), 0);
+	assert_int_equal(stat(f.path, &st), 0);
+	assert_int_equal(st.st_size, 1048576 + 2 * BLOCK_SIZE);
+}
+
+static void test_specs(void **state)
+{
+	struct store *store = NULL;
+
+	assert_int_equal(store_path_new("relative", f.loop, &store), -EINVAL);
+	assert_int_equal(store_path_new("/x:100", f.loop, &store), -EINVAL);
+	assert_int_equal(store_path_new("/x:99999999999999999999", f.loop, &store), -EINVAL);
+	assert_null(store);
+	snprintf(f.other + strlen(f.other), 8, ":a:1x");
+	file_make(f.other, 0, 0);
+	store_make(f.other); /* colons of the name */
+	assert_int_equal(write_block(0, 'c'), 0);
+}
+
+/* It opens lazily, and again after each error. */
+static void test_comes_later(void **state)
+{
+	store_make(f.path);
+	assert_int_equal(read_blocks(0, 1), -ENOENT);
+	assert_int_equal(write_block(0, 'n'), -ENOENT);
+	file_make(f.path, BLOCK_SIZE, 'l');
+	assert_int_equal(read_blocks(0, 1), 0);
+	assert_true(filled(0, BLOCK_SIZE, 'l'));
+	assert_int_equal(unlink(f.path), 0);
+	assert_int_equal(read_blocks(0, 1), -ENOENT);
+	assert_int_equal(mkfifo(f.path, 0600), 0);
+	assert_int_equal(read_blocks(0, 1), -EINVAL);
+}
+
+static void test_replaced(void **state)
+{
+	file_make(f.path, BLOCK_SIZE, '1');
+	store_make(f.path);
+	assert_int_equal(read_blocks(0, 1), 0);
+	assert_int_equal(write_block(1, 'w'), 0);
+	file_make(f.other, BLOCK_SIZE, '2');
+	assert_int_equal(rename(f.other, f.path), 0);
+	assert_int_equal(write_block(1, 'v'), 0);
+	assert_int_equal(read_blocks(0, 2), 0);
+	assert_true(filled(0, BLOCK_SIZE, '2'));
+	assert_true(filled(BLOCK_SIZE, 2 * BLOCK_SIZE, 'v'));
+}
+
+static void test_one_at_a_time(void **state)
+{
+	struct call first = call_until(LIMIT_MS), second = call_until(LIMIT_MS), own = call_until(LIMIT_MS);
+	uint8_t more[BLOCK_SIZE] = {0};
+
+	file_make(f.path, BLOCK_SIZE, '1');
+	store_make(f.path);
+	assert_int_equal(f.store->read(f.store, STORE_QUEUE_SCAN, 0, 1, f.data, &first.op), 0);
+	assert_int_equal(f.store->read(f.store, STORE_QUEUE_SCAN, 0, 1, more, &second.op), -EBUSY);
+	assert_int_equal(f.store->write(f.store, STORE_QUEUE_OWN, 1, more, &own.op), 0);
+	assert_int_equal(wait_for(&first), 0);
+	assert_int_equal(wait_for(&own), 0);
+	assert_int_equal(f.store->read(f.store, STORE_QUEUE_SCAN, 0, 1, more, &second.op), 0);
+	assert_int_equal(wait_for(&second), 0);
+}
+
+/* From now on opening the file hangs until the descriptor is closed. */
+static int hang_begin(void)
+{
+	int fd = open(f.path, O_RDWR | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	signal(SIGIO, SIG_IGN);
+	assert_int_equal(fcntl(fd, F_SETLEASE, F_WRLCK), 0);
+	return fd;
+}
+
+static void tick(struct timer *timer)
+{
+	loop_stop(f.loop);
+}
+
+static void wait_unstuck(void)
+{
+	struct store_health health;
+
+	f.tick.fire = tick;
+	for (f.store->health(f.store, &health); health.stuck > 0; f.store->health(f.store, &health)) {
+		f.clock->set(f.clock, &f.tick, f.clock->now(f.clock) + 5);
+		loop_run(f.loop);
+	}
+	assert_true(health.stuck_since == MONO_UNSET);
+}
+
+static void test_hang(void **state)
+{
+	struct call slow = call_until(LIMIT_MS), late = call_until(100);
+	struct store_health health;
+	mono_t before = MONO_UNSET, after = MONO_UNSET;
+	uint8_t data[BLOCK_SIZE] = {0};
+	int fd;
+
+	file_make(f.path, BLOCK_SIZE, 'h');
+	store_make(f.path);
+	fd = hang_begin();
+	/* One hanging queue does not hold up another's deadline. */
+	assert_int_equal(f.store->read(f.store, STORE_QUEUE_SCAN, 0, 1, f.data, &slow.op), 0);
+	for (unsigned hanging = 1; hanging <= 3; hanging++) {
+		late = call_until(100);
+		before = hanging == 1 ? f.clock->now(f.clock) : before;
+		assert_int_equal(f.store->write(f.store, STORE_QUEUE_OWN, 1, data, &late.op), 0);
+		after = hanging == 1 ? f.clock->now(f.clock) : after;
+		assert_int_equal(wait_for(&late), -ETIMEDOUT);
+		assert_true(f.clock->now(f.clock) >= late.op.deadline);
+		f.store->health(f.store, &health);
+		assert_int_equal(health.stuck, hanging);
+		assert_in_range(health.stuck_since, before, after);
+	}
+	assert_int_equal(slow.ended, 0);
+	late = call_until(100);
+	assert_int_equal(f.store->write(f.store, STORE_QUEUE_OWN, 1, data, &late.op), -ETIMEDOUT);
+	assert_int_equal(late.ended, 0);
+	close(fd);
+	assert_int_equal(wait_for(&slow), 0);
+	assert_true(filled(0, BLOCK_SIZE, 'h'));
+	wait_unstuck();
+	assert_int_equal(write_block(1, 'b'), 0);
+	assert_int_equal(late.ended, 0);
+}
+
+static void test_close_while_hanging(void **state)
+{
+	struct call call = call_until(LIMIT_MS);
+	int fd;
+
+	file_make(f.path, BLOCK_SIZE, 'h');
+	store_make(f.path);
+	fd = hang_begin();
+	assert_int_equal(f.store->read(f.store, STORE_QUEUE_SCAN, 0, 1, f.data, &call.op), 0);
+	f.store->close(f.store);
+	f.store = NULL;
+	close(fd);
+	f.tick.fire = tick;
+	f.clock->set(f.clock, &f.tick, f.clock->now(f.clock) + 50);
+	loop_run(f.loop);
+	assert_int_equal(call.ended, 0);
+}
+
+/* The device is gone with its last descriptor, whatever happens to the test. */
+static int loop_device(const char *backing, unsigned sector, char ret_path[32])
+{
+	_cleanup_close_ int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	_cleanup_close_ int file = open(backing, O_RDWR | O_CLOEXEC);
+	struct loop_config config = {
+		.fd = (uint32_t)file,
+		.block_size = sector,
+		.info = {.lo_flags = LO_FLAGS_AUTOCLEAR},
+	};
+
+	for (int tries = 0; control >= 0 && tries < 8; tries++) {
+		int number = ioctl(control, LOOP_CTL_GET_FREE), fd;
+
+		snprintf(ret_path, 32, "/dev/loop%d", number);
+		fd = open(ret_path, O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			return -errno;
+		if (ioctl(fd, LOOP_CONFIGURE, &config) == 0)
+			return fd;
+		/* EBUSY: somebody else was faster. */
+		if (close(fd) < 0 || errno != EBUSY)
+			break;
+	}
+	return -errno;
+}
+
+static void test_large_sectors(void **state)
+{
+	char device[32], spec[64];
+	int fd;
+
+	file_make(f.path, 64 * BLOCK_SIZE, 'd');
+	fd = loop_device(f.path, 4096, device);
+	if (fd == -EPERM || fd == -EACCES || fd == -ENOENT) {
+		print_message("no loop device here: errno %d\n", -fd);
+		skip();
+	}
+	assert_true(fd >= 0);
+	snprintf(spec, sizeof(spec), "%s:8192", device);
+	store_make(spec);
+	assert_int_equal(write_block(1, 's'), 0);
+	assert_int_equal(read_blocks(0, 3), 0);
+	assert_true(filled(0, BLOCK_SIZE, 'd'));
+	assert_true(filled(BLOCK_SIZE, 2 * BLOCK_SIZE, 's'));
+	/* Beyond the end of a device nothing can be written, and zeros are read. */
+	assert_int_equal(write_block(64, 's'), -ENOSPC);
+	assert_int_equal(read_blocks(60, 4), 0);
+	assert_true(filled(0, 2 * BLOCK_SIZE, 'd'));
+	assert_true(filled(2 * BLOCK_SIZE, 4 * BLOCK_SIZE, 0));
+	f.store->close(f.store);
+	f.store = NULL;
+	/* An offset within a sector of the device. */
+	snprintf(spec, sizeof(spec), "%s:512", device);
+	store_make(spec);
+	assert_int_equal(read_blocks(0, 1), -EINVAL);
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_end_of_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_offset, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_specs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_comes_later, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_replaced, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_at_a_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hang, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_close_while_hanging, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_large_sectors, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
