@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Decides how a whiteboard reads as JSON: one object on one line, hosts by number, the keys that scripts
+ * know, ours after them. Recorded strings stand as they are, escaped to ASCII. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "tools/status_text.h"
+#include "tools/status_view.h"
+#include "util/cleanup.h"
+
+#define DUMP_FLAGS JSON_ENSURE_ASCII
+
+CLEANUP_DEFINE(json_t *, json_decref)
+
+/* The text as a JSON string; what is not UTF-8 shows as `?`. */
+static json_t *string_of(const char *text, size_t len)
+{
+	json_t *string = json_stringn(text, len);
+	_cleanup_free_ char *copy = NULL;
+
+	if (string)
+		return string;
+	copy = malloc(len + 1);
+	if (!copy)
+		return NULL;
+	for (size_t i = 0; i < len; i++)
+		copy[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
+	return json_stringn(copy, len);
+}
+
+static json_t *number_of(uint64_t number)
+{
+	return number > INT64_MAX ? json_real((double)number) : json_integer((json_int_t)number);
+}
+
+/* What tools get for a value that should have been a string: the words of the readers they were made for. */
+static json_t *word_of(json_t *value)
+{
+	_cleanup_free_ char *text = NULL;
+
+	switch (json_typeof(value)) {
+	case JSON_STRING:
+		return json_incref(value);
+	case JSON_TRUE:
+		return json_string("True");
+	case JSON_FALSE:
+		return json_string("False");
+	case JSON_NULL:
+		return json_string("None");
+	default:
+		text = json_dumps(value, JSON_ENCODE_ANY);
+		return text ? json_string(text) : NULL;
+	}
+}
+
+/* The engine status: an object of strings always, but null for the text `None`, which says that there was
+ * none yet. */
+static json_t *engine_status_of(const char *text)
+{
+	_cleanup_(json_decref_p) json_t *object = NULL;
+	json_t *value;
+	const char *key;
+
+	if (strcmp(text, "None") == 0)
+		return json_null();
+	object = json_loads(text, 0, NULL);
+	if (!json_is_object(object))
+		return json_pack("{s:s, s:s, s:s}", "vm", "unknown", "health", "unknown", "detail",
+				 "serialization error");
+	json_object_foreach(object, key, value)
+	{
+		if (!json_is_string(value) && json_object_set_new(object, key, word_of(value)) < 0)
+			return NULL;
+	}
+	return TAKE_PTR(object);
+}
+
+static json_t *penalties_of(const struct record *record)
+{
+	_cleanup_(json_decref_p) json_t *array = json_array();
+	const char *cursor = record->penalties;
+	struct record_penalty penalty;
+
+	while (record_penalty_next(&cursor, &penalty)) {
+		json_t *until = penalty.until_s ? json_integer(penalty.until_s) : json_null();
+		json_t *entry = json_pack(
+			"{s:o, s:i, s:I, s:o}", "cause", string_of(penalty.word, strlen(penalty.word)),
+			"points", (int)penalty.points, "since", (json_int_t)penalty.since_s, "until", until);
+
+		if (json_array_append_new(array, entry) < 0)
+			return NULL;
+	}
+	return TAKE_PTR(array);
+}
+
+/* Sets what a record always has and what only newer writers have; each of these helpers may be given NULL,
+ * which is an error. */
+static int set_known(json_t *host, const struct status_view *v)
+{
+	const struct record *r = &v->record;
+	char crc[9];
+	int bad = 0;
+
+	bad |= json_object_set_new(host, "host-id", json_integer(v->id));
+	bad |= json_object_set_new(host, "host-ts", number_of(r->claim.timestamp));
+	bad |= json_object_set_new(host, "score", json_integer(r->claim.score));
+	bad |= json_object_set_new(host, "engine-status", engine_status_of(r->status));
+	bad |= json_object_set_new(host, "hostname", string_of(r->hostname, strlen(r->hostname)));
+	if (r->n_fields >= 8)
+		bad |= json_object_set_new(host, "maintenance", json_boolean(r->claim.maintenance));
+	if (r->n_fields >= 9)
+		bad |= json_object_set_new(host, "stopped", json_boolean(r->claim.stopped));
+	if (r->n_fields >= 10) {
+		snprintf(crc, sizeof(crc), "%08" PRIx32, r->crc);
+		bad |= json_object_set_new(host, "crc32", json_string(crc));
+	}
+	if (r->n_fields >= 12) {
+		bad |= json_object_set_new(host, "conf_on_shared_storage", json_boolean(r->config_shared));
+		bad |= json_object_set_new(host, "local_conf_timestamp", number_of(r->config_timestamp));
+	}
+	if (v->extra_len > 0)
+		bad |= json_object_set_new(host, "extra", string_of(v->extra, v->extra_len));
+	return bad;
+}
+
+static int set_ours(json_t *host, const struct status_view *v, const struct board_status *status)
+{
+	const struct record *r = &v->record;
+	int bad = 0;
+
+	if (status->live) {
+		bad |= json_object_set_new(host, "live-data", json_boolean(v->fresh));
+		bad |= json_object_set_new(
+			host, "age", v->age_ms < 0 ? json_null() : json_integer(v->age_ms / MONO_SECOND));
+		if (v->timeout_s >= 0 && v->fresh)
+			bad |= json_object_set_new(host, "timeout-left", json_integer(v->timeout_s));
+	}
+	if (r->state[0])
+		bad |= json_object_set_new(host, "state", string_of(r->state, strlen(r->state)));
+	if (r->reason[0])
+		bad |= json_object_set_new(host, "reason", string_of(r->reason, strlen(r->reason)));
+	bad |= json_object_set_new(host, "penalties", penalties_of(r));
+	return bad;
+}
+
+/* NULL: out of memory. */
+static json_t *host_of(const struct status_view *v, const struct board_status *status)
+{
+	_cleanup_(json_decref_p) json_t *host = json_object();
+	int bad = 0;
+
+	if (v->fault != RECORD_OK) {
+		bad |= json_object_set_new(host, "error", json_string(v->cause));
+		if (status->live) {
+			bad |= json_object_set_new(host, "host-id", json_integer(v->id));
+			bad |= json_object_set_new(host, "live-data", json_false());
+		}
+	} else {
+		bad |= set_known(host, v);
+		bad |= set_ours(host, v, status);
+	}
+	if (status->trouble[0] && v->id == status->own_id)
+		bad |= json_object_set_new(host, "trouble",
+					   string_of(status->trouble, strlen(status->trouble)));
+	return bad ? NULL : TAKE_PTR(host);
+}
+
+static json_t *flag_of(enum flag flag)
+{
+	return flag == FLAG_UNKNOWN ? json_null() : json_boolean(flag == FLAG_YES);
+}
+
+static json_t *global_of(const struct status_view *v, const struct board_status *status)
+{
+	if (v->fault != RECORD_OK)
+		return json_pack("{s:s}", "error", v->cause);
+	return json_pack("{s:o}", "maintenance", flag_of(status_maintenance(status)));
+}
+
+int status_put_json(const struct board_status *status, FILE *out)
+{
+	_cleanup_(json_decref_p) json_t *all = json_object();
+	char key[16];
+
+	for (size_t i = 0; i < status->n_blocks; i++) {
+		struct status_view view;
+		json_t *value;
+
+		status_view_of(status, &status->blocks[i], &view);
+		/* With a broker block 0 is told by `global_maintenance`: scripts take every other key for a
+		 * host. */
+		if (view.fault == RECORD_ABSENT || (view.id == 0 && status->live))
+			continue;
+		value = view.id == 0 ? global_of(&view, status) : host_of(&view, status);
+		snprintf(key, sizeof(key), "%" PRIu32, view.id);
+		if (json_object_set_new(all, key, value) < 0)
+			return -ENOMEM;
+	}
+	if (status->live && json_object_set_new(all, "global_maintenance", flag_of(status->maintenance)) < 0)
+		return -ENOMEM;
+	if (json_dumpf(all, out, DUMP_FLAGS) < 0)
+		return ferror(out) ? 0 : -ENOMEM; /* the caller sees to the stream's error */
+	fputc('\n', out);
+	return 0;
+}
+
+void status_put_error(const char *text, FILE *out)
+{
+	_cleanup_(json_decref_p) json_t *object = json_object();
+
+	json_object_set_new(object, "error", string_of(text, strlen(text)));
+	json_dumpf(object, out, DUMP_FLAGS);
+	fputc('\n', out);
+}
