@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The table of hosted-engine's commands: command lines and what is made of them, and that the completion file
+ * and the man page say the same as the table. */
+#include "tools/command_table.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define ARGS_MAX 5
+
+static void test_lines(void **state)
+{
+	static const struct {
+		const char *name;
+		const char *args[ARGS_MAX];
+		int code;
+		const char *command, *option, *value, *operand;
+		const char *out, *err; /* beginnings; NULL: empty */
+	} rows[] = {
+		{"status", {"--vm-status"}, 0, "vm-status", "json", NULL, NULL, NULL, NULL},
+		{"status as JSON", {"--vm-status", "--json"}, 0, "vm-status", "json", "", NULL, NULL, NULL},
+		{"mode by equals",
+		 {"--set-maintenance", "--mode=global"},
+		 0,
+		 "set-maintenance",
+		 "mode",
+		 "global",
+		 NULL,
+		 NULL,
+		 NULL},
+		{"mode by word",
+		 {"--set-maintenance", "--mode", "none"},
+		 0,
+		 "set-maintenance",
+		 "mode",
+		 "none",
+		 NULL,
+		 NULL,
+		 NULL},
+		{"mode as the guides print it",
+		 {"--set-maintenance=local"},
+		 0,
+		 "set-maintenance",
+		 "mode",
+		 "local",
+		 NULL,
+		 NULL,
+		 NULL},
+		{"operand",
+		 {"--dump-whiteboard", "f", "--json"},
+		 0,
+		 "dump-whiteboard",
+		 "json",
+		 "",
+		 "f",
+		 NULL,
+		 NULL},
+		{"operand last",
+		 {"--dump-whiteboard", "--json", "f"},
+		 0,
+		 "dump-whiteboard",
+		 "json",
+		 "",
+		 "f",
+		 NULL,
+		 NULL},
+		{"help of one", {"--help", "--vm-status"}, 0, "help", NULL, NULL, "--vm-status", NULL, NULL},
+		{"help beside it",
+		 {"--set-maintenance", "--help"},
+		 0,
+		 "set-maintenance",
+		 "mode",
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL},
+		{"a file",
+		 {"--vm-start", "--vm-conf=/a=b"},
+		 0,
+		 "vm-start",
+		 "vm-conf",
+		 "/a=b",
+		 NULL,
+		 NULL,
+		 NULL},
+
+		{"nothing", {NULL}, 1, NULL, NULL, NULL, NULL, "Usage: ", NULL},
+		{"unknown",
+		 {"--vm-stat"},
+		 1,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "Invalid option '--vm-stat'\nUsage: "},
+		{"without dashes",
+		 {"vm-status"},
+		 1,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "Invalid option 'vm-status'\nUsage: "},
+		{"of later",
+		 {"--console"},
+		 1,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "Invalid option '--console'\nUsage: "},
+		{"escape codes",
+		 {"--\x1b[31m"},
+		 1,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "Invalid option '--?[31m'\n"},
+		{"value where none goes",
+		 {"--vm-status=1"},
+		 1,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "Invalid option '--vm-status=1'\n"},
+		{"unknown option",
+		 {"--vm-status", "--yaml"},
+		 1,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "Invalid option '--yaml' for --vm-status\n"},
+		{"abbreviated option",
+		 {"--vm-status", "--js"},
+		 1,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "Invalid option '--js' for --vm-status\n"},
+		{"value of an option without",
+		 {"--vm-status", "--json=1"},
+		 1,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "Option --json takes no value\n"},
+		{"twice",
+		 {"--vm-status", "--json", "--json"},
+		 1,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "Option --json is given twice\n"},
+		{"left over",
+		 {"--vm-status", "x"},
+		 1,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "Invalid argument 'x' for --vm-status\n"},
+		{"no mode",
+		 {"--set-maintenance"},
+		 1,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "You must specify a maintenance mode with --mode\n",
+		 NULL},
+		{"mode without value",
+		 {"--set-maintenance", "--mode"},
+		 1,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "You must specify a maintenance mode with --mode\n",
+		 NULL},
+		{"unknown mode",
+		 {"--set-maintenance", "--mode=x"},
+		 1,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "Invalid value 'x' for --mode\n",
+		 NULL},
+		{"half a mode",
+		 {"--set-maintenance", "--mode=glob"},
+		 1,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "Invalid value 'glob' for --mode\n",
+		 NULL},
+		{"empty mode",
+		 {"--set-maintenance="},
+		 1,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "Invalid value '' for --mode\n",
+		 NULL},
+		{"two modes",
+		 {"--set-maintenance=global", "--mode=none"},
+		 1,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "Option --mode is given twice\n"},
+		{"no file",
+		 {"--dump-whiteboard"},
+		 1,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "--dump-whiteboard needs a FILE\n"},
+		{"two files",
+		 {"--dump-whiteboard", "a", "b"},
+		 1,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "Invalid argument 'b' for --dump-whiteboard\n"},
+		{"no value",
+		 {"--vm-start", "--vm-conf"},
+		 1,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 NULL,
+		 "Option --vm-conf needs a value\n"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *args[ARGS_MAX + 1] = {NULL}, *out_text = NULL, *err_text = NULL;
+		struct invocation call = {0};
+		size_t size;
+		int argc = 0;
+		FILE *out = open_memstream(&out_text, &size), *err = open_memstream(&err_text, &size);
+
+		print_message("# %s\n", rows[i].name);
+		assert_true(out && err);
+		for (; argc < ARGS_MAX && rows[i].args[argc]; argc++)
+			args[argc] = (char *)rows[i].args[argc];
+		assert_int_equal(command_parse(argc, args, out, err, &call), rows[i].code);
+		fclose(out);
+		fclose(err);
+		if (rows[i].out)
+			assert_memory_equal(out_text, rows[i].out, strlen(rows[i].out));
+		else
+			assert_string_equal(out_text, "");
+		if (rows[i].err)
+			assert_memory_equal(err_text, rows[i].err, strlen(rows[i].err));
+		else
+			assert_string_equal(err_text, "");
+		if (rows[i].code == 0) {
+			assert_string_equal(call.command->name, rows[i].command);
+			if (rows[i].operand)
+				assert_string_equal(call.operand, rows[i].operand);
+			else
+				assert_null(call.operand);
+			if (rows[i].option && rows[i].value)
+				assert_string_equal(invocation_value(&call, rows[i].option), rows[i].value);
+			else if (rows[i].option)
+				assert_null(invocation_value(&call, rows[i].option));
+		}
+		free(out_text);
+		free(err_text);
+	}
+}
+
+static char *read_source(const char *name)
+{
+	const char *root = getenv("SOURCE_ROOT");
+	char path[4096], *text = NULL;
+	size_t size = 0;
+	ssize_t n;
+	FILE *f;
+
+	assert_non_null(root);
+	snprintf(path, sizeof(path), "%s/%s", root, name);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	n = getdelim(&text, &size, '\0', f);
+	assert_true(n > 0);
+	fclose(f);
+	return text;
+}
+
+/* The lines of `text` from after the line `from` to before the line `to` that `keep` says yes to equal
+ * `wanted`. */
+static void assert_lines(const char *text, const char *from, const char *to, const char *begin,
+			 const char *wanted)
+{
+	char *found = NULL;
+	size_t size;
+	FILE *out = open_memstream(&found, &size);
+	const char *line = strstr(text, from), *end;
+
+	assert_non_null(out);
+	assert_non_null(line);
+	line += strlen(from);
+	end = strstr(line, to);
+	assert_non_null(end);
+	while (line < end) {
+		size_t len = strcspn(line, "\n");
+
+		if (strncmp(line, begin, strlen(begin)) == 0)
+			fprintf(out, "%.*s\n", (int)len, line);
+		line += len + 1;
+	}
+	fclose(out);
+	assert_string_equal(found, wanted);
+	free(found);
+}
+
+/* The man page's entries are the table's, in its order, with the same options. */
+static void test_man_page(void **state)
+{
+	char *page = read_source("man/hosted-engine.8.scd"), *wanted = NULL;
+	size_t size;
+	FILE *out = open_memstream(&wanted, &size);
+
+	assert_non_null(out);
+	for (size_t i = 0; i < tool_commands_count; i++) {
+		const struct tool_command *c = &tool_commands[i];
+
+		fprintf(out, "*--%s*", c->name);
+		if (c->operand)
+			fprintf(out, " %s", c->operand);
+		for (int k = 0; k < COMMAND_OPTIONS_MAX && c->options[k].name; k++) {
+			const struct command_option *o = &c->options[k];
+
+			fprintf(out, o->needed ? " --%s%s%s" : " [--%s%s%s]", o->name, o->value ? "=" : "",
+				o->value ? o->value : "");
+		}
+		fputc('\n', out);
+	}
+	fclose(out);
+	assert_lines(page, "# COMMANDS\n", "# EXIT STATUS\n", "*--", wanted);
+	free(wanted);
+	free(page);
+}
+
+/* So are the two tables of the completion file. */
+static void test_completion(void **state)
+{
+	char *file = read_source("tools/hosted-engine.bash"), *options = NULL, *values = NULL;
+	size_t size;
+	FILE *out = open_memstream(&options, &size), *value_out = open_memstream(&values, &size);
+
+	assert_true(out && value_out);
+	for (size_t i = 0; i < tool_commands_count; i++) {
+		const struct tool_command *c = &tool_commands[i];
+		const char *space = "";
+
+		fprintf(out, "\t\t[--%s]=\"", c->name);
+		if (strcmp(c->name, "help") == 0)
+			for (size_t k = 1; k < tool_commands_count; k++, space = " ")
+				fprintf(out, "%s--%s", space, tool_commands[k].name);
+		for (int k = 0; k < COMMAND_OPTIONS_MAX && c->options[k].name; k++, space = " ")
+			fprintf(out, "%s--%s%s", space, c->options[k].name, c->options[k].value ? "=" : "");
+		fputs("\"\n", out);
+
+		if (c->operand && c->operand[0] != '[')
+			fprintf(value_out, "\t\t[--%s]=\"%s\"\n", c->name, c->operand);
+		for (int k = 0; k < COMMAND_OPTIONS_MAX && c->options[k].name; k++) {
+			if (!c->options[k].value)
+				continue;
+			fprintf(value_out, "\t\t[--%s]=\"", c->options[k].name);
+			for (const char *p = c->options[k].value; *p; p++)
+				fputc(*p == '|' ? ' ' : *p, value_out);
+			fputs("\"\n", value_out);
+		}
+	}
+	fclose(out);
+	fclose(value_out);
+	assert_lines(file, "local -A options=(\n", "\t)\n", "\t\t[", options);
+	assert_lines(file, "local -A values=(\n", "\t)\n", "\t\t[", values);
+	free(options);
+	free(values);
+	free(file);
+}
+
+/* Usage names every command with its line of help, and help of each its options. */
+static void test_help(void **state)
+{
+	char *usage = NULL;
+	size_t size;
+	FILE *out = open_memstream(&usage, &size);
+
+	assert_non_null(out);
+	command_usage(out);
+	fclose(out);
+	for (size_t i = 0; i < tool_commands_count; i++) {
+		const struct tool_command *c = &tool_commands[i];
+		char *help = NULL;
+
+		assert_non_null(strstr(usage, c->name));
+		assert_non_null(strstr(usage, c->help));
+		out = open_memstream(&help, &size);
+		assert_non_null(out);
+		command_help(c, out);
+		fclose(out);
+		assert_non_null(strstr(help, c->details));
+		for (int k = 0; k < COMMAND_OPTIONS_MAX && c->options[k].name; k++)
+			assert_non_null(strstr(help, c->options[k].name));
+		free(help);
+		assert_ptr_equal(command_find(c->name), c);
+	}
+	free(usage);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_man_page),
+		cmocka_unit_test(test_completion),
+		cmocka_unit_test(test_help),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

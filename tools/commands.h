@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The functions behind the table of commands: each does one command, writes what operators and scripts rely
+ * on to stdout and everything else to stderr, and returns the exit code. They may block as long as their help
+ * says. */
+#pragma once
+
+#include "tools/command_table.h"
+
+int command_run_help(const struct invocation *call);
+int command_run_vm_start(const struct invocation *call); /* --vm-start, --vm-start-paused */
+int command_run_vm_stop(const struct invocation *call);	 /* --vm-shutdown, --vm-poweroff */
+int command_run_vm_status(const struct invocation *call);
+int command_run_check_liveliness(const struct invocation *call);
+int command_run_check_deployed(const struct invocation *call);
+int command_run_set_maintenance(const struct invocation *call);
+int command_run_dump_whiteboard(const struct invocation *call);

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Completion of hosted-engine for bash. Knows the commands, their options and the words these take; the lines of the two tables
+# below are tested equal to the command's own table. Asks nothing of the host but for names of files.
+
+_hosted_engine()
+{
+	local current=${COMP_WORDS[COMP_CWORD]} command= words= value= word
+	COMPREPLY=()
+
+	local -A options=(
+		[--help]="--vm-start --vm-start-paused --vm-shutdown --vm-poweroff --vm-status --check-liveliness --check-deployed --set-maintenance --dump-whiteboard"
+		[--vm-start]="--vm-conf="
+		[--vm-start-paused]=""
+		[--vm-shutdown]=""
+		[--vm-poweroff]=""
+		[--vm-status]="--json"
+		[--check-liveliness]=""
+		[--check-deployed]=""
+		[--set-maintenance]="--mode="
+		[--dump-whiteboard]="--json"
+	)
+	local -A values=(
+		[--vm-conf]="FILE"
+		[--mode]="global local none"
+		[--dump-whiteboard]="FILE"
+	)
+
+	# Bash cuts words at `=`: the option is then one or two words back.
+	if [[ $current == = ]]; then
+		value=${COMP_WORDS[COMP_CWORD - 1]} current=
+	elif ((COMP_CWORD >= 2)) && [[ ${COMP_WORDS[COMP_CWORD - 1]} == = ]]; then
+		value=${COMP_WORDS[COMP_CWORD - 2]}
+	elif ((COMP_CWORD >= 2)); then
+		value=${COMP_WORDS[COMP_CWORD - 1]}
+	fi
+	if [[ $value == --set-maintenance && ${COMP_WORDS[COMP_CWORD]} != "$current" ]] ||
+		[[ $value == --set-maintenance && ${COMP_WORDS[COMP_CWORD - 1]} == = ]]; then
+		value=--mode
+	fi
+
+	if [[ -n $value && -n ${values[$value]-} && $current != --* ]]; then
+		if [[ ${values[$value]} == FILE ]]; then
+			mapfile -t COMPREPLY < <(compgen -f -- "$current")
+		else
+			mapfile -t COMPREPLY < <(compgen -W "${values[$value]}" -- "$current")
+		fi
+		return
+	fi
+
+	if ((COMP_CWORD == 1)); then
+		words=${!options[*]}
+	else
+		command=${COMP_WORDS[1]}
+		for word in ${options[$command]-}; do
+			[[ " ${COMP_WORDS[*]:2:COMP_CWORD-2} " == *" ${word%=} "* ]] || words+=" $word"
+		done
+		((COMP_CWORD == 2)) || [[ $command != --help ]] || words=
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+	[[ ${COMPREPLY[0]-} != *= ]] || compopt -o nospace 2>/dev/null || true
+}
+
+complete -F _hosted_engine hosted-engine

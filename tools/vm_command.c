@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* --vm-start, --vm-start-paused, --vm-shutdown, --vm-poweroff: asks the agent, through the broker, and says
+ * how it went. The agent does them with all of safety rule 2; nothing here touches the VM. The agent's answer
+ * holds the words that scripts know and, for a failure, the reason; here they are told apart: the former go
+ * to stdout, the latter to stderr. */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/broker_client.h"
+#include "tools/broker_trouble.h"
+#include "tools/commands.h"
+#include "tools/deployment.h"
+#include "tools/vm_answer.h"
+#include "util/cleanup.h"
+
+#define OPEN_MS 5000
+/* A start answers when QEMU is created and its lease taken or refused: sanlock needs up to 8 x io_timeout +
+ * watchdog for it. */
+#define COMMAND_MS (240 * 1000)
+
+CLEANUP_DEFINE(struct broker_client *, broker_client_close)
+
+static int ask(enum command command, const char *argument, char text[TEXT_MAX])
+{
+	_cleanup_(broker_client_close_p) struct broker_client *client = NULL;
+	int r;
+
+	text[0] = '\0';
+	r = broker_client_open(OPEN_MS, &client);
+	if (r < 0)
+		return r;
+	return broker_client_command(client, command, argument, COMMAND_MS, text);
+}
+
+int command_run_vm_start(const struct invocation *call)
+{
+	bool paused = strcmp(call->command->name, "vm-start-paused") == 0;
+	const char *conf = paused ? NULL : invocation_value(call, "vm-conf");
+	_cleanup_free_ char *path = NULL;
+	char text[TEXT_MAX];
+	int r;
+
+	/* A configuration that is given need not be fetched. */
+	r = conf ? 0 : deployment_check_vm(stdout);
+	if (r != 0)
+		return r;
+	if (conf) {
+		/* The agent runs elsewhere in the file system: it gets the whole path. */
+		path = realpath(conf, NULL);
+		if (!path) {
+			fprintf(stderr, "--vm-conf: cannot read the file: %s\n", strerror(errno));
+			return 1;
+		}
+		if (strlen(path) >= TEXT_MAX) {
+			fputs("--vm-conf: the path is too long\n", stderr);
+			return 1;
+		}
+	}
+	r = ask(paused ? COMMAND_VM_START_PAUSED : COMMAND_VM_START, path, text);
+	if (vm_answer_lost(r))
+		return broker_trouble_say(r, text);
+	return vm_start_answer(r, text, stdout, stderr);
+}
+
+int command_run_vm_stop(const struct invocation *call)
+{
+	bool poweroff = strcmp(call->command->name, "vm-poweroff") == 0;
+	char text[TEXT_MAX];
+	int r;
+
+	r = ask(poweroff ? COMMAND_VM_POWEROFF : COMMAND_VM_SHUTDOWN, NULL, text);
+	if (r < 0)
+		return broker_trouble_say(r, text);
+	broker_text_put(stderr, text);
+	return 0;
+}
