@@ -161,7 +161,9 @@ static int parse_duration(const struct setting *s, const char *value, void *targ
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]) && r != -EINVAL; i++) {
 		if (strcmp(unit, units[i].unit) != 0)
 			continue;
-		if (r < 0 || __builtin_mul_overflow(ms, units[i].ms, &ms) || ms < s->min || ms > s->max)
+		if (r == 0 && __builtin_mul_overflow(ms, units[i].ms, &ms))
+			r = -ERANGE;
+		if (r < 0 || ms < s->min || ms > s->max)
 			return out_of_range(s, value[0] == '-' || (r == 0 && ms < s->min), what, size);
 		if (ms % scale_of(s) != 0) {
 			snprintf(what, size, "is finer than a second; give whole seconds");

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* broker.conf: defaults, files of existing clusters, ranges, and values that must not reach a mail's header.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/broker_conf.h"
+
+static char said[4096];
+static char path[64];
+
+static void listen(void *data, const char *line)
+{
+	snprintf(said + strlen(said), sizeof(said) - strlen(said), "F%s\n", line + strlen(path));
+}
+
+static int load(const char *text, struct broker_conf *conf)
+{
+	struct problems problems = {.say = listen};
+	int fd, r;
+
+	said[0] = '\0';
+	strcpy(path, "/tmp/ovirt-ha-broker-conf-XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	r = broker_conf_load(path, conf, &problems);
+	unlink(path);
+	return r;
+}
+
+static void test_defaults(void **state)
+{
+	struct broker_conf c;
+
+	assert_int_equal(broker_conf_load("/nonexistent/broker.conf", &c, NULL), 0);
+	assert_string_equal(c.smtp_server, "localhost");
+	assert_int_equal(c.smtp_port, 25);
+	assert_int_equal(c.smtp_timeout_s, 10);
+	assert_string_equal(c.destination_emails, "root@localhost");
+	assert_string_equal(c.source_email, "root@localhost");
+	assert_string_equal(c.state_transition, "maintenance|start|stop|up|down");
+	assert_int_equal(c.cpu_load_window, 900000);
+	assert_int_equal(c.network_period, 10000);
+	assert_int_equal(c.io_deadline, 10000);
+}
+
+static void test_existing_cluster(void **state)
+{
+	struct broker_conf c;
+
+	assert_int_equal(
+		load("[email]\nsmtp-server = mail.example\nsmtp-port = 587\nsource-email = ha@example.com\n"
+		     "destination-emails = a@example.com,b@example.com\n\n[notify]\nstate_transition = "
+		     "maintenance|start\n",
+		     &c),
+		0);
+	assert_string_equal(c.smtp_server, "mail.example");
+	assert_int_equal(c.smtp_port, 587);
+	assert_string_equal(c.destination_emails, "a@example.com,b@example.com");
+	assert_string_equal(c.state_transition, "maintenance|start");
+}
+
+static void test_problems(void **state)
+{
+	static const struct {
+		const char *text, *said;
+	} cases[] = {
+		{"[email]\nsmtp-port=0\n", "F:2: smtp-port=0: is too small; give whole number, 1 to 65535\n"},
+		{"[email]\nsmtp-timeout=601\n", "F:2: smtp-timeout=601: is too large; give 1 s to 10 min\n"},
+		{"[email]\nsource-email=a>b@x\n",
+		 "F:2: source-email=a>b@x: is not a plain list of addresses; give "
+		 "user@host, more of them separated by commas\n"},
+		{"[notify]\nstate_transition=(\n",
+		 "F:2: state_transition=(: is not a regular expression; give words "
+		 "like maintenance|start|stop|up|down\n"},
+		{"[monitors]\nnetwork_probes=21\n",
+		 "F:2: network_probes=21: is too large; give whole number, 1 to 20\n"},
+		{"[monitors]\ncpu_load_window=5\n", "F: cpu_load_window: is shorter than cpu_load_period; "
+						    "make it longer or the period shorter\n"},
+		{"[storage]\nio_deadline=100ms\n",
+		 "F:2: io_deadline=100ms: is too small; give 500 ms to 1 min\n"},
+		{"[email]\nsmtp_server=x\n",
+		 "F:2: smtp_server=x: is unknown in [email]; did you mean smtp-server in "
+		 "[email]?\n"},
+	};
+	struct broker_conf c;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (load(cases[i].text, &c) != -EINVAL)
+			fail_msg("%s: was taken", cases[i].text);
+		if (strcmp(said, cases[i].said) != 0)
+			fail_msg("%s: said %s", cases[i].text, said);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_existing_cluster),
+		cmocka_unit_test(test_problems),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* hosted-engine.conf: a full file, files of existing clusters, what a deployed host must have, and single bad
+ * values. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util/engine_conf.h"
+#include "util/paths.h"
+
+#define DEPLOYED                                                                                             \
+	"vmid=3F2b8c1e-0d5a-4c6f-9b7e-2a1d8e4f5c60\nhost_id=2\nlockspace_path=/s/lockspace\n"                \
+	"metadata_path=/s/metadata:4096\nlease_path=/s/"                                                     \
+	"leases:8388608\ngateway=192.0.2.1\nfqdn=engine.example\n"
+
+static char said[4096];
+static char path[64];
+
+static void listen(void *data, const char *line)
+{
+	/* The path is another one in each run. */
+	assert_int_equal(strncmp(line, path, strlen(path)), 0);
+	snprintf(said + strlen(said), sizeof(said) - strlen(said), "F%s\n", line + strlen(path));
+}
+
+static int load(const char *text, struct engine_conf *conf)
+{
+	struct problems problems = {.say = listen};
+	int fd, r;
+
+	said[0] = '\0';
+	strcpy(path, "/tmp/ovirt-ha-engine-conf-XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	r = engine_conf_load(path, conf, &problems);
+	unlink(path);
+	return r;
+}
+
+static void test_full(void **state)
+{
+	struct place block0;
+	struct engine_conf c;
+	char text[64];
+
+	assert_int_equal(load(DEPLOYED
+			      "io_timeout=1\nrequire_watchdog=no\nnetwork_test=none\nconfigured=True\n"
+			      "sdUUID=0d5a3f2b-8c1e-4c6f-9b7e-2a1d8e4f5c60\nbridge=br0\nvm_xml=/etc/vm.xml\n",
+			      &c),
+			 0);
+	assert_string_equal(said, "");
+	assert_true(engine_conf_deployed(&c));
+	assert_string_equal(c.vmid, "3f2b8c1e-0d5a-4c6f-9b7e-2a1d8e4f5c60");
+	assert_int_equal(c.host_id, 2);
+	assert_string_equal(c.metadata.path, "/s/metadata");
+	assert_int_equal(c.metadata.offset, 4096);
+	assert_string_equal(c.lockspace_name, "hosted-engine");
+	assert_string_equal(c.engine_lease_name, "engine");
+	assert_int_equal(c.io_timeout_s, 1);
+	assert_int_equal(c.watchdog_fire_s, 60);
+	assert_false(c.require_watchdog);
+	assert_int_equal(c.network_test, NETWORK_TEST_NONE);
+	assert_string_equal(c.health_url, "http://engine.example/ovirt-engine/services/health");
+	assert_string_equal(c.vm_conf, "/run/ovirt-hosted-engine-ha/vm.conf");
+	block0 = engine_conf_block0_lease(&c, 1048576);
+	assert_int_equal(place_format(&block0, text, sizeof(text)), 0);
+	assert_string_equal(text, "/s/leases:9437184");
+	assert_int_equal(place_format(&block0, text, 17), -ENAMETOOLONG);
+	assert_string_equal(text, "/s/leases:943718");
+}
+
+/* Keys and forms that existing deployments write. */
+static void test_existing_cluster(void **state)
+{
+	struct engine_conf c;
+
+	assert_int_equal(
+		load("fqdn=engine.example\nvm_disk_id=x\nvm_disk_vol_id=y\nvmid=\nstorage=h:/p\n"
+		     "mnt_options=\nconf=/var/run/ovirt-hosted-engine-ha/vm.conf\nhost_id=1\nconsole=vnc\n"
+		     "domainType=nfs\nspUUID=0\nsdUUID=\nconnectionUUID=z\nca_cert=/etc/ca.pem\n"
+		     "ca_subject=\"C=EN, L=Test, O=Test, CN=Test\"\nvdsm_use_ssl=true\ngateway=192.0.2.1\n"
+		     "bridge=ovirtmgmt\nmetadata_volume_UUID=a\nmetadata_image_UUID=b\n"
+		     "lockspace_volume_UUID=c\nlockspace_image_UUID=d\nconf_volume_UUID=e\n"
+		     "conf_image_UUID=f\niqn=\nportal=\nuser=\npassword=\nport=\niscsi_paths_blacklist=\n"
+		     "nfs_version=auto\nconfigured=True\ntcp_t_address=\ntcp_t_port=\nnetwork_test=dns\n",
+		     &c),
+		0);
+	assert_string_equal(said, "");
+	assert_false(engine_conf_deployed(&c));
+	assert_int_equal(c.network_test, NETWORK_TEST_DNS);
+}
+
+static void test_no_file(void **state)
+{
+	struct problems problems = {.say = listen};
+	struct engine_conf c;
+
+	said[0] = '\0';
+	assert_int_equal(engine_conf_load("/nonexistent/hosted-engine.conf", &c, &problems), -ENOENT);
+	assert_string_equal(said, "");
+	assert_false(engine_conf_deployed(&c));
+	assert_int_equal(c.io_timeout_s, 10);
+	assert_true(c.require_watchdog);
+}
+
+static void test_problems(void **state)
+{
+	static const struct {
+		const char *text, *said;
+	} cases[] = {
+		{"vmid=3f2b8c1e-0d5a-4c6f-9b7e-2a1d8e4f5c60\n",
+		 "F: host_id: is missing; give this host's number, 1 to 2000\n"
+		 "F: lockspace_path: is missing; give PATH or PATH:OFFSET on the shared storage\n"
+		 "F: metadata_path: is missing; give PATH or PATH:OFFSET on the shared storage\n"
+		 "F: lease_path: is missing; give PATH or PATH:OFFSET on the shared storage\n"
+		 "F: gateway: is missing; give the address to ping, or another network_test\n"},
+		{DEPLOYED "network_test=tcp\n",
+		 "F: tcp_t_address: is missing; give the address to connect to, or another network_test\n"
+		 "F: tcp_t_port: is missing; give the port to connect to, or another network_test\n"},
+		{"host_id=2001\n", "F:1: host_id=2001: is too large; give whole number, 1 to 2000\n"},
+		{"host_id=0\n", "F:1: host_id=0: is too small; give whole number, 1 to 2000\n"},
+		{"io_timeout=0\n", "F:1: io_timeout=0: is too small; give whole number, 1 to 60 s\n"},
+		{"io_timeout=61\n", "F:1: io_timeout=61: is too large; give whole number, 1 to 60 s\n"},
+		{"watchdog_fire_timeout=59\n",
+		 "F:1: watchdog_fire_timeout=59: is too small; give whole number, 60 to 600 s\n"},
+		{"tcp_t_port=65536\n",
+		 "F:1: tcp_t_port=65536: is too large; give whole number, 1 to 65535\n"},
+		{"network_test=pong\n",
+		 "F:1: network_test=pong: is not a word for this key; give ping, none, dns or tcp\n"},
+		{"lockspace_name=a:b\n", "F:1: lockspace_name=a:b: has a byte that a lease name can't have; "
+					 "use letters, digits, - and _\n"},
+		{"lockspace_name=123456789012345678901234567890123456789012345678\n",
+		 "F:1: lockspace_name=123456789012345678901234567890123456789012345678: is too long; give at "
+		 "most 47 "
+		 "bytes\n"},
+		{"bridge=../x\n",
+		 "F:1: bridge=../x: is not the name of a network interface; see `ip link`\n"},
+		{"gateway=a b\n",
+		 "F:1: gateway=a b: is neither a host name nor an address; use letters, digits, "
+		 "'.', '-' and ':'\n"},
+		{"health_url=ftp://x\n",
+		 "F:1: health_url=ftp://x: is not an address of http:// or https://; give one\n"},
+		{"hostid=1\n", "F:1: hostid=1: is unknown; did you mean host_id?\n"},
+		{"[section]\n", "F:1: is a section, and this file has none; write KEY=VALUE\n"},
+	};
+	struct engine_conf c;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (load(cases[i].text, &c) != -EINVAL)
+			fail_msg("%s: was taken", cases[i].text);
+		if (strcmp(said, cases[i].said) != 0)
+			fail_msg("%s: said %s", cases[i].text, said);
+	}
+}
+
+static void test_paths(void **state)
+{
+	char at[PATH_MAX];
+
+	unsetenv("OVIRT_HA_CONF_DIR");
+	unsetenv("OVIRT_HA_STATE_DIR");
+	assert_string_equal(file_path(FILE_ENGINE_CONF, at), "/etc/ovirt-hosted-engine/hosted-engine.conf");
+	assert_string_equal(file_path(FILE_BROKER_CONF, at), "/etc/ovirt-hosted-engine-ha/broker.conf");
+	assert_string_equal(file_path(FILE_HA_CONF, at), "/var/lib/ovirt-hosted-engine-ha/ha.conf");
+	setenv("OVIRT_HA_CONF_DIR", "/t/etc", 1);
+	setenv("OVIRT_HA_STATE_DIR", "/t/state", 1);
+	assert_string_equal(file_path(FILE_AGENT_CONF, at), "/t/etc/ovirt-hosted-engine-ha/agent.conf");
+	assert_string_equal(file_path(FILE_AGENT_STATE, at), "/t/state/agent-state");
+	unsetenv("OVIRT_HA_CONF_DIR");
+	unsetenv("OVIRT_HA_STATE_DIR");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_full),	cmocka_unit_test(test_existing_cluster),
+		cmocka_unit_test(test_no_file), cmocka_unit_test(test_problems),
+		cmocka_unit_test(test_paths),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
