@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "metadata/padding.h"
+
 #define KEY "maintenance="
 #define KEY_LENGTH (sizeof(KEY) - 1)
 
@@ -25,14 +27,8 @@ static bool next_line(const uint8_t **at, const uint8_t *end, const uint8_t **re
 
 static const uint8_t *text_end(const uint8_t block[BLOCK_SIZE])
 {
-	size_t length = BLOCK_SIZE;
-
 	/* As with host blocks, a leading NUL is an absent block. */
-	if (block[0] == '\0')
-		return block;
-	while (length > 0 && block[length - 1] == '\0')
-		length--;
-	return block + length;
+	return block[0] == '\0' ? block : block + padding_begin(block, BLOCK_SIZE);
 }
 
 static bool is_maintenance(const uint8_t *line, size_t length)

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "metadata/padding.h"
+
 #define FIELDS_MIN 7
 #define FIELDS_MAX 12
 #define CRC_DIGITS 8
@@ -22,13 +24,6 @@ struct piece {
 	const char *at;
 	size_t length;
 };
-
-static size_t trimmed(const uint8_t *bytes, size_t length)
-{
-	while (length > 0 && bytes[length - 1] == '\0')
-		length--;
-	return length;
-}
 
 /* Jansson knows what UTF-8 is; almost every block is plain ASCII and need not ask it. */
 static bool utf8_valid(const uint8_t *bytes, size_t length)
@@ -366,7 +361,7 @@ static void parse_extra_line(struct piece line, struct record *record)
 
 static void parse_extra(const uint8_t block[BLOCK_SIZE], struct record *record)
 {
-	size_t at = RECORD_LINE_MAX, end = trimmed(block, BLOCK_SIZE);
+	size_t at = RECORD_LINE_MAX, end = padding_begin(block, BLOCK_SIZE);
 	struct piece rest;
 
 	/* Writers before us pad the line to 512 characters: with a host name of other than ASCII the text
@@ -393,7 +388,7 @@ static void record_clear(struct record *record)
 enum record_fault record_decode(const uint8_t block[BLOCK_SIZE], uint16_t slot, struct record *ret,
 				char cause[RECORD_CAUSE_SIZE])
 {
-	struct piece line = {(const char *)block, trimmed(block, RECORD_LINE_MAX)};
+	struct piece line = {(const char *)block, padding_begin(block, RECORD_LINE_MAX)};
 	enum record_fault fault;
 	struct record record;
 

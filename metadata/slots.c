@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metadata/padding.h"
+
 struct slots {
 	struct slot *table[HOST_ID_MAX + 1];
 	size_t count;
@@ -88,10 +90,8 @@ static bool same_bytes(const struct slot *slot, const uint8_t block[BLOCK_SIZE])
 
 static void keep_bytes(struct slot *slot, const uint8_t block[BLOCK_SIZE])
 {
-	size_t length = BLOCK_SIZE;
+	size_t length = padding_begin(block, BLOCK_SIZE);
 
-	while (length > 0 && block[length - 1] == '\0')
-		length--;
 	if (length != slot->length || !slot->bytes) {
 		free(slot->bytes);
 		slot->bytes = must(malloc(length));
@@ -186,7 +186,8 @@ bool slots_take_host(struct slots *slots, uint16_t id, enum host_state state, ui
 	was_generation = slot->peer.host_generation;
 	peer_observe_host(&slot->peer, state, generation, timestamp, now);
 	changed = slot->peer.host != was_state || slot->peer.host_generation != was_generation;
-	drop_unused(slots, id);
+	if (state == HOST_ABSENT)
+		drop_unused(slots, id);
 	return changed;
 }
 

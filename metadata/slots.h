@@ -33,12 +33,12 @@ void slots_free(struct slots *slots);
  */
 enum slot_change slots_take_block(struct slots *slots, uint16_t id, const uint8_t block[BLOCK_SIZE],
 				  const struct lease_timing *t, mono_t now);
-/* Takes in sanlock's answer, see peer_observe_host(). A host that is neither listed nor has a block is
- * dropped. True when state or generation changed. */
+/* Takes in sanlock's answer, see peer_observe_host(). HOST_ABSENT drops a slot without a block; nothing else
+ * does. True when state or generation changed. */
 bool slots_take_host(struct slots *slots, uint16_t id, enum host_state state, uint64_t generation,
 		     uint64_t timestamp, mono_t now);
 
-/* The slot, or NULL when it is not in use. Valid until the slot is taken in again. */
+/* The slot, or NULL when it is not in use. Valid until its block or its host becomes absent. */
 const struct slot *slots_get(const struct slots *slots, uint16_t id);
 /* The first slot in use after `id` (0: the first of all), or NULL. */
 const struct slot *slots_next(const struct slots *slots, uint16_t id);

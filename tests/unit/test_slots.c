@@ -120,6 +120,34 @@ static void test_bad_hides_nobody(void **state)
 	assert_string_equal(slots_get(slots, 2)->cause, "");
 }
 
+/* Whatever one byte of a block becomes, no other slot sees it. */
+static void test_flips_stay_in_their_slot(void **state)
+{
+	_cleanup_slots_ struct slots *slots = slots_make();
+	struct record records[] = {record_make(1), record_make(2), record_make(3)};
+	static const uint8_t flips[] = {0x01, 0x10, 0x80, 0xff};
+	struct slot others[2];
+	uint8_t block[BLOCK_SIZE];
+
+	for (size_t i = 0; i < 3; i++)
+		take(slots, &records[i], 0);
+	others[0] = *slots_get(slots, 1);
+	others[1] = *slots_get(slots, 3);
+	slot_block_copy(slots_get(slots, 2), block);
+	for (size_t at = 0; at < sizeof(block); at++) {
+		for (size_t i = 0; i < sizeof(flips); i++) {
+			block[at] ^= flips[i];
+			slots_take_block(slots, 2, block, &timing, 1000);
+			block[at] ^= flips[i];
+			assert_int_equal(slots_count(slots), slots_get(slots, 2) ? 3 : 2);
+		}
+	}
+	slots_take_block(slots, 2, block, &timing, 2000);
+	assert_int_equal(slots_get(slots, 2)->peer.fault, RECORD_OK);
+	assert_memory_equal(&others[0], slots_get(slots, 1), sizeof(others[0]));
+	assert_memory_equal(&others[1], slots_get(slots, 3), sizeof(others[1]));
+}
+
 static void test_zeroed_is_gone(void **state)
 {
 	_cleanup_slots_ struct slots *slots = slots_make();
@@ -188,11 +216,9 @@ static void test_2000_hosts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_changes),
-		cmocka_unit_test(test_late_write),
-		cmocka_unit_test(test_bad_hides_nobody),
-		cmocka_unit_test(test_zeroed_is_gone),
-		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_changes),		 cmocka_unit_test(test_late_write),
+		cmocka_unit_test(test_bad_hides_nobody), cmocka_unit_test(test_flips_stay_in_their_slot),
+		cmocka_unit_test(test_zeroed_is_gone),	 cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_2000_hosts),
 	};
 

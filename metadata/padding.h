@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where the NUL padding at the end of a block or of its first part begins. Called by the codecs and the
+ * slots, for every byte of every block that changed, hence by pieces. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+static inline size_t padding_begin(const uint8_t *bytes, size_t length)
+{
+	static const uint8_t zeros[64];
+
+	while (length >= sizeof(zeros) && memcmp(bytes + length - sizeof(zeros), zeros, sizeof(zeros)) == 0)
+		length -= sizeof(zeros);
+	while (length > 0 && bytes[length - 1] == '\0')
+		length--;
+	return length;
+}
