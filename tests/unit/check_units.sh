@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The units as the build configured them: systemd reads them without a word, their exposure is at most 3.0, and what the safety
+# rules need of them stands in them. Usage: check_units.sh LIBEXECDIR GATE UNIT...
+set -euo pipefail
+
+libexecdir=$1 gate=$2
+shift 2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+complain() {
+	echo "$*"
+	failed=1
+}
+
+# Programs are looked for: stand-ins, since nothing is installed yet.
+mkdir "$work/libexec" "$work/units" "$work/units/sanlock.service.d"
+for program in broker agent guard; do
+	ln -s /bin/true "$work/libexec/ovirt-ha-$program"
+done
+for unit in "$@"; do
+	sed "s|$libexecdir|$work/libexec|" "$unit" >"$work/units/${unit##*/}"
+done
+sed "s|$libexecdir|$work/libexec|" "$gate" >"$work/units/sanlock.service.d/50-ovirt-ha.conf"
+export SYSTEMD_UNIT_PATH="$work/units:"
+
+# Unknown keys are warnings to systemd, so any word about a file of ours is a failure.
+for unit in "$@" sanlock.service; do
+	[ "$unit" = sanlock.service ] && target=sanlock.service || target=$work/units/${unit##*/}
+	said=$(timeout 30 systemd-analyze verify --man=no --recursive-errors=no "$target" 2>&1 || true)
+	# Of sanlock.service only our drop-in is ours to judge.
+	[ "$unit" = sanlock.service ] && said=$(grep -F "$work" <<<"$said" || true)
+	[ -z "$said" ] || complain "${unit##*/}: $said"
+done
+
+for unit in "$@"; do
+	said=$(timeout 30 systemd-analyze security --offline=true --no-pager --threshold=30 "$unit" 2>&1) ||
+		complain "${unit##*/}: $(tail -1 <<<"$said")"
+done
+
+must() {
+	grep -qxE "$2" "$1" || complain "${1##*/}: $2 is missing"
+}
+
+must_not() {
+	! grep -qE "$2" "$1" || complain "${1##*/}: $(grep -E "$2" "$1"), which must not be"
+}
+
+for unit in "$@"; do
+	must "$unit" 'Type=notify'
+	must "$unit" 'WatchdogSec=[0-9]+'
+	must "$unit" 'Restart=on-failure'
+	must "$unit" 'RestartPreventExitStatus=2'
+	must "$unit" 'TimeoutStopSec=[12]'
+	must "$unit" 'StartLimitIntervalSec=0'
+	# Proofs read all of /proc (safety rules 4 and 5).
+	must_not "$unit" '^(ProtectProc|ProcSubset|PrivateUsers|PrivatePIDs)='
+	# Who stops sanlock, libvirt or the broker must not stop the others (rule 7: the VM and its host id stay).
+	must_not "$unit" '^(Requires|Requisite|BindsTo|PartOf|Conflicts)='
+	case $unit in
+	*guard*)
+		must "$unit" 'User=root'
+		must "$unit" 'CapabilityBoundingSet=CAP_KILL CAP_SYS_BOOT'
+		must "$unit" 'Before=sanlock.service'
+		;;
+	*)
+		must "$unit" 'User=ovirt-ha'
+		must "$unit" 'CapabilityBoundingSet='
+		;;
+	esac
+done
+must "$gate" 'ExecStartPre=\+.*/ovirt-ha-guard --prove-gone'
+exit $failed
