@@ -18,12 +18,20 @@ void vm_watch_init(struct vm_watch *watch)
 	watch->view.begun = MONO_UNSET;
 	watch->running_since = MONO_UNSET;
 	watch->unlisted_since = MONO_UNSET;
+	watch->settled_at = MONO_UNSET;
 }
 
 void vm_watch_view(struct vm_watch *watch, const struct domain_view *view, mono_t now)
 {
 	bool runs = view->state == DOMAIN_RUNNING || view->state == DOMAIN_SHUTTING_DOWN;
 
+	/* Asked before what we did had ended: it may be of the time before. */
+	if (watch->settled_at != MONO_UNSET && view->begun < watch->settled_at &&
+	    view->state != DOMAIN_UNKNOWN) {
+		watch->view.end = view->end;
+		watch->view.ends = view->ends;
+		return;
+	}
 	watch->view = *view;
 	if (view->state == DOMAIN_UNKNOWN)
 		return; /* says nothing: neither that it runs on nor that it ended */
@@ -63,25 +71,45 @@ void vm_watch_began(struct vm_watch *watch, enum action action)
 	}
 }
 
-void vm_watch_ended(struct vm_watch *watch, enum action action, enum outcome outcome)
+/* What an action's end proves stands until libvirt is asked after it. */
+static void prove(struct vm_watch *watch, enum domain_state state, mono_t now)
+{
+	if (watch->view.state == DOMAIN_UNKNOWN)
+		return;
+	watch->view.state = state;
+	watch->view.pause = state == DOMAIN_PAUSED ? PAUSE_OTHER : PAUSE_NONE;
+	watch->view.begun = now;
+	watch->settled_at = now;
+	if (state != DOMAIN_RUNNING)
+		watch->running_since = MONO_UNSET;
+	else if (watch->running_since == MONO_UNSET)
+		watch->running_since = now;
+}
+
+void vm_watch_ended(struct vm_watch *watch, enum action action, enum outcome outcome, mono_t now)
 {
 	switch (action) {
 	case ACTION_START:
 	case ACTION_START_PAUSED:
 		watch->starting = ACTION_NONE;
-		/* A created domain is up from here on, paused or not; one that failed was destroyed by the
-		 * port. */
+		watch->created = false;
 		if (outcome == OUTCOME_OK) {
 			watch->was_up = true;
 			watch->ends_then = watch->view.ends;
 			watch->created = action == ACTION_START_PAUSED;
-		} else {
-			watch->created = false;
+			prove(watch, action == ACTION_START ? DOMAIN_RUNNING : DOMAIN_PAUSED, now);
+		} else if (watch->view.state == DOMAIN_PAUSED) {
+			prove(watch, DOMAIN_NONE, now); /* the port has destroyed it */
 		}
 		break;
 	case ACTION_SHUTDOWN:
 		if (outcome != OUTCOME_OK)
 			watch->end_wanted = false;
+		break;
+	case ACTION_DESTROY:
+	case ACTION_KILL:
+		if (outcome == OUTCOME_OK && view_lives(&watch->view))
+			prove(watch, DOMAIN_NONE, now);
 		break;
 	default:
 		break;
@@ -90,8 +118,10 @@ void vm_watch_ended(struct vm_watch *watch, enum action action, enum outcome out
 
 void vm_watch_settle(struct vm_watch *watch)
 {
-	watch->was_up = false;
 	watch->end_wanted = false;
+	if (view_lives(&watch->view))
+		return;
+	watch->was_up = false;
 	watch->created = false;
 	watch->ends_then = watch->view.ends;
 }
@@ -145,7 +175,7 @@ void vm_watch_facts(struct vm_watch *watch, int32_t qemu_pid, mono_t pid_begun, 
 
 	memset(ret, 0, sizeof(*ret));
 	ret->running_since = MONO_UNSET;
-	ret->memory_mib = watch->memory_mib;
+	ret->seen_at = watch->view.begun;
 	ret->seen_at = watch->view.begun;
 	if (watch->view.state == DOMAIN_UNKNOWN) {
 		ret->vm = VM_UNKNOWN;

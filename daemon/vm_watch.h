@@ -19,7 +19,7 @@ struct vm_watch {
 	bool created;		 /* the paused domain is of our start, and was not resumed since */
 	mono_t running_since;
 	mono_t unlisted_since; /* a QEMU lives that libvirt does not list */
-	int32_t memory_mib;
+	mono_t settled_at;     /* when an action's end proved what the VM is; older answers don't count */
 };
 
 void vm_watch_init(struct vm_watch *watch);
@@ -27,7 +27,7 @@ void vm_watch_init(struct vm_watch *watch);
 void vm_watch_view(struct vm_watch *watch, const struct domain_view *view, mono_t now);
 /* What the agent does: any enum action; a start settles what was before. */
 void vm_watch_began(struct vm_watch *watch, enum action action);
-void vm_watch_ended(struct vm_watch *watch, enum action action, enum outcome outcome);
+void vm_watch_ended(struct vm_watch *watch, enum action action, enum outcome outcome, mono_t now);
 /* The machine took the end of the VM in (EngineDown, ReinitializeFSM): `down` from now on, however it ended.
  */
 void vm_watch_settle(struct vm_watch *watch);

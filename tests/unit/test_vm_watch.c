@@ -12,7 +12,7 @@
 
 #include "daemon/vm_watch.h"
 
-enum what { NOTHING, VIEW, EVENT, BEGAN, OK, FAILED, SETTLE, PID };
+enum what { NOTHING, VIEW, OLD_VIEW, EVENT, BEGAN, OK, FAILED, SETTLE, PID };
 
 struct move {
 	enum what what;
@@ -179,6 +179,15 @@ static const struct row rows[] = {
 	 true},
 	{"QEMU seen before libvirt's answer", {M(PID, 77), V(DOMAIN_NONE)}, NOT_HERE},
 	{"QEMU still dying", {V(DOMAIN_RUNNING), GONE(END_CRASHED), M(PID, 77)}, UNEXPECTED},
+	{"an answer from before our destroy's end",
+	 {V(DOMAIN_RUNNING),
+	  M(BEGAN, ACTION_DESTROY),
+	  M(OK, ACTION_DESTROY),
+	  {OLD_VIEW, DOMAIN_RUNNING, PAUSE_NONE}},
+	 NOT_HERE},
+	{"settled while it lives, then a crash",
+	 {V(DOMAIN_RUNNING), M(SETTLE, 0), GONE(END_CRASHED)},
+	 UNEXPECTED},
 	{"QEMU not known", {V(DOMAIN_NONE), M(NOTHING, 0), M(NOTHING, 0), M(PID, -1)}, NOT_HERE},
 };
 
@@ -195,10 +204,11 @@ static void play(const struct row *row, struct vm_facts *ret)
 
 		now += MONO_SECOND;
 		switch (move->what) {
+		case OLD_VIEW:
 		case VIEW:
 			view.state = (enum domain_state)move->value;
 			view.pause = move->pause;
-			view.begun = now;
+			view.begun = move->what == OLD_VIEW ? now - 2 * MONO_SECOND : now;
 			vm_watch_view(&watch, &view, now);
 			break;
 		case EVENT:
@@ -212,10 +222,10 @@ static void play(const struct row *row, struct vm_facts *ret)
 			vm_watch_began(&watch, (enum action)move->value);
 			break;
 		case OK:
-			vm_watch_ended(&watch, (enum action)move->value, OUTCOME_OK);
+			vm_watch_ended(&watch, (enum action)move->value, OUTCOME_OK, now);
 			break;
 		case FAILED:
-			vm_watch_ended(&watch, (enum action)move->value, OUTCOME_FAILED);
+			vm_watch_ended(&watch, (enum action)move->value, OUTCOME_FAILED, now);
 			break;
 		case SETTLE:
 			vm_watch_settle(&watch);

@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Events and steps: what the ports tell is kept, a step is taken on each change and when the last one wanted
+ * to be called again. It may not decide: the core does (core/machine.h). Called by the ports in the loop's
+ * thread. */
+#include "daemon/agent.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/agent_state.h"
+#include "util/log.h"
+
+#define OF(timer, field) ((struct agent *)((char *)(timer)-offsetof(struct agent, field)))
+
+/* Libvirt answers within milliseconds or hangs. */
+#define LOOK_MS 5000
+/* The first step waits so long for the first answers, else each start of the agent would publish "unknown"
+ * once. */
+#define FIRST_ANSWERS_MS 3000
+#define BEAT_CLOSE_MS 1000
+#define STOP_MS 1000
+
+mono_t agent_now(const struct agent *agent)
+{
+	return agent->ports.clock->now(agent->ports.clock);
+}
+
+static void set_timer(struct agent *agent, struct timer *timer, mono_t at)
+{
+	agent->ports.clock->set(agent->ports.clock, timer, at);
+}
+
+void agent_poke(struct agent *agent)
+{
+	mono_t now = agent_now(agent);
+	bool answered = agent->libvirt_told && agent->facts_at != MONO_UNSET && agent->local_seen;
+
+	if (!answered && !agent->stop_wanted && now < agent->first_step_at)
+		set_timer(agent, &agent->step_timer, agent->first_step_at);
+	else
+		set_timer(agent, &agent->step_timer, now);
+}
+
+void agent_result(struct agent *agent, enum action action, enum outcome outcome, const char *text)
+{
+	mono_t now = agent_now(agent);
+
+	if (outcome == OUTCOME_OK)
+		log_info("action %s ended outcome=ok", action_str(action));
+	else
+		log_warning("action %s ended outcome=%s: %s", action_str(action), outcome_str(outcome), text);
+	vm_watch_ended(&agent->watch, action, outcome, now);
+	/* A kill is no action in flight: the core sees by the facts whether it worked. */
+	if (action != ACTION_KILL && action != ACTION_RESET_HOST) {
+		assert(agent->n_results < PENDING_RESULTS_MAX);
+		agent->results[agent->n_results++] = (struct result){.action = action, .outcome = outcome};
+	}
+	command_result(agent, action, outcome, text);
+	agent->ports.vm->look(agent->ports.vm, mono_add(now, LOOK_MS));
+	agent->ports.broker->ask(agent->ports.broker);
+	agent_poke(agent);
+}
+
+void agent_vm_facts(struct agent *agent, struct vm_facts *ret)
+{
+	vm_watch_facts(&agent->watch, agent->cluster.qemu_pid, agent->cluster.held_begun, agent_now(agent),
+		       ret);
+	ret->memory_mib = agent->local.vm_memory_mib;
+}
+
+static bool broker_answers(const struct agent *agent, mono_t now)
+{
+	return agent->ports.broker->connected(agent->ports.broker) && !agent->facts_late &&
+	       agent->facts_at != MONO_UNSET &&
+	       !mono_passed(agent->facts_at, 2 * agent->config.policy.loop + BROKER_ANSWER_MS, now);
+}
+
+/* The snapshot, from nothing but what the ports told. */
+static void gather(struct agent *agent, mono_t now, struct snapshot *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->cluster = agent->cluster;
+	ret->peers = agent->peers;
+	ret->n_peers = agent->n_peers;
+	agent_vm_facts(agent, &ret->vm);
+	ret->local_maintenance = agent->local.maintenance_management || agent->local.maintenance_operator;
+	ret->stop_wanted = agent->stop_wanted;
+	ret->config_outdated = agent->local_seen && !agent->local.vm_config_good;
+	ret->broker_answers = broker_answers(agent, now);
+	ret->wanted = command_wanted(agent, now);
+	while (agent->n_results > 0 && ret->n_results < RESULTS_MAX) {
+		ret->results[ret->n_results++] = agent->results[0];
+		memmove(&agent->results[0], &agent->results[1],
+			--agent->n_results * sizeof(agent->results[0]));
+	}
+}
+
+/* The lease in one word, for the log. */
+static void lease_word(const struct cluster *cluster, char ret[32])
+{
+	if (cluster->owner == OWNER_HOST)
+		snprintf(ret, 32, "%u", cluster->owner_id);
+	else
+		snprintf(ret, 32, "%s", cluster->owner == OWNER_NOBODY ? "none" : "unknown");
+}
+
+static int32_t best_remote(const struct agent *agent, mono_t now)
+{
+	int32_t best = 0;
+
+	for (size_t i = 0; i < agent->n_peers; i++)
+		if (agent->peers[i].claim.score > best &&
+		    peer_eligible(&agent->peers[i], &agent->config.policy, now))
+			best = agent->peers[i].claim.score;
+	return best;
+}
+
+static void log_step(const struct agent *agent, const struct machine *before,
+		     const struct score *score_before, const struct snapshot *known, mono_t now)
+{
+	const struct step *step = &agent->step;
+	char lease[32];
+
+	lease_word(&known->cluster, lease);
+	if (step->next.state != before->state)
+		log_info("state %s -> %s reason=%s score=%d vs=%d lease=%s vm=%s health=%s",
+			 state_str(before->state), state_str(step->next.state), reason_str(step->reason),
+			 step->score.value, best_remote(agent, now), lease, vm_str(known->vm.vm),
+			 health_str(step->health));
+	else
+		log_debug("state %s reason=%s score=%d vs=%d lease=%s vm=%s health=%s membership=%s",
+			  state_str(before->state), reason_str(step->reason), step->score.value,
+			  best_remote(agent, now), lease, vm_str(known->vm.vm), health_str(step->health),
+			  membership_str(known->cluster.membership));
+	for (unsigned i = 0; i < PENALTY_COUNT; i++) {
+		int32_t old = score_before->entries[i].points, new = step->score.entries[i].points;
+
+		if ((old == 0) != (new == 0))
+			log_info("score %d -> %d reason=%s penalty=%d -> %d", score_before->value,
+				 step->score.value, penalty_str((enum penalty)i), old, new);
+	}
+	if (step->alarm && !agent->alarmed)
+		log_error("the operator is needed: state=%s reason=%s score=%d", state_str(step->next.state),
+			  reason_str(step->reason), step->score.value);
+}
+
+/* Failed tries survive a restart of the agent: a VM that can't be started must not be tried for ever by
+ * restarts. */
+static void save_tries(struct agent *agent, mono_t now)
+{
+	const struct machine *m = &agent->machine;
+	struct clock_port *clock = agent->ports.clock;
+	struct saved saved = {.failed_tries = m->failed_tries};
+
+	if (m->failed_tries > 0)
+		saved.last_failed_wall = clock->wall(clock) - (now - m->last_failed) / MONO_SECOND;
+	if (saved.failed_tries == agent->saved.failed_tries)
+		return;
+	agent->saved = saved;
+	agent->ports.local->save(agent->ports.local, &saved);
+}
+
+static void finish_stop(struct agent *agent)
+{
+	void (*stopped)(void *data) = agent->stopped;
+
+	agent->stopped = NULL;
+	if (stopped)
+		stopped(agent->stopped_data);
+}
+
+static void take_step(struct timer *timer)
+{
+	struct agent *agent = OF(timer, step_timer);
+	struct machine before = agent->machine;
+	struct score score_before = agent->step.score;
+	mono_t now = agent_now(agent);
+	struct snapshot known;
+
+	gather(agent, now, &known);
+	machine_step(&before, &known, &agent->config.policy, now, &agent->step);
+	agent->machine = agent->step.next;
+	log_step(agent, &before, &score_before, &known, now);
+	agent->alarmed = agent->step.alarm;
+	if (agent->machine.state == STATE_ENGINE_DOWN || agent->machine.state == STATE_REINITIALIZE)
+		vm_watch_settle(&agent->watch);
+	/* When to come again, before anything that is performed may say sooner. */
+	set_timer(agent, &agent->step_timer, agent->n_results > 0 ? now : agent->step.wake);
+	perform_step(agent);
+	command_stepped(agent);
+	save_tries(agent, now);
+	publish_step(agent);
+	agent->ports.stepped(agent->ports.data, &agent->step);
+	if (agent->machine.state == STATE_AGENT_STOPPED && agent->stop_serial == 0) {
+		agent->stop_serial = agent->serial;
+		if (!agent->ports.broker->connected(agent->ports.broker))
+			finish_stop(agent);
+	}
+}
+
+/* The heartbeat: questions to everybody, at the latest every loop, every second while something is due. The
+ * answers bring the steps. */
+static void beat(struct timer *timer)
+{
+	struct agent *agent = OF(timer, beat_timer);
+	mono_t now = agent_now(agent);
+	int64_t period = agent->config.policy.loop;
+
+	if (agent->step.watch_closely && period > BEAT_CLOSE_MS)
+		period = BEAT_CLOSE_MS;
+	set_timer(agent, &agent->beat_timer, mono_add(now, period));
+	agent->ports.broker->ask(agent->ports.broker);
+	agent->ports.vm->look(agent->ports.vm, mono_add(now, LOOK_MS));
+	agent->ports.local->look(agent->ports.local);
+}
+
+static void on_vm_changed(void *data, const struct domain_view *view)
+{
+	struct agent *agent = data;
+	struct vm_facts before, after;
+
+	agent_vm_facts(agent, &before);
+	vm_watch_view(&agent->watch, view, agent_now(agent));
+	agent_vm_facts(agent, &after);
+	/* What changed here is best seen with what sanlock says of it. */
+	if (before.vm != after.vm || before.pause != after.pause)
+		agent->ports.broker->ask(agent->ports.broker);
+	agent->libvirt_told = true;
+	agent_poke(agent);
+}
+
+static void on_vm_ended(void *data, enum action action, enum outcome outcome, const char *text)
+{
+	perform_vm_ended(data, action, outcome, text);
+}
+
+static void on_local_seen(void *data, const struct local_view *view)
+{
+	struct agent *agent = data;
+	bool changed = !agent->local_seen;
+
+	if (view->ha_known) {
+		changed = changed || agent->local.maintenance_management != view->maintenance_management ||
+			  agent->local.maintenance_operator != view->maintenance_operator;
+		agent->local.maintenance_management = view->maintenance_management;
+		agent->local.maintenance_operator = view->maintenance_operator;
+		agent->ha_told = false;
+	} else if (!agent->ha_told) {
+		agent->ha_told = true;
+		log_warning("local maintenance can't be read from ha.conf: its last known value stays");
+	}
+	changed = changed || agent->local.vm_config_good != view->vm_config_good;
+	agent->local.vm_config_good = view->vm_config_good;
+	agent->local.vm_memory_mib = view->vm_memory_mib;
+	if (view->vm_config_good)
+		agent->config_good_at = agent_now(agent);
+	agent->local_seen = true;
+	if (changed)
+		agent_poke(agent);
+}
+
+static void on_maintenance_set(void *data, int error)
+{
+	command_maintenance_set(data, error);
+}
+
+static void on_connected(void *data)
+{
+	struct agent *agent = data;
+
+	log_info("the broker answers");
+	agent->ports.broker->ask(agent->ports.broker);
+}
+
+static void on_lost(void *data, int error)
+{
+	struct agent *agent = data;
+
+	log_warning("the broker does not answer: %s; the VM goes on as it is, nothing is begun",
+		    strerror(-error));
+	agent->facts_late = true; /* until it is back and has answered */
+	command_lost(agent);
+	agent_poke(agent);
+}
+
+static void on_changed(void *data)
+{
+	struct agent *agent = data;
+
+	agent->ports.broker->ask(agent->ports.broker);
+}
+
+static void on_facts(void *data, int error, const struct cluster *cluster, const struct peer *peers,
+		     size_t n_peers)
+{
+	struct agent *agent = data;
+	mono_t now = agent_now(agent);
+
+	agent->facts_late = error < 0;
+	if (error == 0) {
+		assert(n_peers <= HOST_ID_MAX);
+		if (n_peers > agent->peers_size) {
+			struct peer *more = reallocarray(agent->peers, n_peers, sizeof(*more));
+
+			if (!more) {
+				log_error("out of memory for %zu peers", n_peers);
+				agent->facts_late = true;
+				agent_poke(agent);
+				return;
+			}
+			agent->peers = more;
+			agent->peers_size = n_peers;
+		}
+		if (n_peers > 0)
+			memcpy(agent->peers, peers, n_peers * sizeof(*peers));
+		agent->n_peers = n_peers;
+		agent->cluster = *cluster;
+		agent->facts_at = now;
+		/* Safety rule 3 counts an answer about the lease only when the VM was seen running after it.
+		 */
+		agent->ports.vm->look(agent->ports.vm, mono_add(now, LOOK_MS));
+	}
+	agent_poke(agent);
+}
+
+static void on_published(void *data, uint64_t serial, int error)
+{
+	struct agent *agent = data;
+
+	if (error < 0)
+		log_debug("publish serial=%" PRIu64 " error=%s", serial, strerror(-error));
+	if (agent->stop_serial != 0 && serial >= agent->stop_serial)
+		finish_stop(agent);
+	else
+		command_published(agent, serial, error);
+}
+
+static void on_command(void *data, uint64_t ticket, enum command command, const char *argument)
+{
+	command_take(data, ticket, command, argument);
+}
+
+const struct broker_calls agent_broker_calls = {
+	.connected = on_connected,
+	.lost = on_lost,
+	.changed = on_changed,
+	.facts = on_facts,
+	.published = on_published,
+	.command = on_command,
+};
+
+static void stop_late(struct timer *timer)
+{
+	struct agent *agent = OF(timer, stop_timer);
+
+	if (agent->stopped)
+		log_warning("the last record could not be written within %d ms: the others see this host go "
+			    "stale",
+			    STOP_MS);
+	finish_stop(agent);
+}
+
+int agent_new(const struct agent_config *config, struct agent **ret)
+{
+	struct agent *agent = calloc(1, sizeof(*agent));
+
+	assert(config && ret);
+	if (!agent)
+		return -ENOMEM;
+	agent->config = *config;
+	agent->facts_at = agent->config_good_at = MONO_UNSET;
+	agent->cluster.owner_begun = agent->cluster.held_begun = MONO_UNSET;
+	agent->cluster.qemu_pid = -1;
+	agent->cluster.lease = config->policy.lease;
+	agent->destroy = (struct ending){.agent = agent, .action = ACTION_DESTROY};
+	agent->kill = (struct ending){.agent = agent, .action = ACTION_KILL};
+	agent->step_timer.fire = take_step;
+	agent->beat_timer.fire = beat;
+	agent->stop_timer.fire = stop_late;
+	vm_watch_init(&agent->watch);
+	*ret = agent;
+	return 0;
+}
+
+void agent_start(struct agent *agent, const struct agent_ports *ports, const struct saved *saved)
+{
+	mono_t now;
+
+	agent->ports = *ports;
+	now = agent_now(agent);
+	ports->vm->changed = on_vm_changed;
+	ports->vm->ended = on_vm_ended;
+	ports->vm->data = agent;
+	ports->local->seen = on_local_seen;
+	ports->local->maintenance_set = on_maintenance_set;
+	ports->local->data = agent;
+	machine_init(&agent->machine, now);
+	if (saved && saved->failed_tries > 0) {
+		int64_t ago_s = ports->clock->wall(ports->clock) - saved->last_failed_wall;
+
+		/* A wall clock that was set back makes the try one of now. */
+		agent->machine.failed_tries = saved->failed_tries;
+		agent->machine.last_failed = ago_s > 0 ? now - ago_s * MONO_SECOND : now;
+		agent->saved = *saved;
+	}
+	agent->first_step_at = mono_add(now, FIRST_ANSWERS_MS);
+	agent_poke(agent);
+	beat(&agent->beat_timer);
+}
+
+void agent_stop(struct agent *agent, void (*stopped)(void *data), void *data)
+{
+	agent->stopped = stopped;
+	agent->stopped_data = data;
+	agent->stop_wanted = true;
+	set_timer(agent, &agent->stop_timer, mono_add(agent_now(agent), STOP_MS));
+	agent_poke(agent);
+}
+
+void agent_free(struct agent *agent)
+{
+	if (!agent)
+		return;
+	if (agent->ports.clock) {
+		agent->ports.clock->cancel(agent->ports.clock, &agent->step_timer);
+		agent->ports.clock->cancel(agent->ports.clock, &agent->beat_timer);
+		agent->ports.clock->cancel(agent->ports.clock, &agent->stop_timer);
+	}
+	free(agent->peers);
+	free(agent);
+}
+
+const struct step *agent_step(const struct agent *agent)
+{
+	return &agent->step;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The operator's commands, as they come through the broker: at most one about the VM and one about
+ * maintenance at a time. VM commands are handed to the core, which may refuse; the answer's words are those
+ * that scripts rely on. It may not act on the VM itself. Called by agent.c. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/agent_state.h"
+#include "util/log.h"
+
+/* A record that can't be written for so long is told to the operator. */
+#define MAINTENANCE_MS 60000
+#define BEGIN_MS 30000 /* the core takes a command in its next step, or refuses it */
+
+__attribute__((format(printf, 4, 5))) static void answer(struct agent *agent, struct order *order, int error,
+							 const char *format, ...)
+{
+	char text[TEXT_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	log_info("command %d answered error=%d: %s", (int)order->command, error, text);
+	agent->ports.broker->answer(agent->ports.broker, order->ticket, error, text);
+	memset(order, 0, sizeof(*order));
+}
+
+static void refuse_ticket(struct agent *agent, uint64_t ticket, int error, const char *text)
+{
+	agent->ports.broker->answer(agent->ports.broker, ticket, error, text);
+}
+
+/* Local maintenance moves the VM; where nobody can take it, it is refused and nothing changes. */
+static void take_maintenance(struct agent *agent, struct order *order, bool on)
+{
+	struct vm_facts vm;
+	int r;
+
+	agent_vm_facts(agent, &vm);
+	if (on && vm.vm == VM_UNKNOWN) {
+		answer(agent, order, -EAGAIN,
+		       "libvirt does not answer: it is not known whether the engine VM is here");
+		return;
+	}
+	if (on && vm.vm == VM_UP && !agent->step.can_move) {
+		answer(agent, order, -EBUSY,
+		       "the engine VM runs here and no other host can take it: none is fresh, eligible and "
+		       "out of "
+		       "maintenance with a score above 0; see hosted-engine --vm-status");
+		return;
+	}
+	order->deadline = mono_add(agent_now(agent), MAINTENANCE_MS);
+	r = agent->ports.local->set_maintenance(agent->ports.local, on);
+	if (r < 0)
+		answer(agent, order, r, "ha.conf could not be written: %s", strerror(-r));
+}
+
+static void take_start(struct agent *agent, struct order *order, const struct vm_facts *vm)
+{
+	if (vm->vm == VM_UP) {
+		answer(agent, order, -EEXIST, "VM exists and its status is %s", detail_str(vm->detail));
+		return;
+	}
+	if (order->command == COMMAND_VM_START_PAUSED && agent->cluster.maintenance != FLAG_YES) {
+		answer(agent, order, -EPERM,
+		       "VM failed to launch\na paused start is for global maintenance only: run "
+		       "hosted-engine "
+		       "--set-maintenance --mode=global first");
+		return;
+	}
+	order->cleans_up = agent->watch.view.state == DOMAIN_SHUT_OFF;
+	order->wanted = order->command == COMMAND_VM_START ? ACTION_START : ACTION_START_PAUSED;
+}
+
+static void take_vm_command(struct agent *agent, struct order *order)
+{
+	bool start = order->command == COMMAND_VM_START || order->command == COMMAND_VM_START_PAUSED;
+	struct vm_facts vm;
+
+	agent_vm_facts(agent, &vm);
+	order->deadline = mono_add(agent_now(agent), BEGIN_MS);
+	if (vm.vm == VM_UNKNOWN) {
+		answer(agent, order, -EAGAIN, "%slibvirt does not answer: the VM's state is unknown",
+		       start ? "VM failed to launch\n" : "");
+		return;
+	}
+	if (start)
+		take_start(agent, order, &vm);
+	else if (vm.vm != VM_UP && vm.detail != DETAIL_WAIT_FOR_LAUNCH)
+		answer(agent, order, -ENOENT, "the engine VM is not on this host");
+	else
+		order->wanted = order->command == COMMAND_VM_SHUTDOWN ? ACTION_SHUTDOWN : ACTION_DESTROY;
+	agent_poke(agent);
+}
+
+void command_take(struct agent *agent, uint64_t ticket, enum command command, const char *argument)
+{
+	bool maintenance =
+		command == COMMAND_LOCAL_MAINTENANCE_ON || command == COMMAND_LOCAL_MAINTENANCE_OFF;
+	struct order *order = maintenance ? &agent->maintenance_order : &agent->vm_order;
+
+	log_info("command %d argument=%s", (int)command, argument);
+	if (command < COMMAND_LOCAL_MAINTENANCE_ON || command >= COMMAND_KIND_END) {
+		refuse_ticket(agent, ticket, -ENOSYS, "the agent does not know this command");
+		return;
+	}
+	if (agent->stop_wanted) {
+		refuse_ticket(agent, ticket, -ESHUTDOWN, "the agent is stopping");
+		return;
+	}
+	if (order->command) {
+		refuse_ticket(agent, ticket, -EBUSY,
+			      "another command is under way: try again when it has ended");
+		return;
+	}
+	memset(order, 0, sizeof(*order));
+	order->command = command;
+	order->ticket = ticket;
+	snprintf(order->argument, sizeof(order->argument), "%s", argument);
+	if (maintenance)
+		take_maintenance(agent, order, command == COMMAND_LOCAL_MAINTENANCE_ON);
+	else
+		take_vm_command(agent, order);
+}
+
+enum action command_wanted(struct agent *agent, mono_t now)
+{
+	struct order *order = &agent->vm_order;
+
+	if (order->command && order->wanted != ACTION_NONE && now >= order->deadline)
+		answer(agent, order, -EAGAIN, "it could not be begun: reason=%s",
+		       reason_str(agent->step.reason));
+	return order->command ? order->wanted : ACTION_NONE;
+}
+
+/* Why the core did not begin it, in the order of what an operator would look at. */
+static void answer_refused(struct agent *agent, struct order *order)
+{
+	static const enum penalty stops[] = {PENALTY_NO_HOST_ID, PENALTY_NO_WATCHDOG, PENALTY_BLOCKED,
+					     PENALTY_ALIEN_PEER};
+	bool start = order->wanted == ACTION_START || order->wanted == ACTION_START_PAUSED;
+	const char *failed = start ? "VM failed to launch\n" : "";
+	const struct machine *m = &agent->machine;
+
+	if (m->in_flight != ACTION_NONE) {
+		answer(agent, order, -EBUSY, "%sthe agent's own %s is under way in state %s", failed,
+		       action_str(m->in_flight), state_str(m->state));
+		return;
+	}
+	for (size_t i = 0; i < sizeof(stops) / sizeof(stops[0]); i++)
+		if (agent->step.score.entries[stops[i]].points != 0) {
+			answer(agent, order, -EPERM, "%sthis host may not start it: %s", failed,
+			       penalty_str(stops[i]));
+			return;
+		}
+	answer(agent, order, -EPERM, "%srefused in state %s: %s", failed, state_str(m->state),
+	       reason_str(agent->step.reason));
+}
+
+/* What neither was begun nor refused had something more urgent before it: the next step gets it again. */
+void command_stepped(struct agent *agent)
+{
+	struct order *order = &agent->vm_order;
+
+	if (agent->maintenance_order.command && agent_now(agent) >= agent->maintenance_order.deadline)
+		answer(agent, &agent->maintenance_order, -ETIMEDOUT, "%s",
+		       agent->maintenance_order.set ? "ha.conf is changed, but this host's record could not "
+						      "be written to the shared "
+						      "storage: the other hosts don't know yet"
+						    : "ha.conf could not be written in time");
+	if (!order->command || order->wanted == ACTION_NONE)
+		return;
+	if (agent->step.wanted_refused) {
+		answer_refused(agent, order);
+		return;
+	}
+	for (size_t i = 0; i < agent->step.n_actions; i++)
+		if (agent->step.actions[i] == order->wanted) {
+			order->awaited = order->wanted;
+			order->wanted = ACTION_NONE;
+			return;
+		}
+}
+
+void command_result(struct agent *agent, enum action action, enum outcome outcome, const char *text)
+{
+	struct order *order = &agent->vm_order;
+	bool start = action == ACTION_START || action == ACTION_START_PAUSED;
+	const char *first = order->cleans_up ? "VM exists and is Down, cleaning up and restarting\n" : "";
+
+	/* `wanted` still stands when the action ends within the step that began it. */
+	if (!order->command || (order->awaited != action && order->wanted != action))
+		return;
+	if (outcome == OUTCOME_OK)
+		answer(agent, order, 0, "%s%s", start ? first : "", start ? "VM in WaitForLaunch" : "");
+	else if (start)
+		answer(agent, order, outcome == OUTCOME_LEASE_HELD ? -EBUSY : -EIO,
+		       "%sVM failed to launch\n%s%s", first,
+		       outcome == OUTCOME_LEASE_HELD ? "the engine lease is not to be had: " : "", text);
+	else
+		answer(agent, order, -EIO, "%s", text);
+}
+
+void command_maintenance_set(struct agent *agent, int error)
+{
+	struct order *order = &agent->maintenance_order;
+
+	if (!order->command)
+		return;
+	if (error < 0) {
+		answer(agent, order, error, "ha.conf could not be written: %s", strerror(-error));
+		return;
+	}
+	order->set = true;
+	agent_poke(agent); /* the step publishes it */
+}
+
+void command_published(struct agent *agent, uint64_t serial, int error)
+{
+	struct order *order = &agent->maintenance_order;
+	bool on = order->command == COMMAND_LOCAL_MAINTENANCE_ON;
+
+	if (!order->command || order->serial == 0 || serial < order->serial || error < 0)
+		return;
+	answer(agent, order, 0, "%s",
+	       !on && agent->local.maintenance_management ? "local maintenance goes on: the management "
+							    "system's key local_maintenance in ha.conf is set"
+							  : "");
+}
+
+void command_lost(struct agent *agent)
+{
+	/* Nobody is left to be answered; what was begun goes on. */
+	memset(&agent->vm_order, 0, sizeof(agent->vm_order));
+	memset(&agent->maintenance_order, 0, sizeof(agent->maintenance_order));
+}

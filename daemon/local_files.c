@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* This host's own files behind a worker: even a local disk can hang, and the VM's configuration may lie on a
+ * shared one. It decides only the order (maintenance, saving, looking) and gives up what takes too long. */
+#include "daemon/local_files.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/domain_file.h"
+#include "util/ha_conf.h"
+#include "util/log.h"
+#include "util/loop.h"
+#include "util/worker.h"
+
+#define LIMIT_MS 10000
+
+enum kind { KIND_SET, KIND_SAVE, KIND_LOOK, KIND_COUNT };
+
+struct local_call {
+	struct job job;
+	struct local_files *owner; /* for the loop */
+	enum kind kind;
+	struct local_files_config config;
+	bool on;
+	struct saved saved;
+	struct local_view view;
+	char why[DOMAIN_WHY_MAX];
+	int error;
+};
+
+struct local_files {
+	struct local_port port; /* first: the port's `this` */
+	struct local_files_config config;
+	struct loop *loop;
+	struct clock_port *clock;
+	struct worker *worker;
+	struct timer limit;
+	struct local_call *call;
+	bool wanted[KIND_COUNT];
+	bool on;
+	struct saved saved;
+	char told[DOMAIN_WHY_MAX]; /* the fault of the VM's configuration that the log knows */
+};
+
+_Static_assert(offsetof(struct local_files, port) == 0, "the port is its first member");
+_Static_assert(offsetof(struct local_call, job) == 0, "the job is its first member");
+
+static void run_look(struct local_call *call)
+{
+	const struct local_files_config *config = &call->config;
+	const struct domain_lease lease = {.lockspace = config->lockspace,
+					   .key = config->lease_name,
+					   .path = config->lease_path,
+					   .offset = config->lease_offset};
+	_cleanup_free_ char *xml = NULL;
+	struct ha_conf ha;
+
+	call->view = (struct local_view){0};
+	if (ha_conf_load(config->ha_conf, &ha, NULL) == 0) {
+		call->view.ha_known = true;
+		call->view.maintenance_management = ha.local_maintenance;
+		call->view.maintenance_operator = ha.local_maintenance_manual;
+	}
+	if (domain_file_prepare(config->vm_xml, config->uuid, &lease, &xml, &call->view.vm_memory_mib,
+				call->why) == 0)
+		call->view.vm_config_good = true;
+}
+
+static int run_set(struct local_call *call)
+{
+	struct ha_conf ha;
+	int r;
+
+	/* A file that can't be understood is not overwritten. */
+	r = ha_conf_load(call->config.ha_conf, &ha, NULL);
+	if (r < 0)
+		return r;
+	ha.local_maintenance_manual = call->on;
+	r = ha_conf_save(call->config.ha_conf, &ha);
+	if (r == 0)
+		run_look(call);
+	return r;
+}
+
+static int run_save(const struct local_call *call)
+{
+	_cleanup_keyfile_ struct keyfile *file = NULL;
+	char number[32];
+	int r;
+
+	r = keyfile_new(call->config.state, false, &file);
+	if (r < 0)
+		return r;
+	snprintf(number, sizeof(number), "%" PRIu32, call->saved.failed_tries);
+	r = keyfile_set(file, "", "failed_tries", number);
+	if (r < 0)
+		return r;
+	snprintf(number, sizeof(number), "%" PRId64, call->saved.last_failed_wall);
+	r = keyfile_set(file, "", "last_failed", number);
+	return r < 0 ? r : keyfile_save(file, call->config.state, 0644);
+}
+
+static void call_run(struct job *job)
+{
+	struct local_call *call = (struct local_call *)job;
+
+	if (call->kind == KIND_LOOK)
+		run_look(call);
+	else
+		call->error = call->kind == KIND_SET ? run_set(call) : run_save(call);
+}
+
+static void call_destroy(struct job *job)
+{
+	free(job);
+}
+
+static void next(struct local_files *l);
+
+static void ended(struct local_files *l, enum kind kind, int error, const struct local_view *view)
+{
+	if (kind == KIND_SAVE && error < 0)
+		log_warning("%s: failed tries can't be saved: %s; a restart of the agent forgets them",
+			    l->config.state, strerror(-error));
+	if (view)
+		l->port.seen(l->port.data, view);
+	if (kind == KIND_SET)
+		l->port.maintenance_set(l->port.data, error);
+	next(l);
+}
+
+static void call_done(struct job *job)
+{
+	struct local_call *call = (struct local_call *)job;
+	struct local_files *l = call->owner;
+	bool looked = call->error == 0 && call->kind != KIND_SAVE;
+
+	l->clock->cancel(l->clock, &l->limit);
+	l->call = NULL;
+	if (looked && strcmp(l->told, call->why) != 0) {
+		memcpy(l->told, call->why, sizeof(l->told));
+		if (call->why[0])
+			log_error("%s: %s; correct it, or the VM can't be started here", l->config.vm_xml,
+				  call->why);
+		else
+			log_info("%s: the VM's configuration is good again", l->config.vm_xml);
+	}
+	ended(l, call->kind, call->error, looked ? &call->view : NULL);
+	free(call);
+}
+
+static void late(struct timer *timer)
+{
+	static const struct local_view nothing;
+	struct local_files *l = (struct local_files *)((char *)timer - offsetof(struct local_files, limit));
+	enum kind kind;
+
+	worker_dispatch(l->worker); /* it may have ended this instant */
+	if (!l->call)
+		return;
+	kind = l->call->kind;
+	l->call = NULL;
+	worker_give_up(l->worker);
+	log_warning("this host's own files can't be read or written within %d ms", LIMIT_MS);
+	ended(l, kind, -ETIMEDOUT, kind == KIND_LOOK ? &nothing : NULL);
+}
+
+static void next(struct local_files *l)
+{
+	struct local_call *call;
+	enum kind kind = 0;
+	int r;
+
+	while (kind < KIND_COUNT && !l->wanted[kind])
+		kind++;
+	if (l->call || kind == KIND_COUNT)
+		return;
+	call = calloc(1, sizeof(*call));
+	if (!call) {
+		log_error("out of memory");
+		return;
+	}
+	call->job = (struct job){.run = call_run, .done = call_done, .destroy = call_destroy};
+	call->owner = l;
+	call->kind = kind;
+	call->config = l->config;
+	call->on = l->on;
+	call->saved = l->saved;
+	r = worker_start(l->worker, &call->job);
+	if (r < 0) {
+		/* All threads hang: what is wanted stays so, and each look tries again. */
+		free(call);
+		return;
+	}
+	l->wanted[kind] = false;
+	l->call = call;
+	l->clock->set(l->clock, &l->limit, mono_add(l->clock->now(l->clock), LIMIT_MS));
+}
+
+static void port_look(struct local_port *port)
+{
+	struct local_files *l = (struct local_files *)port;
+
+	if (l->call && l->call->kind == KIND_LOOK)
+		return;
+	l->wanted[KIND_LOOK] = true;
+	next(l);
+}
+
+static int port_set_maintenance(struct local_port *port, bool on)
+{
+	struct local_files *l = (struct local_files *)port;
+
+	if (l->wanted[KIND_SET] || (l->call && l->call->kind == KIND_SET))
+		return -EBUSY;
+	l->wanted[KIND_SET] = true;
+	l->on = on;
+	next(l);
+	return 0;
+}
+
+static void port_save(struct local_port *port, const struct saved *saved)
+{
+	struct local_files *l = (struct local_files *)port;
+
+	l->wanted[KIND_SAVE] = true;
+	l->saved = *saved;
+	next(l);
+}
+
+static void port_close(struct local_port *port)
+{
+	struct local_files *l = (struct local_files *)port;
+
+	l->clock->cancel(l->clock, &l->limit);
+	if (l->worker) {
+		loop_del_fd(l->loop, worker_fd(l->worker));
+		worker_free(l->worker);
+	}
+	free(l);
+}
+
+int local_files_new(const struct local_files_config *config, struct loop *loop, struct local_port **ret)
+{
+	struct local_files *l = calloc(1, sizeof(*l));
+	int r;
+
+	assert(config && loop && ret);
+	if (!l)
+		return -ENOMEM;
+	l->port = (struct local_port){.look = port_look,
+				      .set_maintenance = port_set_maintenance,
+				      .save = port_save,
+				      .close = port_close};
+	l->config = *config;
+	l->loop = loop;
+	l->clock = loop_clock(loop);
+	l->limit.fire = late;
+	r = worker_new("local-files", &l->worker);
+	if (r == 0)
+		r = loop_add_worker(loop, l->worker);
+	if (r < 0) {
+		port_close(&l->port);
+		return r;
+	}
+	*ret = &l->port;
+	return 0;
+}
+
+static bool number(const struct keyfile *file, const char *key, int64_t max, int64_t *ret)
+{
+	const char *text = keyfile_get(file, "", key);
+	char *end;
+	long long value;
+
+	if (!text || *text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	value = strtoll(text, &end, 10);
+	if (errno || *end || value > max)
+		return false;
+	*ret = value;
+	return true;
+}
+
+void local_files_load(const char *path, struct saved *ret)
+{
+	_cleanup_keyfile_ struct keyfile *file = NULL;
+	int64_t tries, last;
+
+	*ret = (struct saved){0};
+	if (keyfile_load(path, false, &file, NULL) < 0 || !number(file, "failed_tries", UINT32_MAX, &tries) ||
+	    !number(file, "last_failed", INT64_MAX / 2000, &last))
+		return;
+	*ret = (struct saved){.failed_tries = (uint32_t)tries, .last_failed_wall = last};
+}
