@@ -10,6 +10,7 @@ import os
 import subprocess
 
 import lab_config
+import lab_engine
 from lab_place import Lab
 
 TOP = os.path.realpath(f"{os.path.dirname(__file__)}/../..")
@@ -75,6 +76,34 @@ class LabDriver:
         hosts = [key for key, host in self.status()["hosts"].items() if host["qemu"]]
         assert len(hosts) == 1, f"QEMU of the engine on hosts {hosts}"
         return hosts[0]
+
+    # What a case of the daemons does and asks.
+
+    def operator(self, host, *arguments, check=True):
+        """hosted-engine on a host; setting maintenance returns two loops after its write."""
+        return self.run(host, "hosted-engine", *arguments, timeout=120, check=check)
+
+    def others(self, host):
+        return [key for key in self.keys() if key != str(host)]
+
+    def qemu(self):
+        """Pids of the engine's QEMU in the machine's view."""
+        return sorted(lab_engine.processes(self.lab))
+
+    def main_pid(self, host, unit):
+        return int(self.run(host, "systemctl", "show", "-p", "MainPID", "--value", unit).stdout)
+
+    def wait_elsewhere(self, host, timeout):
+        self.wait(f"!vm=up@{host} && vm=up && http=ok", timeout)
+
+    def wait_well(self, timeout, but=()):
+        """The VM runs and is healthy, and every host (`but` those) does all it should and could take the VM."""
+        terms = ["vm=up", "http=ok"]
+        for key in self.keys():
+            if key not in but:
+                terms += [f"{unit}@{key}=active" for unit in ("agent", "broker", "guard", "sanlock", "libvirtd")]
+                terms += [f"lockspace@{key}=joined", f"score@{key}>0"]
+        self.wait(" && ".join(terms), timeout)
 
     # What a case does without the project's daemons.
 

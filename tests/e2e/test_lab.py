@@ -81,13 +81,15 @@ def test_cut_network_leaves_the_bridge_its_carrier(bare_lab):
 
 
 @pytest.mark.lab("-n", "1")
-@pytest.mark.parametrize("command, reason", [
-    ("poweroff", "shut off"), ("panic", "crashed"), ("kill", "shut off")])
-def test_guest_ends(bare_lab, command, reason):
+@pytest.mark.parametrize("command, event", [
+    ("poweroff", "Stopped Shutdown"), ("panic", "Stopped Crashed"), ("kill", "Stopped Failed")])
+def test_libvirt_tells_how_the_guest_ended(bare_lab, command, event):
     start_engine(bare_lab)
-    bare_lab.run(1, "sh", "-c", "setsid -f timeout 60 virsh event --event lifecycle >/root/events 2>&1")
+    bare_lab.run(1, "sh", "-c", "setsid -f timeout 60 virsh event --loop --event lifecycle >/root/events 2>&1")
+    bare_lab.wait("vm=up", 1)
     bare_lab.vm(command)
     bare_lab.wait("vm=none && lease=none", 10)
+    bare_lab.run(1, "timeout", "5", "sh", "-c", f"until grep '{event}' /root/events; do sleep 0.1; done")
 
 
 @pytest.mark.lab("-n", "1")

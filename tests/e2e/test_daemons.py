@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Daemons of the VM's host are stopped, killed or hang: the VM stays where its lease can be verified, and only
+there; where sanlock is gone it ends at once."""
+import os
+import signal
+
+import pytest
+
+from lab_place import read
+
+GONE_SECONDS = 60
+TAKEOVER_SECONDS = 68 + 60
+
+
+def units_pids(lab, host, units):
+    """Pids of the units' main processes in the machine's view."""
+    found = []
+    for unit in units:
+        inside = lab.main_pid(host, unit)
+        assert inside, f"{unit} does not run"
+        pids = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
+                if (read(f"/proc/{pid}/cgroup") or "").rstrip().endswith(f"/{unit}.service")
+                and f"ovha.{lab.lab.name}.h{host}/" in (read(f"/proc/{pid}/cgroup") or "")
+                and f"\t{inside}\n" in (read(f"/proc/{pid}/status") or "")]
+        assert len(pids) == 1, f"{unit}: {pids}"
+        found += pids
+    return found
+
+
+@pytest.mark.parametrize("units", [["ovirt-ha-broker"], ["ovirt-ha-agent"], ["ovirt-ha-broker", "ovirt-ha-agent"],
+                                   ["libvirtd"]], ids="-".join)
+@pytest.mark.parametrize("fault", ["stop", "kill", "hang"])
+def test_vm_stays(lab, units, fault):
+    host, before = lab.vm_host(), lab.qemu()
+    if fault == "stop":
+        lab.run(host, "systemctl", "stop", *units, timeout=60)
+    else:
+        for pid in units_pids(lab, host, units):
+            os.kill(pid, signal.SIGKILL if fault == "kill" else signal.SIGSTOP)
+    gone = lab.command("wait", f"!vm=up@{host}", "--timeout", GONE_SECONDS, timeout=GONE_SECONDS + 30, check=False)
+    assert gone.returncode == 1 and lab.qemu() == before, "the VM did not stay"
+    if fault == "stop":
+        lab.run(host, "systemctl", "start", *units, timeout=60)
+    elif fault == "hang":
+        lab.run(host, "systemctl", "kill", "-s", "CONT", *units)
+    lab.wait_well(90)
+    assert lab.qemu() == before
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["killed", "restarted"])
+@pytest.mark.parametrize("alone", [False, True], ids=["with-agent", "agent-and-broker-dead"])
+def test_sanlock_killed(lab, restart, alone):
+    host, before = lab.vm_host(), lab.qemu()
+    dead = ["ovirt-ha-agent", "ovirt-ha-broker"] if alone else []
+    for unit in dead:
+        lab.run(host, "systemctl", "mask", "--runtime", f"{unit}.service")
+        lab.run(host, "systemctl", "kill", "-s", "KILL", unit)
+    if not restart:
+        lab.run(host, "systemctl", "mask", "--runtime", "sanlock.service")
+    lab.run(host, "sh", "-c", "kill -9 $(pidof sanlock)" + ("; systemctl restart sanlock" if restart else ""),
+            timeout=60)
+    lab.wait(f"!vm=up@{host}", 5)
+    lab.wait_elsewhere(host, TAKEOVER_SECONDS)
+    for unit in [*dead, "sanlock"]:
+        lab.run(host, "systemctl", "unmask", "--runtime", f"{unit}.service")
+    lab.run(host, "systemctl", "start", "sanlock", "ovirt-ha-broker", "ovirt-ha-agent", timeout=60)
+    lab.wait_well(90)
+    assert not set(before) & set(lab.qemu())
+
+
+def test_agent_restarted_while_the_vm_is_healthy_elsewhere(lab):
+    host = lab.others(lab.vm_host())[0]
+    before, seen = lab.qemu(), len(lab.witness.all_processes())
+    lab.run(host, "systemctl", "restart", "ovirt-ha-agent", timeout=60)
+    lab.command("wait", f"vm=up@{host}", "--timeout", 30, timeout=60, check=False)
+    assert lab.qemu() == before and len(lab.witness.all_processes()) == seen, "a start was tried"
+    lab.wait_well(60)
+
+
+def test_stop_of_all_daemons_is_quick_and_keeps_the_vm(lab):
+    host, before = lab.vm_host(), lab.qemu()
+    lab.run(host, "timeout", "2", "systemctl", "stop", "ovirt-ha-agent", "ovirt-ha-broker", "ovirt-ha-guard")
+    assert lab.qemu() == before and lab.holds(f"lockspace@{host}=joined && lease={host}")
+    lab.run(host, "systemctl", "start", "ovirt-ha-guard", "ovirt-ha-broker", "ovirt-ha-agent", timeout=60)
+    lab.wait_well(60)
+    assert lab.qemu() == before

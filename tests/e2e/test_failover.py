@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The engine VM or its host goes, and the VM comes up again: where it should, and when sanlock allows it."""
+import pytest
+
+DEAD_SECONDS = 68  # sanlock's at io_timeout 1: 8 x io_timeout + 60
+TAKEOVER_SECONDS = DEAD_SECONDS + 60
+QUICK = ("--set", "agent.policy.loop=2", "--set", "agent.policy.shutdown=20")
+QUICK_NETWORK = ("--set", "broker.monitors.network_period=2", "--set", "agent.score.network_held=3",
+                 "--set", "agent.policy.better_held=3")
+QUICK_HEALTH = ("--set", "broker.monitors.engine_health_period=1", "--set", "agent.policy.bad_health=5")
+
+
+def test_start_on_one_host_alone(lab):
+    host = lab.vm_host()
+    for key in lab.keys():
+        lines = lab.run(key, "sanlock", "client", "status").stdout.splitlines()
+        held = [line for line in lines if line.startswith("r hosted-engine:engine:")]
+        assert len(held) == (key == host), f"host {key}: {lines}"
+    assert lab.holds(f"lease={host} && state@{host}=EngineUp && health@{host}=good")
+
+
+@pytest.mark.parametrize("fault", ["kill", "poweroff", "panic"])
+def test_vm_ends(lab, fault):
+    host, before = lab.vm_host(), lab.qemu()
+    lab.vm(fault)
+    lab.wait_elsewhere(host, 60)
+    assert not set(before) & set(lab.qemu())
+
+
+@pytest.mark.lab(*QUICK, *QUICK_HEALTH)
+@pytest.mark.parametrize("fault", ["crash", "engine-stop"])
+def test_vm_runs_without_its_engine(lab, fault):
+    before = lab.qemu()
+    lab.vm(fault)
+    lab.wait("http=none", 10)
+    lab.wait("vm=up && http=ok", 90)
+    assert not set(before) & set(lab.qemu())
+
+
+@pytest.mark.lab(*QUICK, *QUICK_NETWORK)
+def test_network_of_its_host_cut(lab):
+    host = lab.vm_host()
+    lab.net(host, "down")
+    lab.wait_elsewhere(host, 120)
+    lab.wait(f"score@{host}=1800", 30)
+    lab.net(host, "up")
+    lab.wait(f"score@{host}=3400", 60)
+
+
+def test_storage_of_its_host_hung(lab):
+    host, before = lab.vm_host(), lab.qemu()
+    lab.storage(host, "hang")
+    lab.wait(f"!vm=up@{host}", 30)
+    lab.wait_elsewhere(host, TAKEOVER_SECONDS)
+    lab.storage(host, "ok")
+    lab.wait_well(120)
+    assert not set(before) & set(lab.qemu())
+
+
+def test_power_cut_reboot_rejoin(lab):
+    host = lab.vm_host()
+    lab.kill(host)
+    lab.wait_elsewhere(host, TAKEOVER_SECONDS)
+    now = lab.vm_host()
+    lab.boot(host)
+    lab.wait_well(90)
+    assert lab.vm_host() == now
+
+
+def test_all_hosts_cut_and_booted_again(lab):
+    for host in lab.keys():
+        lab.kill(host)
+    for host in lab.keys():
+        lab.boot(host)
+    lab.wait_well(TAKEOVER_SECONDS)
+
+
+@pytest.mark.lab("-n", "1")
+def test_last_host_alive_restarts_at_once(lab):
+    before = lab.qemu()
+    lab.vm("kill")
+    lab.wait("vm=up@1", 8)
+    lab.wait("http=ok", 30)
+    assert before != lab.qemu()
+
+
+@pytest.mark.lab("--set", "broker.monitors.mem_free_period=1", "--set", "broker.monitors.cpu_load_period=1",
+                 "--set", "broker.monitors.cpu_load_window=5", "--set", "agent.score.cpu_held=2",
+                 "--set", "agent.policy.loop=2")
+def test_penalties_for_memory_and_load(lab):
+    memory, load = lab.others(lab.vm_host())
+    lab.command("memfree", memory, 20)
+    lab.command("cpu", load, 100)
+    lab.wait(f"score@{memory}=3000 && score@{load}=2400", 60)
+    lab.command("memfree", memory, 8192)
+    lab.command("cpu", load, 2)
+    lab.wait(f"score@{memory}=3400 && score@{load}=3400", 60)
