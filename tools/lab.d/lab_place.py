@@ -179,19 +179,36 @@ class Lab:
 
     @contextlib.contextmanager
     def locked(self, seconds=120):
-        """One command at a time makes or ends hosts of a lab."""
-        os.makedirs(self.base, exist_ok=True)
-        with open(f"{self.base}/{self.name}.lock", "w") as file:
-            deadline = monotonic() + seconds
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if monotonic() > deadline:
-                        raise LabError(f"another command works on lab '{self.name}' for over {seconds} s") from None
-                    time.sleep(0.1)
+        """One command at a time makes or ends hosts of a lab. The lock's file goes with the last of it."""
+        path, deadline = f"{self.base}/{self.name}.lock", monotonic() + seconds
+        while True:
+            os.makedirs(self.base, exist_ok=True)
+            file = self.take(path)
+            if file:
+                break
+            if monotonic() > deadline:
+                raise LabError(f"another command works on lab '{self.name}' for over {seconds} s")
+            time.sleep(0.1)
+        with file:
             yield
+            if not os.path.isdir(self.folder):
+                os.unlink(path)
+
+    @staticmethod
+    def take(path):
+        """The locked file, or None: another has it, or it was unlinked meanwhile by the one who had it."""
+        try:
+            file = open(path, "w")
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.stat(path), os.fstat(file.fileno())):
+                return file
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        file.close()
+        return None
 
     def running_hosts(self):
         """Keys of hosts with a living process, found by cgroup and thus without lab.json."""
