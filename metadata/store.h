@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The store port: what carries the whiteboard. Real ones do their I/O on workers or asynchronous libraries; an operation that is
- * late ends with -ETIMEDOUT at its deadline, by the loop, whatever its I/O does (a timed-out write can still land later). */
+/* The store port: what carries the whiteboard. Real ones do their I/O on workers or asynchronous libraries;
+ * an operation that is late ends with -ETIMEDOUT at its deadline, by the loop, whatever its I/O does (a
+ * timed-out write can still land later). */
 #pragma once
 
 #include <stddef.h>
@@ -13,33 +14,35 @@
 
 /* One operation. Owned by the caller, must stay until done() was called. */
 struct store_op {
-	void (*done)(struct store_op *op, int error); /* 0 or -errno; in the loop; called once; may start the op again */
+	void (*done)(struct store_op *op,
+		     int error); /* 0 or -errno; in the loop; called once; may start the op again */
 	mono_t deadline;
 	void *impl;
 };
 
-enum store_queue { /* they do not wait for each other */
-	STORE_QUEUE_OWN,    /* the own block */
-	STORE_QUEUE_GLOBAL, /* block 0 */
-	STORE_QUEUE_SCAN,   /* the others' blocks */
-	STORE_QUEUE_COUNT
+enum store_queue {		       /* they do not wait for each other */
+		   STORE_QUEUE_OWN,    /* the own block */
+		   STORE_QUEUE_GLOBAL, /* block 0 */
+		   STORE_QUEUE_SCAN,   /* the others' blocks */
+		   STORE_QUEUE_COUNT
 };
 
 struct store_health {
-	mono_t last_read, last_write;		/* ends of the last good ones, MONO_UNSET never */
-	int64_t read_ms, write_ms;		/* how long those took */
-	mono_t stuck_since;			/* begin of the oldest operation that is late, MONO_UNSET none */
-	unsigned stuck;				/* threads left behind */
+	mono_t last_read, last_write; /* ends of the last good ones, MONO_UNSET never */
+	int64_t read_ms, write_ms;    /* how long those took */
+	mono_t stuck_since;	      /* begin of the oldest operation that is late, MONO_UNSET none */
+	unsigned stuck;		      /* threads left behind */
 };
 
 struct store {
-	/* Reads `count` blocks from block `first` into `blocks` (BLOCK_SIZE each; valid until done). What lies beyond the end of
-	 * the file reads as zeros. 0: under way. -EBUSY: the queue has one under way. -ETIMEDOUT: as many threads as may
-	 * hang do so in earlier operations; nothing was begun. */
-	int (*read)(struct store *store, enum store_queue queue, uint32_t first, uint32_t count, uint8_t *blocks,
-		    struct store_op *op);
+	/* Reads `count` blocks from block `first` into `blocks` (BLOCK_SIZE each; valid until done). What
+	 * lies beyond the end of the file reads as zeros. 0: under way. -EBUSY: the queue has one under way.
+	 * -ETIMEDOUT: as many threads as may hang do so in earlier operations; nothing was begun. */
+	int (*read)(struct store *store, enum store_queue queue, uint32_t first, uint32_t count,
+		    uint8_t *blocks, struct store_op *op);
 	/* Writes one block, durable when done. The data is copied. */
-	int (*write)(struct store *store, enum store_queue queue, uint32_t block, const uint8_t *data, struct store_op *op);
+	int (*write)(struct store *store, enum store_queue queue, uint32_t block, const uint8_t *data,
+		     struct store_op *op);
 	void (*health)(struct store *store, struct store_health *ret);
 	/* done() of what is under way is never called. */
 	void (*close)(struct store *store);
@@ -48,6 +51,7 @@ struct store {
 struct clock_port;
 struct loop;
 
-/* The store of a file or block device: `spec` is PATH[:OFFSET]. O_DIRECT with the alignment of 512 or 4096 byte sectors. Opens
- * lazily in its workers, so it succeeds while the path is not there; the operations then fail. 0 or -errno. */
+/* The store of a file or block device: `spec` is PATH[:OFFSET]. O_DIRECT with the alignment of 512 or 4096
+ * byte sectors. Opens lazily in its workers, so it succeeds while the path is not there; the operations then
+ * fail. 0 or -errno. */
 int store_path_new(const char *spec, struct loop *loop, struct store **ret);

@@ -79,7 +79,7 @@ static void job_destroy(struct job *job)
 	job_free((struct path_job *)job);
 }
 
-static int check_sectors(int fd, uint64_t at)
+static int check_sectors(int fd)
 {
 	struct stat st;
 	int sector;
@@ -90,17 +90,17 @@ static int check_sectors(int fd, uint64_t at)
 		return S_ISREG(st.st_mode) ? 0 : -EINVAL;
 	if (ioctl(fd, BLKSSZGET, &sector) < 0)
 		return -errno;
-	return sector <= 0 || sector > SECTOR_MAX || at % (unsigned)sector != 0 ? -EINVAL : 0;
+	return sector <= 0 || sector > SECTOR_MAX ? -EINVAL : 0;
 }
 
-static int open_path(const char *path, uint64_t at)
+static int open_path(const char *path)
 {
 	_cleanup_close_ int fd = open(path, O_RDWR | O_DIRECT | O_SYNC | O_CLOEXEC | O_NOCTTY);
 	int r;
 
 	if (fd < 0)
 		return -errno;
-	r = check_sectors(fd, at);
+	r = check_sectors(fd);
 	return r < 0 ? r : TAKE_FD(fd);
 }
 
@@ -162,7 +162,7 @@ static void job_run(struct job *base)
 		job->fd = -1;
 	}
 	if (job->fd < 0) {
-		int fd = open_path(job->path, job->at);
+		int fd = open_path(job->path);
 
 		if (fd < 0) {
 			job->error = fd;

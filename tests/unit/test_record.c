@@ -223,6 +223,18 @@ static void test_damage(void **state)
 	}
 }
 
+static void test_nul_inside(void **state)
+{
+	static const char line[] = "1|1|5|3|0|null|h\0x";
+	char cause[RECORD_CAUSE_SIZE];
+	uint8_t block[BLOCK_SIZE] = {0};
+	struct record out;
+
+	memcpy(block, line, sizeof(line));
+	assert_int_equal(record_decode(block, 3, &out, cause), RECORD_BAD);
+	assert_string_equal(cause, "NUL inside the line");
+}
+
 /* Every single byte flip, in every way: nothing worse than a bad record, and in the line never an unnoticed
  * one. */
 static void test_byte_flips(void **state)
@@ -296,7 +308,8 @@ int main(void)
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_text_order),
 		cmocka_unit_test(test_status),	   cmocka_unit_test(test_nothing_but_ascii),
 		cmocka_unit_test(test_too_long),   cmocka_unit_test(test_damage),
-		cmocka_unit_test(test_byte_flips), cmocka_unit_test(test_penalties),
+		cmocka_unit_test(test_nul_inside), cmocka_unit_test(test_byte_flips),
+		cmocka_unit_test(test_penalties),
 	};
 
 	setenv("TZ", "UTC", 1);

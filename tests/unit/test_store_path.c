@@ -138,6 +138,28 @@ static int teardown(void **state)
 	return rmdir(f.directory);
 }
 
+/* Neither of them is seen from what is read back on this host. */
+static void assert_uncached(void)
+{
+	unsigned found = 0;
+
+	for (int fd = 0; fd < 256; fd++) {
+		char link[64], name[256];
+		ssize_t length;
+
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		length = readlink(link, name, sizeof(name) - 1);
+		if (length < 0)
+			continue;
+		name[length] = '\0';
+		if (strcmp(name, f.path) != 0)
+			continue;
+		assert_int_equal(fcntl(fd, F_GETFL) & (O_DIRECT | O_SYNC), O_DIRECT | O_SYNC);
+		found++;
+	}
+	assert_int_equal(found, 2); /* of the queues used */
+}
+
 static void test_round_trip(void **state)
 {
 	struct store_health health;
@@ -155,6 +177,7 @@ static void test_round_trip(void **state)
 	assert_true(filled(3 * BLOCK_SIZE, 4 * BLOCK_SIZE, 0xee));
 	assert_int_equal(read_blocks(IDENTITY_BLOCK, 1), 0);
 	assert_true(filled(0, BLOCK_SIZE, 'b'));
+	assert_uncached();
 	f.store->health(f.store, &health);
 	assert_true(health.last_write != MONO_UNSET && health.last_read != MONO_UNSET && health.stuck == 0);
 	assert_true(health.stuck_since == MONO_UNSET);

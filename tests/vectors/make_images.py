@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Makes the two recorded images that are too large to keep: image-3hosts.bin, image-2000hosts.bin and its .json.
+"""Makes the recorded images that are too large to keep: image-3hosts.bin, image-2000hosts.bin and its .json.
 
-Usage: make_images.py OUTPUT_DIRECTORY. Everything comes from image-2000hosts.tsv (score and state of each host) and
-the regularity of the recording; the result is compared with the digests of what was recorded, and anything else than
-equal is an error. Called by the build of the tests; needs the standard library only.
+Usage: make_images.py OUTPUT_DIRECTORY. Everything comes from image-2000hosts.tsv (score and state of each host)
+and the regularity of the recording; the result is compared with the digests of what was recorded, and anything
+else than equal is an error. Called by the build of the tests; needs the standard library only.
 """
 import hashlib
 import json
@@ -31,7 +31,8 @@ ENGINE = {
     "EngineDown": DOWN,
     "LocalMaintenance": DOWN,
     "AgentStopped": DOWN,
-    "EngineUnexpectedlyDown": {"vm": "down_unexpected", "health": "bad", "detail": "Down", "reason": "bad vm status"},
+    "EngineUnexpectedlyDown": {
+        "vm": "down_unexpected", "health": "bad", "detail": "Down", "reason": "bad vm status"},
 }
 
 
@@ -44,18 +45,19 @@ class Host:
         self.name = f"host{host_id}.example.com"
         when = f"{timestamp} ({time.asctime(time.gmtime(timestamp + EPOCH))})"
         self.extra = "".join(f"{key}={value}\n" for key, value in (
-            ("metadata_parse_version", 1), ("metadata_feature_version", 1), ("timestamp", when), ("host-id", host_id),
-            ("score", score), ("vm_conf_refresh_time", when), ("conf_on_shared_storage", True),
+            ("metadata_parse_version", 1), ("metadata_feature_version", 1), ("timestamp", when),
+            ("host-id", host_id), ("score", score), ("vm_conf_refresh_time", when), ("conf_on_shared_storage", True),
             ("maintenance", self.maintenance), ("state", state), ("stopped", self.stopped)))
         self.crc = f"{zlib.crc32(self.line('00000000').encode()):08x}"
 
     def line(self, crc):
         return "|".join(str(field) for field in (
-            1, 1, self.timestamp, self.id, self.score, json.dumps(self.engine), self.name, int(self.maintenance),
-            int(self.stopped), crc, 1, self.timestamp))
+            1, 1, self.timestamp, self.id, self.score, json.dumps(self.engine), self.name,
+            int(self.maintenance), int(self.stopped), crc, 1, self.timestamp))
 
     def block(self):
-        return self.line(self.crc).encode().ljust(LINE, b"\0") + self.extra.encode().ljust(BLOCK - LINE, b"\0")
+        text = self.extra.encode().ljust(BLOCK - LINE, b"\0")
+        return self.line(self.crc).encode().ljust(LINE, b"\0") + text
 
     def answer(self):
         def result(engine):
@@ -100,7 +102,7 @@ def main():
     for row in rows:
         host_id, score, state = row.split("\t")
         hosts.append(Host(int(host_id), FIRST + int(host_id), int(score), state))
-    three = [Host(1, FIRST, 3400, "EngineUp"), Host(2, FIRST, 3400, "EngineDown"), Host(3, FIRST, 3400, "EngineDown")]
+    three = [Host(host_id, FIRST, 3400, "EngineUp" if host_id == 1 else "EngineDown") for host_id in (1, 2, 3)]
     made = {
         "image-3hosts.bin": image(three),
         "image-2000hosts.bin": image(hosts),
