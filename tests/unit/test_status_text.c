@@ -179,7 +179,7 @@ static void test_ours(void **state)
 				      .maintenance = FLAG_NO,
 				      .trouble = ""};
 	struct record record = sample_record(7);
-	json_t *json, *penalties;
+	json_t *all, *json, *penalties;
 	char *text;
 
 	snprintf(record.penalties, sizeof(record.penalties),
@@ -198,7 +198,8 @@ static void test_ours(void **state)
 		      "Timeout ends in seconds            : 297\n"));
 	free(text);
 
-	json = json_object_get(parsed(&status), "7");
+	all = parsed(&status);
+	json = json_object_get(all, "7");
 	assert_int_equal(json_integer_value(json_object_get(json, "age")), 3);
 	assert_int_equal(json_integer_value(json_object_get(json, "timeout-left")), 297);
 	assert_string_equal(json_string_value(json_object_get(json, "state")), "EngineUp");
@@ -209,6 +210,7 @@ static void test_ours(void **state)
 	assert_int_equal(json_integer_value(json_object_get(json_array_get(penalties, 0), "points")), 800);
 	assert_true(json_is_null(json_object_get(json_array_get(penalties, 0), "until")));
 	assert_int_equal(json_integer_value(json_object_get(json_array_get(penalties, 1), "until")), 1050);
+	json_decref(all);
 }
 
 /* A timeout that says nothing is not shown: over, of the clock that older writers take, absurdly far, no time
