@@ -81,7 +81,8 @@ const struct tool_command tool_commands[] = {
 			     .words = true,
 			     .help = "global: no host starts, stops or moves the VM; local: this host has no "
 				     "part in it;\n"
-				     "none: ends both"}},
+				     "none: ends both"},
+			    {.name = "wait", .help = "with --mode=local: until the VM runs on another host"}},
 		.help = "set the mode of maintenance, or end it",
 		.details = "Returns when the change is on the shared storage and has stayed there. In local "
 			   "maintenance a VM that\n"

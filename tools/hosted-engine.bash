@@ -16,7 +16,7 @@ _hosted_engine()
 		[--vm-status]="--json"
 		[--check-liveliness]=""
 		[--check-deployed]=""
-		[--set-maintenance]="--mode="
+		[--set-maintenance]="--mode= --wait"
 		[--dump-whiteboard]="--json"
 	)
 	local -A values=(
