@@ -38,7 +38,9 @@ void broker_trouble_put(FILE *out, int error, const char *text)
 
 int broker_trouble_say(int error, const char *text)
 {
-	if (error == -ENOTCONN || error == -ETIMEDOUT || error == -EPROTO || error == -EHOSTDOWN)
+	/* A time-out with a text is the broker's: it answered. */
+	if (error == -ENOTCONN || error == -EPROTO || error == -EHOSTDOWN ||
+	    (error == -ETIMEDOUT && !text[0]))
 		fputs("Cannot connect to the HA daemon, please check the logs.\n", stderr);
 	broker_trouble_put(stderr, error, text);
 	fputc('\n', stderr);

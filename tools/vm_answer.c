@@ -13,10 +13,11 @@
 #define WORD_EXISTS "VM exists and its status is "
 #define WORD_FAILED "VM failed to launch"
 
-bool vm_answer_lost(int error)
+bool vm_answer_lost(int error, const char *text)
 {
-	return error == -ENOTCONN || error == -EACCES || error == -EPERM || error == -ETIMEDOUT ||
-	       error == -EPROTO || error == -EHOSTDOWN;
+	/* A time-out with a text is the agent's: it answered. */
+	return error == -ENOTCONN || error == -EACCES || error == -EPERM || error == -EPROTO ||
+	       error == -EHOSTDOWN || (error == -ETIMEDOUT && !text[0]);
 }
 
 static bool line_is(const char *line, size_t len, const char *word)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 /* The error says that no answer of the agent came: the VM's state is not known from it. */
-bool vm_answer_lost(int error);
+bool vm_answer_lost(int error, const char *text);
 /* `error` 0 or -errno and `text`, lines. Known words go to `out`, everything else to `err`; what the agent
  * left unsaid is added. Returns the exit code. */
 int vm_start_answer(int error, const char *text, FILE *out, FILE *err);

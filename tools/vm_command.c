@@ -59,7 +59,7 @@ int command_run_vm_start(const struct invocation *call)
 		}
 	}
 	r = ask(paused ? COMMAND_VM_START_PAUSED : COMMAND_VM_START, path, text);
-	if (vm_answer_lost(r))
+	if (vm_answer_lost(r, text))
 		return broker_trouble_say(r, text);
 	return vm_start_answer(r, text, stdout, stderr);
 }

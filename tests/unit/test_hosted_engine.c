@@ -20,8 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define OUTPUT_MAX (8 * 1024 * 1024)
-#define ARGS_MAX 4
+#include "tests/unit/command_run.h"
+
 #define NO_DAEMON "Cannot connect to the HA daemon, please check the logs.\n"
 #define VMID "vmid=11111111-2222-4333-8444-555555555555\n"
 /* What a deployed host must have beside it. */
@@ -37,43 +37,11 @@ struct output {
 	int code;
 };
 
-static char *slurp(FILE *f)
-{
-	char *text = calloc(1, OUTPUT_MAX + 1);
-
-	assert_non_null(text);
-	rewind(f);
-	fread(text, 1, OUTPUT_MAX, f);
-	fclose(f);
-	return text;
-}
-
 static struct output run(const char *const *args)
 {
-	FILE *out = tmpfile(), *err = tmpfile();
 	struct output ret;
-	int status;
-	pid_t pid;
 
-	assert_true(out && err);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		char *argv[ARGS_MAX + 2] = {(char *)"hosted-engine"};
-
-		for (int i = 0; i < ARGS_MAX && args[i]; i++)
-			argv[i + 1] = (char *)args[i];
-		dup2(fileno(out), STDOUT_FILENO);
-		dup2(fileno(err), STDERR_FILENO);
-		alarm(30);
-		execv(getenv("HOSTED_ENGINE"), argv);
-		_exit(127);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	ret.code = WEXITSTATUS(status);
-	ret.out = slurp(out);
-	ret.err = slurp(err);
+	ret.code = command_run(args, &ret.out, &ret.err);
 	return ret;
 }
 
@@ -114,7 +82,7 @@ static void test_rows(void **state)
 	static const struct {
 		const char *name;
 		const char *conf;
-		const char *args[ARGS_MAX];
+		const char *args[COMMAND_ARGS_MAX];
 		int code;
 		const char *out, *err; /* beginnings, NULL: nothing at all */
 	} rows[] = {
@@ -270,7 +238,7 @@ static void test_error_json(void **state)
 	json_t *json;
 
 	write_conf(DEPLOYED "vm_xml=/x\n");
-	output = run((const char *const[ARGS_MAX]){"--vm-status", "--json"});
+	output = run((const char *const[COMMAND_ARGS_MAX]){"--vm-status", "--json"});
 	json = json_loads(output.out, 0, NULL);
 	assert_true(json_is_string(json_object_get(json, "error")));
 	json_decref(json);
@@ -322,7 +290,7 @@ static void test_liveliness(void **state)
 		snprintf(conf, sizeof(conf), "health_url=http://127.0.0.1:%u/health\n",
 			 ntohs(address.sin_port));
 		write_conf(conf);
-		output = run((const char *const[ARGS_MAX]){"--check-liveliness"});
+		output = run((const char *const[COMMAND_ARGS_MAX]){"--check-liveliness"});
 		assert_int_equal(waitpid(pid, NULL, 0), pid);
 		assert_string_equal(output.out, rows[i].out);
 		assert_int_equal(output.code, rows[i].code);
@@ -340,7 +308,7 @@ static void test_large_whiteboards(void **state)
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/image-2000hosts.bin", getenv("IMAGES_DIR"));
-	output = run((const char *const[ARGS_MAX]){"--dump-whiteboard", path, "--json"});
+	output = run((const char *const[COMMAND_ARGS_MAX]){"--dump-whiteboard", path, "--json"});
 	assert_int_equal(output.code, 0);
 	json = json_loads(output.out, 0, NULL);
 	assert_int_equal(json_object_size(json), 2001);
@@ -351,7 +319,7 @@ static void test_large_whiteboards(void **state)
 	}
 	json_decref(json);
 	output_free(&output);
-	output = run((const char *const[ARGS_MAX]){"--dump-whiteboard", path});
+	output = run((const char *const[COMMAND_ARGS_MAX]){"--dump-whiteboard", path});
 	assert_int_equal(output.code, 0);
 	assert_non_null(strstr(output.out, "(id: 2000) status ==--"));
 	output_free(&output);
@@ -364,14 +332,14 @@ static void test_large_whiteboards(void **state)
 		fputc((int)(seed >> 16 & 0xff), f);
 	}
 	fclose(f);
-	output = run((const char *const[ARGS_MAX]){"--dump-whiteboard", path, "--json"});
+	output = run((const char *const[COMMAND_ARGS_MAX]){"--dump-whiteboard", path, "--json"});
 	assert_int_equal(output.code, 0);
 	json = json_loads(output.out, 0, NULL);
 	assert_true(json_object_size(json) > 1900);
 	assert_true(json_is_string(json_object_get(json_object_get(json, "2000"), "error")));
 	json_decref(json);
 	output_free(&output);
-	output = run((const char *const[ARGS_MAX]){"--dump-whiteboard", path});
+	output = run((const char *const[COMMAND_ARGS_MAX]){"--dump-whiteboard", path});
 	assert_int_equal(output.code, 0);
 	for (const char *p = output.out; *p; p++)
 		assert_true((unsigned char)*p >= ' ' || *p == '\n' || *p == '\t');

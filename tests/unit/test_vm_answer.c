@@ -58,9 +58,10 @@ static void test_answers(void **state)
 /* Where no agent answered nothing is said of the VM. */
 static void test_lost(void **state)
 {
-	assert_true(vm_answer_lost(-ENOTCONN) && vm_answer_lost(-EACCES) && vm_answer_lost(-ETIMEDOUT) &&
-		    vm_answer_lost(-EHOSTDOWN));
-	assert_false(vm_answer_lost(0) || vm_answer_lost(-EEXIST) || vm_answer_lost(-EIO));
+	assert_true(vm_answer_lost(-ENOTCONN, "") && vm_answer_lost(-EACCES, "") &&
+		    vm_answer_lost(-ETIMEDOUT, "") && vm_answer_lost(-EHOSTDOWN, ""));
+	assert_false(vm_answer_lost(-ETIMEDOUT, "the lease was not to be had in 200 s"));
+	assert_false(vm_answer_lost(0, "") || vm_answer_lost(-EEXIST, "") || vm_answer_lost(-EIO, ""));
 }
 
 int main(void)
