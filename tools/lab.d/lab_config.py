@@ -186,6 +186,9 @@ def write_units(host, layer):
     write(f"{system}/libvirtd.socket.d/lab.conf", "[Socket]\nSocketMode=0660\nSocketGroup=libvirt\n")
     write(f"{system}/libvirtd-tcp.socket.d/lab.conf",
           f"[Socket]\nListenStream=\nListenStream={host.address}:16509\nFreeBind=yes\n")
+    # A unit with a protected /proc gets one of its own, without the host's load that was bound over it.
+    write(f"{system}/ovirt-ha-broker.service.d/lab.conf",
+          "[Service]\nBindReadOnlyPaths=/srv/load/stat:/proc/stat /srv/load/meminfo:/proc/meminfo\n")
 
 
 def write_project(host, layer, settings):

@@ -78,8 +78,15 @@ def boot(host, settings):
 
 def wait_ready(host, seconds=40):
     """Until the host's systemd has started what it is to start: libvirtd answers and sanlock's socket is there."""
-    until(lambda: host.ask("virsh", "-q", "list") is not None, seconds, f"libvirtd on host {host.key}")
-    until(lambda: host.ask("sanlock", "client", "status") is not None, seconds, f"sanlock on host {host.key}")
+    for unit, question in (("libvirtd", ("virsh", "-q", "list")), ("sanlock", ("sanlock", "client", "status"))):
+        until(lambda: host.ask(*question) is not None or failed(host, unit), seconds, f"{unit} on host {host.key}")
+
+
+def failed(host, unit):
+    if host.ask("systemctl", "is-failed", "--quiet", f"{unit}.service") is None:
+        return False
+    words = host.ask("journalctl", "-q", "--no-pager", "-o", "cat", "-n", "5", "-u", unit) or ""
+    raise LabError(f"{unit} failed on host {host.key}: {' | '.join(words.splitlines())}")
 
 
 def power_cut(host):
