@@ -17,8 +17,6 @@
 
 #define OF(timer, field) ((struct agent *)((char *)(timer)-offsetof(struct agent, field)))
 
-/* Libvirt answers within milliseconds or hangs. */
-#define LOOK_MS 5000
 /* The first step waits so long for the first answers, else each start of the agent would publish "unknown"
  * once. */
 #define FIRST_ANSWERS_MS 3000
@@ -61,7 +59,7 @@ void agent_result(struct agent *agent, enum action action, enum outcome outcome,
 		agent->results[agent->n_results++] = (struct result){.action = action, .outcome = outcome};
 	}
 	command_result(agent, action, outcome, text);
-	agent->ports.vm->look(agent->ports.vm, mono_add(now, LOOK_MS));
+	agent->ports.vm->look(agent->ports.vm, mono_add(now, agent->config.libvirt_ms));
 	agent->ports.broker->ask(agent->ports.broker);
 	agent_poke(agent);
 }
@@ -215,7 +213,7 @@ static void beat(struct timer *timer)
 		period = BEAT_CLOSE_MS;
 	set_timer(agent, &agent->beat_timer, mono_add(now, period));
 	agent->ports.broker->ask(agent->ports.broker);
-	agent->ports.vm->look(agent->ports.vm, mono_add(now, LOOK_MS));
+	agent->ports.vm->look(agent->ports.vm, mono_add(now, agent->config.libvirt_ms));
 	agent->ports.local->look(agent->ports.local);
 }
 
@@ -323,7 +321,7 @@ static void on_facts(void *data, int error, const struct cluster *cluster, const
 		agent->facts_at = now;
 		/* Safety rule 3 counts an answer about the lease only when the VM was seen running after it.
 		 */
-		agent->ports.vm->look(agent->ports.vm, mono_add(now, LOOK_MS));
+		agent->ports.vm->look(agent->ports.vm, mono_add(now, agent->config.libvirt_ms));
 	}
 	agent_poke(agent);
 }

@@ -16,6 +16,7 @@ struct agent;
 
 struct agent_config {
 	struct policy policy;
+	int64_t libvirt_ms; /* a question to libvirt that takes longer is given up, its answer unknown */
 	bool config_shared; /* the VM's configuration comes from the shared storage */
 };
 

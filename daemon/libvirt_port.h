@@ -8,7 +8,7 @@
 #include "daemon/vm_port.h"
 
 struct libvirt_config {
-	char uri[128];	    /* qemu:///system */
+	char uri[256];	    /* qemu:///system */
 	char uuid[37];	    /* the engine's, lower case */
 	char xml[PATH_MAX]; /* the file with the domain's XML */
 	char lockspace[48];

@@ -279,7 +279,7 @@ static void stopped(void *data)
 /* One host, joined, knowing all, nobody owning the lease, no other host. */
 static void make_world(void)
 {
-	struct agent_config config = {.policy = policy_default, .config_shared = false};
+	struct agent_config config = {.policy = policy_default, .libvirt_ms = 10 * S};
 
 	memset(&w, 0, sizeof(w));
 	virtual_clock_init(&w.clock, 1000 * S, 1700000000);

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ovirt-ha-agent: options, configuration, the real ports, and the service's life. It decides nothing about
+ * the VM: daemon/agent.c runs the core. Exit codes: 0 stopped, 2 the configuration is wrong (not restarted by
+ * systemd), 1 anything else. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "broker/broker_client.h"
+#include "broker/broker_conf.h"
+#include "daemon/agent.h"
+#include "daemon/agent_conf.h"
+#include "daemon/libvirt_port.h"
+#include "daemon/local_files.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/loop.h"
+#include "util/paths.h"
+
+#define EXIT_CONFIG 2
+
+/* What is open, in the order of its opening. */
+struct service {
+	struct engine_conf engine;
+	struct agent_conf conf;
+	struct loop *loop;
+	struct agent *agent;
+	struct agent_ports ports;
+	enum state shown; /* in STATUS= */
+	int32_t shown_score;
+};
+
+static int usage(FILE *out, int code)
+{
+	fputs("usage: ovirt-ha-agent [-n] [-f] [-d]\n"
+	      "Decides where the engine VM runs, and drives libvirt on this host.\n"
+	      "  -n  check the configuration and exit: 0 it is good, 2 it is not\n"
+	      "  -f  foreground: log to stderr\n"
+	      "  -d  log every cycle\n",
+	      out);
+	return code;
+}
+
+/* The three files, as every daemon checks them; all problems are said. 0 or -EINVAL. */
+static int load_configuration(struct service *service, struct problems *problems)
+{
+	struct broker_conf broker;
+	char path[PATH_MAX];
+	int r, worst = 0;
+
+	r = engine_conf_load(file_path(FILE_ENGINE_CONF, path), &service->engine, problems);
+	if (r == -ENOENT)
+		problems_add(problems, path, 0, NULL, NULL,
+			     "there is no such file; run hosted-engine --deploy first");
+	else if (r == 0 && !engine_conf_deployed(&service->engine))
+		problems_add(problems, path, 0, "vmid", "",
+			     "this host is not deployed; run hosted-engine --deploy first");
+	else if (r == 0 && !service->engine.vm_xml[0])
+		problems_add(problems, path, 0, "vm_xml", "",
+			     "the VM's configuration is nowhere; name the file with the domain's XML");
+	if (r < 0 || problems->count > 0)
+		worst = -EINVAL;
+	if (agent_conf_load(file_path(FILE_AGENT_CONF, path), &service->engine, &service->conf, problems) < 0)
+		worst = -EINVAL;
+	if (broker_conf_load(file_path(FILE_BROKER_CONF, path), &broker, problems) < 0)
+		worst = -EINVAL;
+	return worst;
+}
+
+static int check(struct service *service)
+{
+	struct problems problems = {.say = problems_print, .data = stderr};
+
+	return load_configuration(service, &problems) < 0 ? EXIT_CONFIG : 0;
+}
+
+static int open_vm(struct service *service)
+{
+	const struct engine_conf *engine = &service->engine;
+	_cleanup_free_ struct libvirt_config *config = calloc(1, sizeof(*config));
+
+	if (!config)
+		return -ENOMEM;
+	snprintf(config->uri, sizeof(config->uri), "%s", service->conf.libvirt_uri);
+	memcpy(config->uuid, engine->vmid, sizeof(config->uuid));
+	snprintf(config->xml, sizeof(config->xml), "%s", engine->vm_xml);
+	memcpy(config->lockspace, engine->lockspace_name, sizeof(config->lockspace));
+	memcpy(config->lease_name, engine->engine_lease_name, sizeof(config->lease_name));
+	snprintf(config->lease_path, sizeof(config->lease_path), "%s", engine->lease.path);
+	config->lease_offset = engine->lease.offset;
+	return vm_libvirt_new(config, service->loop, &service->ports.vm);
+}
+
+static int open_local(struct service *service, struct saved *ret_saved)
+{
+	const struct engine_conf *engine = &service->engine;
+	_cleanup_free_ struct local_files_config *config = calloc(1, sizeof(*config));
+
+	if (!config)
+		return -ENOMEM;
+	file_path(FILE_HA_CONF, config->ha_conf);
+	file_path(FILE_AGENT_STATE, config->state);
+	snprintf(config->vm_xml, sizeof(config->vm_xml), "%s", engine->vm_xml);
+	memcpy(config->uuid, engine->vmid, sizeof(config->uuid));
+	memcpy(config->lockspace, engine->lockspace_name, sizeof(config->lockspace));
+	memcpy(config->lease_name, engine->engine_lease_name, sizeof(config->lease_name));
+	snprintf(config->lease_path, sizeof(config->lease_path), "%s", engine->lease.path);
+	config->lease_offset = engine->lease.offset;
+	local_files_load(config->state, ret_saved);
+	return local_files_new(config, service->loop, &service->ports.local);
+}
+
+static void stepped(void *data, const struct step *step)
+{
+	struct service *service = data;
+
+	if (service->shown == step->next.state && service->shown_score == step->score.value)
+		return;
+	service->shown = step->next.state;
+	service->shown_score = step->score.value;
+	sd_notifyf(0, "STATUS=%s, score %d, reason %s", state_str(step->next.state), step->score.value,
+		   reason_str(step->next.reason));
+}
+
+static void stopped(void *data)
+{
+	struct service *service = data;
+
+	loop_stop(service->loop);
+}
+
+static bool stopping(void *data)
+{
+	struct service *service = data;
+
+	sd_notify(0, "STOPPING=1");
+	agent_stop(service->agent, stopped, service);
+	return true;
+}
+
+static int open_service(struct service *service)
+{
+	struct agent_config config = {.policy = service->conf.policy,
+				      .libvirt_ms = service->conf.libvirt_timeout};
+	struct saved saved;
+	int r;
+
+	r = loop_new(&service->loop);
+	if (r == 0)
+		r = agent_new(&config, &service->agent);
+	if (r == 0)
+		r = loop_on_signals(service->loop, stopping, service);
+	if (r == 0)
+		r = open_vm(service);
+	if (r == 0)
+		r = open_local(service, &saved);
+	if (r == 0)
+		r = fence_guard_new(service->loop, &service->ports.fence);
+	if (r == 0)
+		r = broker_client_port_new(service->loop, &agent_broker_calls, service->agent,
+					   &service->ports.broker);
+	if (r < 0)
+		return r;
+	service->ports.clock = loop_clock(service->loop);
+	service->ports.stepped = stepped;
+	service->ports.data = service;
+	agent_start(service->agent, &service->ports, &saved);
+	return 0;
+}
+
+static void close_service(struct service *service)
+{
+	if (service->ports.broker)
+		service->ports.broker->close(service->ports.broker);
+	if (service->ports.vm)
+		service->ports.vm->close(service->ports.vm);
+	if (service->ports.fence)
+		service->ports.fence->close(service->ports.fence);
+	if (service->ports.local)
+		service->ports.local->close(service->ports.local);
+	agent_free(service->agent);
+	loop_free(service->loop);
+}
+
+static int serve(struct service *service)
+{
+	struct problems problems = {.say = problems_log};
+	int r;
+
+	if (load_configuration(service, &problems) < 0)
+		return EXIT_CONFIG;
+	signal(SIGPIPE, SIG_IGN);
+	r = open_service(service);
+	if (r == 0) {
+		log_info("agent started host-id=%u vm=%s", service->engine.host_id, service->engine.vmid);
+		/* Ready is: it runs. Whether broker, libvirt or storage answer, STATUS= and the score tell.
+		 */
+		sd_notify(0, "READY=1");
+		loop_watchdog(service->loop);
+		r = loop_run(service->loop);
+	}
+	if (r < 0)
+		log_error("ended error=%s", strerror(-r));
+	else
+		log_info("agent stopped");
+	close_service(service);
+	return r < 0 ? EXIT_FAILURE : 0;
+}
+
+int main(int argc, char *argv[])
+{
+	_cleanup_free_ struct service *service = calloc(1, sizeof(*service));
+	static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	bool only_check = false, debug = false;
+
+	if (!service)
+		return EXIT_FAILURE;
+	service->shown = STATE_COUNT;
+	for (int option; (option = getopt_long(argc, argv, "hnfd", options, NULL)) >= 0;)
+		switch (option) {
+		case 'n':
+			only_check = true;
+			break;
+		case 'f':
+			unsetenv("JOURNAL_STREAM");
+			break;
+		case 'd':
+			debug = true;
+			break;
+		case 'h':
+			return usage(stdout, 0);
+		default:
+			return usage(stderr, EXIT_FAILURE);
+		}
+	if (optind < argc)
+		return usage(stderr, EXIT_FAILURE);
+	log_open("ovirt-ha-agent", debug);
+	return only_check ? check(service) : serve(service);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The agent's own files on a real loop and a real directory: maintenance is set durably and without loss,
+ * tries are saved and read back, a VM's configuration that can't be started is seen. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "daemon/local_files.h"
+#include "util/loop.h"
+
+#define UUID "11111111-2222-4333-8444-00000000000a"
+#define XML "<domain><name>e</name><uuid>" UUID "</uuid><memory unit='MiB'>96</memory><devices/></domain>"
+
+static struct {
+	char folder[64];
+	struct local_files_config config;
+	struct loop *loop;
+	struct local_port *port;
+	struct local_view view;
+	unsigned seen, set;
+	int error;
+	struct timer limit;
+} t;
+
+static void on_seen(void *data, const struct local_view *view)
+{
+	t.view = *view;
+	t.seen++;
+	if (t.set == 0 || t.error < 0)
+		loop_stop(t.loop);
+}
+
+static void on_set(void *data, int error)
+{
+	t.error = error;
+	t.set++;
+	loop_stop(t.loop);
+}
+
+static void too_late(struct timer *timer)
+{
+	fail_msg("no answer within 10 s");
+}
+
+static void run(void)
+{
+	struct clock_port *clock = loop_clock(t.loop);
+
+	t.limit.fire = too_late;
+	clock->set(clock, &t.limit, mono_add(clock->now(clock), 10 * MONO_SECOND));
+	assert_int_equal(loop_run(t.loop), 0);
+	clock->cancel(clock, &t.limit);
+}
+
+static void put(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void get(const char *path, char text[1024])
+{
+	FILE *file = fopen(path, "r");
+
+	assert_non_null(file);
+	text[fread(text, 1, 1023, file)] = '\0';
+	fclose(file);
+}
+
+static int setup(void **state)
+{
+	memset(&t, 0, sizeof(t));
+	strcpy(t.folder, "/tmp/local_files.XXXXXX");
+	assert_non_null(mkdtemp(t.folder));
+	snprintf(t.config.ha_conf, sizeof(t.config.ha_conf), "%s/ha.conf", t.folder);
+	snprintf(t.config.state, sizeof(t.config.state), "%s/agent-state", t.folder);
+	snprintf(t.config.vm_xml, sizeof(t.config.vm_xml), "%s/vm.xml", t.folder);
+	strcpy(t.config.uuid, UUID);
+	strcpy(t.config.lockspace, "hosted-engine");
+	strcpy(t.config.lease_name, "engine");
+	strcpy(t.config.lease_path, "/srv/leases");
+	put(t.config.vm_xml, XML);
+	assert_int_equal(loop_new(&t.loop), 0);
+	assert_int_equal(local_files_new(&t.config, t.loop, &t.port), 0);
+	t.port->seen = on_seen;
+	t.port->maintenance_set = on_set;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	t.port->close(t.port);
+	loop_free(t.loop);
+	unlink(t.config.ha_conf);
+	unlink(t.config.state);
+	unlink(t.config.vm_xml);
+	return rmdir(t.folder);
+}
+
+static void look(void)
+{
+	unsigned before = t.seen;
+
+	t.port->look(t.port);
+	run();
+	assert_int_equal(t.seen, before + 1);
+}
+
+static void test_nothing_there(void **state)
+{
+	look();
+	assert_true(t.view.ha_known);
+	assert_false(t.view.maintenance_management || t.view.maintenance_operator);
+	assert_true(t.view.vm_config_good);
+	assert_int_equal(t.view.vm_memory_mib, 96);
+}
+
+static void test_sets_the_operators_key_alone(void **state)
+{
+	char text[1024];
+
+	put(t.config.ha_conf, "# mine\nlocal_maintenance=True\nother=1\n");
+	assert_int_equal(t.port->set_maintenance(t.port, true), 0);
+	assert_int_equal(t.port->set_maintenance(t.port, true), -EBUSY);
+	while (t.set == 0)
+		run();
+	assert_int_equal(t.error, 0);
+	assert_true(t.view.maintenance_operator && t.view.maintenance_management);
+	get(t.config.ha_conf, text);
+	assert_non_null(strstr(text, "# mine\n"));
+	assert_non_null(strstr(text, "other=1\n"));
+	assert_non_null(strstr(text, "local_maintenance_manual=True\n"));
+	t.set = 0;
+	assert_int_equal(t.port->set_maintenance(t.port, false), 0);
+	while (t.set == 0)
+		run();
+	assert_false(t.view.maintenance_operator);
+	assert_true(t.view.maintenance_management);
+}
+
+static void test_noise_is_not_overwritten(void **state)
+{
+	char text[1024];
+
+	put(t.config.ha_conf, "local_maintenance=perhaps\n");
+	look();
+	assert_false(t.view.ha_known);
+	assert_int_equal(t.port->set_maintenance(t.port, true), 0);
+	while (t.set == 0)
+		run();
+	assert_true(t.error < 0);
+	get(t.config.ha_conf, text);
+	assert_string_equal(text, "local_maintenance=perhaps\n");
+}
+
+static void test_bad_vm_configuration(void **state)
+{
+	static const char *const bad[] = {"", "<domain/>",
+					  "<domain><name>e</name><uuid>other</uuid><devices/></domain>"};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		put(t.config.vm_xml, bad[i]);
+		look();
+		assert_false(t.view.vm_config_good);
+	}
+	unlink(t.config.vm_xml);
+	look();
+	assert_false(t.view.vm_config_good);
+	/* A FIFO would hold a reader for ever. */
+	assert_int_equal(mkfifo(t.config.vm_xml, 0600), 0);
+	look();
+	assert_false(t.view.vm_config_good);
+	unlink(t.config.vm_xml);
+	put(t.config.vm_xml, XML);
+	look();
+	assert_true(t.view.vm_config_good);
+}
+
+static void test_saves_and_loads(void **state)
+{
+	const struct saved saved = {.failed_tries = 3, .last_failed_wall = 1700000000};
+	struct saved read = {0};
+
+	local_files_load(t.config.state, &read);
+	assert_int_equal(read.failed_tries, 0);
+	t.port->save(t.port, &saved);
+	look(); /* comes after it */
+	local_files_load(t.config.state, &read);
+	assert_int_equal(read.failed_tries, 3);
+	assert_int_equal(read.last_failed_wall, 1700000000);
+}
+
+static void test_noise_in_the_state(void **state)
+{
+	static const char *const noise[] = {"failed_tries=3\n",
+					    "failed_tries=-1\nlast_failed=1\n",
+					    "failed_tries=4294967296\nlast_failed=1\n",
+					    "failed_tries=3x\nlast_failed=1\n",
+					    "failed_tries=3\nlast_failed=9223372036854775807\n",
+					    "\x01\x02"};
+
+	for (size_t i = 0; i < sizeof(noise) / sizeof(noise[0]); i++) {
+		struct saved read = {.failed_tries = 77};
+
+		put(t.config.state, noise[i]);
+		local_files_load(t.config.state, &read);
+		assert_int_equal(read.failed_tries, 0);
+	}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_nothing_there, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sets_the_operators_key_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_noise_is_not_overwritten, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bad_vm_configuration, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_saves_and_loads, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_noise_in_the_state, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
