@@ -448,6 +448,18 @@ static void test_broker_away_begins_nothing(void **state)
 	agent_broker_calls.connected(w.agent);
 	run_for(30 * S);
 	assert_int_equal(w.last.next.state, STATE_ENGINE_UP);
+	/* Back, but without an answer yet: what it said before is of the past. */
+	w.deaf = true;
+	w.connected = false;
+	agent_broker_calls.lost(w.agent, -ENOTCONN);
+	w.connected = true;
+	agent_broker_calls.connected(w.agent);
+	run_for(1 * S);
+	assert_int_equal(w.last.reason, REASON_BROKER_AWAY);
+	w.deaf = false;
+	agent_broker_calls.facts(w.agent, 0, &w.cluster, &w.peer, 0);
+	run_for(30 * S);
+	assert_int_equal(w.last.next.state, STATE_ENGINE_UP);
 	/* Hangs: the VM goes on. */
 	w.deaf = true;
 	agent_broker_calls.facts(w.agent, -ETIMEDOUT, NULL, NULL, 0);
@@ -496,6 +508,24 @@ static void test_crash_is_restarted_when_alone(void **state)
 	assert_int_equal(w.acted[0], ACTION_START);
 	run_for(30 * S);
 	assert_int_equal(w.published.claim.vm, VM_UP);
+	end_world();
+}
+
+static void test_crash_is_over_when_the_machine_took_it_in(void **state)
+{
+	begin_with_vm_up();
+	add_peer();
+	run_for(20 * S);
+	w.peer.claim.vm = VM_UP;
+	w.cluster.owner_id = 2;
+	w.cluster.owner_generation = 1;
+	vm_ends(END_CRASHED);
+	run_for(60 * S);
+	assert_int_equal(w.last.next.state, STATE_ENGINE_UNEXPECTEDLY_DOWN);
+	assert_int_equal(w.published.claim.vm, VM_DOWN_UNEXPECTED);
+	run_for(600 * S);
+	assert_int_equal(w.last.next.state, STATE_ENGINE_DOWN);
+	assert_int_equal(w.published.claim.vm, VM_DOWN);
 	end_world();
 }
 
@@ -653,7 +683,11 @@ static void test_local_maintenance_moves_the_vm(void **state)
 	run_for(20 * S);
 	w.unwritable = true;
 	agent_broker_calls.command(w.agent, 9, COMMAND_LOCAL_MAINTENANCE_ON, "");
+	agent_broker_calls.published(w.agent, w.serial, 0);
+	assert_int_equal(w.answers, 0); /* that was a record from before */
 	run_for(3 * S);
+	agent_broker_calls.published(w.agent, 1, 0);
+	agent_broker_calls.published(w.agent, w.serial, -EIO);
 	/* Set and published, but not on storage yet: not acknowledged. */
 	assert_int_equal(w.sets, 1);
 	assert_true(w.published.claim.maintenance);
@@ -750,6 +784,7 @@ int main(void)
 		cmocka_unit_test(test_lease_of_another_kills),
 		cmocka_unit_test(test_kill_without_guard_asks_libvirt),
 		cmocka_unit_test(test_crash_is_restarted_when_alone),
+		cmocka_unit_test(test_crash_is_over_when_the_machine_took_it_in),
 		cmocka_unit_test(test_failed_tries_are_saved_and_read),
 		cmocka_unit_test(test_vm_commands),
 		cmocka_unit_test(test_start_paused_only_in_global_maintenance),
