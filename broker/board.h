@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The whiteboard as this host sees it: reads the others' blocks, writes its own, and tells whether the own
+ * block is free to be written (safety rule 8). Writes nothing without the host id joined. Storage is a port.
+ * Used by broker.c. */
+#pragma once
+
+#include "broker/membership.h"
+#include "broker/protocol.h"
+#include "metadata/identity.h"
+#include "metadata/slots.h"
+#include "metadata/store.h"
+#include "util/loop.h"
+
+/* Without a word from the agent for so long the own timestamp stands still: others must see that nobody
+ * decides here. */
+#define AGENT_SILENT_MS 20000
+
+struct board_calls {
+	/* Something beyond timestamps changed in what was read, or the scan at start ended. */
+	void (*changed)(void *data);
+	/* What the agent said under `serial` and before is on storage, or is not. */
+	void (*published)(void *data, uint64_t serial, int error);
+};
+
+enum board_io { /* of one queue */
+		BOARD_IO_NONE,
+		BOARD_IO_SCAN,	   /* at start: all blocks, large reads */
+		BOARD_IO_CYCLE,	   /* blocks in use */
+		BOARD_IO_IDENTITY, /* at the gate */
+		BOARD_IO_GATE,	   /* the own block, at the gate */
+		BOARD_IO_WRITE,
+		BOARD_IO_VERIFY, /* read back */
+};
+
+struct board_queue {
+	struct store_op op;
+	struct board *board;
+	enum board_io io;
+	uint32_t first, count; /* of a read */
+	uint8_t *blocks;       /* read into */
+};
+
+struct board {
+	struct clock_port *clock;
+	struct store *store;
+	const struct board_calls *calls;
+	void *data;
+	uint16_t host_id;
+	char hostname[256];
+	struct identity identity; /* domain "": not compared */
+	struct policy policy;
+	int64_t io_ms; /* deadline of one read or write */
+
+	struct slots *slots;
+	bool scanned;					/* every block was read once */
+	int read_error, write_error;			/* of the last read and write */
+	mono_t read_failing_since, write_failing_since; /* MONO_UNSET: they work */
+
+	/* The others' blocks. */
+	struct board_queue scan;
+	struct timer cycle_timer;
+	mono_t scan_begun;   /* of the read under way */
+	mono_t cycled_at;    /* begin of the last cycle over all blocks in use, MONO_UNSET: none */
+	uint32_t cycle_next; /* id to go on from */
+	bool cycle_all;	     /* else the one block of `watched` */
+	bool closely;
+	uint16_t watched; /* the owner's id, 0 none or ours */
+
+	/* The own block. */
+	struct board_queue own;
+	uint8_t own_buffer[BLOCK_SIZE], written[BLOCK_SIZE];
+	mono_t wrote_at;   /* end of the last good write, MONO_UNSET: none */
+	bool ever_written; /* in this membership: `written` is what should stand there */
+	struct timer write_timer;
+	bool joined;
+	uint64_t generation;
+	struct publish_request published; /* the agent's last */
+	mono_t published_at;		  /* MONO_UNSET: none */
+	uint64_t serial_writing, serial_done;
+	bool dirty; /* the agent said something new */
+	bool silent_said;
+
+	/* What stands in the own block, and whose it is. */
+	bool foreign; /* a record of another host name, joined or not */
+	char foreign_name[64];
+	mono_t foreign_since, foreign_changed; /* first seen; last seen to change (MONO_UNSET: not yet) */
+	uint8_t foreign_block[BLOCK_SIZE];
+	mono_t gate_asked, gate_read; /* MONO_UNSET: never */
+	int gate_error;
+	enum identity_match domain;
+	enum record_fault own_fault;
+};
+
+/* Zeroed before; clock, store, calls, host_id, hostname, identity, policy and io_ms set by the caller. 0 or
+ * -errno. */
+int board_start(struct board *board);
+void board_done(struct board *board);
+/* sanlock's word about all hosts. */
+void board_take_hosts(struct board *board, const struct lease_look *look);
+void board_set_member(struct board *board, bool joined, uint64_t generation);
+/* Read every second: everything, or the one block of `owner` (0: none). */
+void board_watch(struct board *board, bool closely, uint16_t owner);
+/* What the agent says of this host; written at once when it is news. */
+void board_publish(struct board *board, const struct publish_request *request);
+/* For the gate of membership.c. */
+enum board_verdict board_verdict(struct board *board);
+/* Another host's record stands in our block while we are joined, and publishing has stopped. */
+bool board_taken(const struct board *board);

@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Joins the broker's parts: passes what one learns to the others, keeps the agent's and the clients'
+ * requests, and tells the agent when something that matters changed. It does no I/O of its own and waits for
+ * nothing. Called by ipc_server.c, the monitors and broker_main.c. */
+#include "broker/broker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/cleanup.h"
+#include "util/log.h"
+
+#define CHANGED_GAP_MS 50 /* between two EVENT_CHANGED */
+#define COMMANDS_MAX 16
+#define WATCH_MS 1000	 /* of the monitors and of storage */
+#define MONITOR_SILENT 3 /* periods without a sample: its monitor is dead */
+#define IO_MIN_MS 2000
+#define IO_MAX_MS 10000
+
+struct waiting_command {
+	uint64_t ticket; /* 0: free */
+	broker_answer_fn answer;
+	void *data;
+};
+
+/* What decides whether the agent is told; moments and counters aside. */
+struct digest {
+	struct cluster cluster;
+	uint64_t peers;
+};
+
+struct broker {
+	struct broker_config config;
+	struct broker_ports ports;
+	struct member member;
+	struct board board;
+	struct global_flag flag;
+	struct sample samples[MONITOR_COUNT];
+	mono_t sampled_at[MONITOR_COUNT];
+	const struct agent_calls *agent;
+	void *agent_data;
+	uint64_t last_ticket;
+	struct waiting_command commands[COMMANDS_MAX];
+	struct timer changed_timer, watch_timer;
+	mono_t told_at; /* last EVENT_CHANGED */
+	struct digest told;
+	void (*stopped)(void *data);
+	void *stopped_data;
+	bool started;
+};
+
+static mono_t now_of(const struct broker *broker)
+{
+	return broker->ports.clock->now(broker->ports.clock);
+}
+
+static void fill_cluster(const struct broker *broker, struct cluster *ret)
+{
+	const struct member *member = &broker->member;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->host_id = broker->config.host_id;
+	ret->generation = member->membership == MEMBERSHIP_JOINED ? member->generation : 0;
+	ret->membership = member->membership;
+	ret->hosts_known = member->hosts_known;
+	ret->whiteboard_read = broker->board.scanned;
+	ret->maintenance = broker->flag.value;
+	ret->maintenance_read = broker->flag.read;
+	ret->watchdog = member->watchdog;
+	ret->block = member->block != BLOCK_NONE   ? member->block
+		     : board_taken(&broker->board) ? BLOCK_ID_TAKEN
+						   : BLOCK_NONE;
+	ret->lease = broker->config.policy.lease;
+	ret->owner = member->owner.kind;
+	ret->owner_id = member->owner.id;
+	ret->owner_generation = member->owner.generation;
+	ret->owner_version = member->owner.version;
+	ret->owner_begun = member->owner.begun;
+	ret->qemu_pid = member->qemu_pid;
+	ret->held = member->held;
+	ret->held_begun = member->held_begun;
+	memcpy(ret->monitors, broker->samples, sizeof(ret->monitors));
+}
+
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+	hash = (hash ^ value) * 0x100000001b3ULL;
+	return hash ^ hash >> 29;
+}
+
+static uint64_t digest_peer(uint64_t hash, const struct peer *peer)
+{
+	const struct claim *claim = &peer->claim;
+
+	hash = mix(hash, peer->id);
+	hash = mix(hash, (uint64_t)peer->fault << 32 | (uint64_t)peer->host);
+	hash = mix(hash, peer->host_generation);
+	hash = mix(hash, claim->generation);
+	hash = mix(hash, (uint64_t)claim->score << 32 | (uint64_t)claim->vm << 16 |
+				 (uint64_t)claim->health << 8 | (uint64_t)claim->detail);
+	hash = mix(hash,
+		   (uint64_t)claim->migrating_to << 8 | (uint64_t)claim->maintenance << 1 | claim->stopped);
+	hash = mix(hash, (uint64_t)claim->io_timeout_s << 32 | claim->watchdog_fire_s);
+	return mix(hash, peer->alien_advances);
+}
+
+static void make_digest(const struct broker *broker, struct digest *ret)
+{
+	const struct slot *slot;
+
+	memset(ret, 0, sizeof(*ret));
+	fill_cluster(broker, &ret->cluster);
+	ret->cluster.owner_begun = ret->cluster.held_begun = 0;
+	for (int i = 0; i < MONITOR_COUNT; i++) {
+		ret->cluster.monitors[i].number = ret->cluster.monitors[i].number != 0;
+		/* These move all the time; their verdict needs minutes. */
+		if (i == MONITOR_MEM_FREE || i == MONITOR_CPU_LOAD)
+			ret->cluster.monitors[i].value = 0;
+	}
+	ret->peers = 0xcbf29ce484222325ULL;
+	for (slot = slots_next(broker->board.slots, 0); slot;
+	     slot = slots_next(broker->board.slots, slot->peer.id))
+		if (slot->peer.id != broker->config.host_id)
+			ret->peers = digest_peer(ret->peers, &slot->peer);
+}
+
+static void tell_agent(struct broker *broker)
+{
+	struct digest digest;
+
+	if (!broker->agent)
+		return;
+	make_digest(broker, &digest);
+	if (memcmp(&digest, &broker->told, sizeof(digest)) == 0)
+		return;
+	broker->told = digest;
+	broker->told_at = now_of(broker);
+	broker->agent->changed(broker->agent_data);
+}
+
+static void changed_fired(struct timer *timer)
+{
+	tell_agent((struct broker *)((char *)timer - offsetof(struct broker, changed_timer)));
+}
+
+/* Something may have changed. */
+static void changed(struct broker *broker)
+{
+	if (!broker->started || !broker->agent || broker->changed_timer.set)
+		return;
+	if (broker->told_at == MONO_UNSET || mono_passed(broker->told_at, CHANGED_GAP_MS, now_of(broker)))
+		tell_agent(broker);
+	else
+		broker->ports.clock->set(broker->ports.clock, &broker->changed_timer,
+					 mono_add(broker->told_at, CHANGED_GAP_MS));
+}
+
+/* Everything is read every second while a change is due; while the VM is up elsewhere, its host's block is.
+ */
+static void follow_owner(struct broker *broker)
+{
+	bool closely = broker->agent && broker->board.published_at != MONO_UNSET &&
+		       broker->board.published.watch_closely;
+	const struct lease_owner *owner = &broker->member.owner;
+
+	membership_watch_closely(&broker->member, closely);
+	board_watch(&broker->board, closely, owner->kind == OWNER_HOST ? owner->id : 0);
+}
+
+static void member_observed(void *data)
+{
+	struct broker *broker = data;
+
+	if (!broker->started)
+		return;
+	board_set_member(&broker->board, broker->member.membership == MEMBERSHIP_JOINED,
+			 broker->member.generation);
+	follow_owner(broker);
+	changed(broker);
+}
+
+static void member_looked(void *data, const struct lease_look *look)
+{
+	struct broker *broker = data;
+
+	if (broker->started)
+		board_take_hosts(&broker->board, look);
+}
+
+static enum board_verdict member_verdict(void *data)
+{
+	return board_verdict(&((struct broker *)data)->board);
+}
+
+static const struct membership_calls membership_calls = {
+	.observed = member_observed,
+	.looked = member_looked,
+	.verdict = member_verdict,
+};
+
+static void board_changed(void *data)
+{
+	changed(data);
+}
+
+static void board_published(void *data, uint64_t serial, int error)
+{
+	struct broker *broker = data;
+
+	if (broker->agent)
+		broker->agent->published(broker->agent_data, serial, error);
+}
+
+static const struct board_calls board_calls = {.changed = board_changed, .published = board_published};
+
+static void flag_changed(void *data)
+{
+	changed(data);
+}
+
+void broker_sample(struct broker *broker, enum monitor monitor, bool known, int32_t value)
+{
+	struct sample *sample = &broker->samples[monitor];
+
+	assert((unsigned)monitor < MONITOR_COUNT);
+	if (++sample->number == 0)
+		sample->number = 1;
+	if (sample->known != known)
+		log_info("monitor %s %s", monitor_str(monitor), known ? "known" : "unknown");
+	sample->known = known;
+	if (value >= 0)
+		sample->value = value;
+	broker->sampled_at[monitor] = now_of(broker);
+	changed(broker);
+}
+
+/* Storage is judged from what the whiteboard's I/O does anyway. */
+static void sample_storage(struct broker *broker)
+{
+	const struct board *board = &broker->board;
+	struct store_health health;
+	bool good;
+
+	broker->ports.store->health(broker->ports.store, &health);
+	good = board->scanned && board->read_failing_since == MONO_UNSET &&
+	       board->write_failing_since == MONO_UNSET && health.stuck_since == MONO_UNSET;
+	broker_sample(broker, MONITOR_STORAGE_DOMAIN, true, good);
+}
+
+static void watch_fired(struct timer *timer)
+{
+	struct broker *broker = (struct broker *)((char *)timer - offsetof(struct broker, watch_timer));
+	mono_t now = now_of(broker);
+
+	broker->ports.clock->set(broker->ports.clock, timer, mono_add(now, WATCH_MS));
+	for (unsigned i = 0; i < MONITOR_COUNT; i++) {
+		if (broker->config.monitor_ms[i] == 0)
+			continue;
+		if (i == MONITOR_STORAGE_DOMAIN) {
+			if (broker->sampled_at[i] == MONO_UNSET ||
+			    mono_passed(broker->sampled_at[i], broker->config.monitor_ms[i], now))
+				sample_storage(broker);
+		} else if (broker->samples[i].known &&
+			   mono_passed(broker->sampled_at[i], MONITOR_SILENT * broker->config.monitor_ms[i],
+				       now)) {
+			broker_sample(broker, (enum monitor)i, false, -1);
+		}
+	}
+}
+
+int32_t broker_qemu_pid(const struct broker *broker)
+{
+	return broker->member.qemu_pid;
+}
+
+bool broker_vm_runs(const struct broker *broker)
+{
+	const struct publish_request *said = &broker->board.published;
+
+	if (broker->member.qemu_pid <= 0)
+		return false;
+	/* Without an agent nobody knows better. */
+	if (!broker->agent || broker->board.published_at == MONO_UNSET || said->claim.vm == VM_UNKNOWN)
+		return true;
+	return said->claim.vm == VM_UP && said->claim.detail != DETAIL_PAUSED &&
+	       said->claim.detail != DETAIL_WAIT_FOR_LAUNCH;
+}
+
+int broker_agent_attach(struct broker *broker, const struct agent_calls *calls, void *data)
+{
+	if (broker->agent)
+		return -EEXIST;
+	broker->agent = calls;
+	broker->agent_data = data;
+	broker->told_at = MONO_UNSET;
+	make_digest(broker, &broker->told);
+	log_info("agent connected");
+	return 0;
+}
+
+void broker_agent_detach(struct broker *broker, void *data)
+{
+	if (!broker->agent || broker->agent_data != data)
+		return;
+	broker->agent = NULL;
+	broker->agent_data = NULL;
+	broker->ports.clock->cancel(broker->ports.clock, &broker->changed_timer);
+	log_info("agent gone");
+	follow_owner(broker);
+	for (size_t i = 0; i < COMMANDS_MAX; i++) {
+		struct waiting_command waiting = broker->commands[i];
+
+		broker->commands[i].ticket = 0;
+		if (waiting.ticket != 0)
+			waiting.answer(waiting.data, -EHOSTDOWN,
+				       "the agent ended before it answered; see --vm-status");
+	}
+}
+
+void broker_publish(struct broker *broker, const struct publish_request *request)
+{
+	const struct publish_request *was = &broker->board.published;
+	bool vm_moved = broker->board.published_at == MONO_UNSET || was->claim.vm != request->claim.vm ||
+			was->claim.detail != request->claim.detail || was->state != request->state;
+
+	board_publish(&broker->board, request);
+	follow_owner(broker);
+	/* A VM that came or went changes the owner, QEMU and what sanlock holds. */
+	if (vm_moved)
+		membership_look(&broker->member);
+}
+
+int broker_command(struct broker *broker, enum command command, const char *argument, broker_answer_fn answer,
+		   void *data)
+{
+	if (!broker->agent)
+		return -EHOSTDOWN;
+	for (size_t i = 0; i < COMMANDS_MAX; i++) {
+		if (broker->commands[i].ticket != 0)
+			continue;
+		broker->commands[i] = (struct waiting_command){++broker->last_ticket, answer, data};
+		broker->agent->command(broker->agent_data, broker->commands[i].ticket, command, argument);
+		return 0;
+	}
+	return -EBUSY;
+}
+
+int broker_answer(struct broker *broker, uint64_t ticket, int error, const char *text)
+{
+	for (size_t i = 0; i < COMMANDS_MAX; i++) {
+		struct waiting_command waiting = broker->commands[i];
+
+		if (ticket == 0 || waiting.ticket != ticket)
+			continue;
+		broker->commands[i].ticket = 0;
+		waiting.answer(waiting.data, error, text);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+int broker_set_global(struct broker *broker, bool maintenance, broker_answer_fn answer, void *data)
+{
+	return global_flag_set(&broker->flag, maintenance, answer, data);
+}
+
+void broker_forget(struct broker *broker, void *data)
+{
+	global_flag_forget(&broker->flag, data);
+	for (size_t i = 0; i < COMMANDS_MAX; i++)
+		if (broker->commands[i].ticket != 0 && broker->commands[i].data == data)
+			broker->commands[i].ticket = 0;
+}
+
+size_t broker_facts(struct broker *broker, struct cluster *ret, struct peer *peers)
+{
+	fill_cluster(broker, ret);
+	return slots_peers(broker->board.slots, broker->config.host_id, peers);
+}
+
+/* Appends one sentence; what does not fit is left out. */
+static void __attribute__((format(printf, 2, 3))) say(char text[TEXT_MAX], const char *format, ...)
+{
+	size_t length = strlen(text);
+	va_list arguments;
+
+	if (length > 0 && length + 2 < TEXT_MAX) {
+		strcpy(text + length, "; ");
+		length += 2;
+	}
+	va_start(arguments, format);
+	vsnprintf(text + length, TEXT_MAX - length, format, arguments);
+	va_end(arguments);
+}
+
+static long long seconds_since(const struct broker *broker, mono_t since)
+{
+	return (long long)((now_of(broker) - since) / MONO_SECOND);
+}
+
+void broker_trouble(struct broker *broker, char ret[TEXT_MAX])
+{
+	const struct board *board = &broker->board;
+	const struct global_flag *flag = &broker->flag;
+	struct store_health health;
+
+	ret[0] = '\0';
+	broker->ports.store->health(broker->ports.store, &health);
+	if (health.stuck_since != MONO_UNSET)
+		say(ret, "storage: I/O stuck for %lld s", seconds_since(broker, health.stuck_since));
+	if (board->write_failing_since != MONO_UNSET)
+		say(ret, "storage: writes fail for %lld s: %s",
+		    seconds_since(broker, board->write_failing_since), strerror(-board->write_error));
+	if (board->read_failing_since != MONO_UNSET)
+		say(ret, "storage: reads fail for %lld s: %s",
+		    seconds_since(broker, board->read_failing_since), strerror(-board->read_error));
+	if (broker->member.trouble[0])
+		say(ret, "lockspace: %s (for %lld s)", broker->member.trouble,
+		    seconds_since(broker, broker->member.trouble_since));
+	if (board_taken(board))
+		say(ret, "block %u is written by another host, %.63s: nothing is published",
+		    broker->config.host_id, board->foreign_name);
+	if (flag->unread_since != MONO_UNSET)
+		say(ret, "block 0 unreadable for %lld s: %s", seconds_since(broker, flag->unread_since),
+		    flag->cause);
+	if (broker->member.membership == MEMBERSHIP_JOINED && broker->member.owner.error < 0)
+		say(ret, "the engine lease can't be read: %s", strerror(-broker->member.owner.error));
+	if (!broker->agent)
+		say(ret, "no agent");
+	else if (board->published_at != MONO_UNSET &&
+		 mono_passed(board->published_at, AGENT_SILENT_MS, now_of(broker)))
+		say(ret, "the agent is silent for %lld s", seconds_since(broker, board->published_at));
+}
+
+void broker_status(struct broker *broker, struct status_reply *ret)
+{
+	fill_cluster(broker, &ret->cluster);
+	broker->ports.store->health(broker->ports.store, &ret->store);
+	ret->published = broker->board.published;
+	ret->now = now_of(broker);
+	ret->published_at = broker->board.published_at;
+	ret->agent_connected = broker->agent;
+	memcpy(ret->hostname, broker->config.hostname, sizeof(ret->hostname));
+	broker_trouble(broker, ret->trouble);
+}
+
+size_t broker_blocks(struct broker *broker, uint32_t first, struct slot_block *ret, size_t max,
+		     uint32_t *ret_next)
+{
+	const struct board *board = &broker->board;
+	mono_t now = now_of(broker);
+	const struct slot *slot;
+	size_t n = 0;
+
+	*ret_next = 0;
+	if (first > HOST_ID_MAX)
+		return 0;
+	if (first == 0) {
+		memset(&ret[n], 0, sizeof(ret[n]));
+		ret[n].read_at = broker->flag.read_at;
+		ret[n].changed_at = MONO_UNSET;
+		ret[n].fresh = broker->flag.unread_since == MONO_UNSET && broker->flag.read;
+		memcpy(ret[n].block, broker->flag.block, BLOCK_SIZE);
+		n++;
+	}
+	for (slot = slots_next(board->slots, first == 0 ? 0 : (uint16_t)(first - 1)); slot;
+	     slot = slots_next(board->slots, slot->peer.id)) {
+		if (!slot->bytes)
+			continue; /* sanlock lists it, it wrote nothing */
+		if (n == max) {
+			*ret_next = slot->peer.id;
+			break;
+		}
+		memset(&ret[n], 0, sizeof(ret[n]));
+		ret[n].id = slot->peer.id;
+		ret[n].read_at = slot->read_at;
+		ret[n].changed_at = slot->peer.changed_at;
+		if (slot->peer.id == broker->config.host_id)
+			ret[n].fresh = broker->agent && board->published_at != MONO_UNSET &&
+				       !mono_passed(board->published_at, AGENT_SILENT_MS, now);
+		else
+			ret[n].fresh = peer_fresh(&slot->peer, &broker->config.policy, now);
+		slot_block_copy(slot, ret[n].block);
+		n++;
+	}
+	return n;
+}
+
+static void member_stopped(void *data)
+{
+	struct broker *broker = data;
+
+	broker->stopped(broker->stopped_data);
+}
+
+void broker_stop(struct broker *broker, void (*stopped)(void *data), void *data)
+{
+	broker->stopped = stopped;
+	broker->stopped_data = data;
+	membership_stop(&broker->member, member_stopped);
+}
+
+static int64_t io_deadline_ms(const struct policy *policy)
+{
+	int64_t ms = policy->lease.io_timeout_s * MONO_SECOND;
+
+	return ms < IO_MIN_MS ? IO_MIN_MS : ms > IO_MAX_MS ? IO_MAX_MS : ms;
+}
+
+int broker_new(const struct broker_config *config, const struct broker_ports *ports, struct broker **ret)
+{
+	_cleanup_free_ struct broker *broker = calloc(1, sizeof(*broker));
+	int r;
+
+	if (!broker)
+		return -ENOMEM;
+	broker->config = *config;
+	broker->ports = *ports;
+	broker->told_at = MONO_UNSET;
+	for (size_t i = 0; i < MONITOR_COUNT; i++)
+		broker->sampled_at[i] = MONO_UNSET;
+	broker->changed_timer.fire = changed_fired;
+	broker->watch_timer.fire = watch_fired;
+
+	broker->board.clock = ports->clock;
+	broker->board.store = ports->store;
+	broker->board.calls = &board_calls;
+	broker->board.data = broker;
+	broker->board.host_id = config->host_id;
+	broker->board.policy = config->policy;
+	broker->board.io_ms = config->io_ms ? config->io_ms : io_deadline_ms(&config->policy);
+	strcpy(broker->board.hostname, config->hostname);
+	strcpy(broker->board.identity.domain, config->domain);
+	strcpy(broker->board.identity.lockspace, config->lockspace);
+	r = board_start(&broker->board);
+	if (r < 0)
+		return r;
+
+	broker->flag.clock = ports->clock;
+	broker->flag.store = ports->store;
+	broker->flag.lease = ports->block0;
+	broker->flag.kept = ports->kept;
+	broker->flag.changed = flag_changed;
+	broker->flag.data = broker;
+	broker->flag.loop_ms = config->policy.loop;
+	broker->flag.io_ms = broker->board.io_ms;
+	global_flag_start(&broker->flag);
+
+	broker->member.clock = ports->clock;
+	broker->member.lease = ports->lease;
+	broker->member.fence = ports->fence;
+	broker->member.qemu = ports->qemu;
+	broker->member.calls = &membership_calls;
+	broker->member.data = broker;
+	broker->member.host_id = config->host_id;
+	broker->member.loop_ms = config->policy.loop;
+	broker->started = true;
+	membership_start(&broker->member);
+	watch_fired(&broker->watch_timer);
+	*ret = TAKE_PTR(broker);
+	return 0;
+}
+
+void broker_free(struct broker *broker)
+{
+	if (!broker)
+		return;
+	broker->started = false;
+	broker->agent = NULL;
+	membership_done(&broker->member);
+	global_flag_done(&broker->flag);
+	board_done(&broker->board);
+	broker->ports.clock->cancel(broker->ports.clock, &broker->changed_timer);
+	broker->ports.clock->cancel(broker->ports.clock, &broker->watch_timer);
+	free(broker);
+}

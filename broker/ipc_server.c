@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The only server-side file that includes libqb's IPC. Decides who may ask what and whether a message is
+ * well-formed; what is asked is done by broker.c. A message lies in memory that the client can still write:
+ * it is copied before it is checked. May not wait for a client. Called by broker_main.c and by libqb from the
+ * loop. */
+#include "broker/ipc_server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <qb/qbipcs.h>
+#include <qb/qbloop.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/loop.h"
+
+#define SERVICE_NAME "ovirt-ha"
+#define GROUPS_MAX 256
+
+struct ipc_client {
+	struct ipc_server *server;
+	qb_ipcs_connection_t *connection;
+	enum client_right right;
+	bool agent;
+	bool dropping;
+	enum request_kind deferred; /* what it waits for, 0: nothing */
+	struct ipc_client *next;
+};
+
+struct ipc_server {
+	struct broker *broker;
+	struct loop *loop;
+	qb_ipcs_service_t *service;
+	struct ipc_client *clients;
+	unsigned readers, changers;
+	/* One for all: answers are made and sent in one go. */
+	uint8_t answer[PROTOCOL_MESSAGE_MAX];
+};
+
+/* libqb gives its poll callbacks no data, and a process has one server; set while it lives. */
+static struct ipc_server *the_server;
+
+static int32_t poll_add(enum qb_loop_priority priority, int32_t fd, int32_t events, void *data,
+			qb_ipcs_dispatch_fn_t dispatch)
+{
+	return qb_loop_poll_add(loop_qb(the_server->loop), priority, fd, events, data, dispatch);
+}
+
+static int32_t poll_mod(enum qb_loop_priority priority, int32_t fd, int32_t events, void *data,
+			qb_ipcs_dispatch_fn_t dispatch)
+{
+	return qb_loop_poll_mod(loop_qb(the_server->loop), priority, fd, events, data, dispatch);
+}
+
+static int32_t poll_del(int32_t fd)
+{
+	return qb_loop_poll_del(loop_qb(the_server->loop), fd);
+}
+
+static int32_t job_add(enum qb_loop_priority priority, void *data, qb_loop_job_dispatch_fn dispatch)
+{
+	return qb_loop_job_add(loop_qb(the_server->loop), priority, data, dispatch);
+}
+
+enum client_right ipc_right(uid_t uid, gid_t gid)
+{
+	struct passwd *user;
+	struct group *group;
+	gid_t groups[GROUPS_MAX];
+	gid_t wanted;
+	int n = GROUPS_MAX;
+
+	/* The service itself, under whatever name it runs. */
+	if (uid == 0 || uid == geteuid())
+		return RIGHT_CHANGE;
+	user = getpwnam(SERVICE_NAME);
+	if (user && user->pw_uid == uid)
+		return RIGHT_CHANGE;
+	group = getgrnam(SERVICE_NAME);
+	if (!group)
+		return RIGHT_NONE;
+	wanted = group->gr_gid;
+	if (gid == wanted)
+		return RIGHT_READ;
+	/* libqb knows the peer's primary group alone. */
+	user = getpwuid(uid);
+	if (!user || getgrouplist(user->pw_name, gid, groups, &n) < 0)
+		return RIGHT_NONE;
+	for (int i = 0; i < n; i++)
+		if (groups[i] == wanted)
+			return RIGHT_READ;
+	return RIGHT_NONE;
+}
+
+static int32_t client_accept(qb_ipcs_connection_t *connection, uid_t uid, gid_t gid)
+{
+	struct ipc_server *server = qb_ipcs_connection_service_context_get(connection);
+	enum client_right right = ipc_right(uid, gid);
+	struct ipc_client *client;
+	unsigned *count = right == RIGHT_CHANGE ? &server->changers : &server->readers;
+
+	if (right == RIGHT_NONE) {
+		log_info("client refused uid=%u gid=%u: reading needs group %s", uid, gid, SERVICE_NAME);
+		return -EACCES;
+	}
+	/* Readers can't use up the places of those who change. */
+	if (*count >= (right == RIGHT_CHANGE ? CHANGERS_MAX : READERS_MAX)) {
+		log_warning("client refused, too many are connected uid=%u", uid);
+		return -EAGAIN;
+	}
+	client = calloc(1, sizeof(*client));
+	if (!client)
+		return -ENOMEM;
+	/* The rings of who may change are closed to the group, else a reader could write into them. */
+	if (right == RIGHT_CHANGE)
+		qb_ipcs_connection_auth_set(connection, geteuid() == 0 ? uid : geteuid(), getegid(), 0600);
+	else
+		qb_ipcs_connection_auth_set(connection, geteuid() == 0 ? uid : geteuid(), getegid(), 0660);
+	client->server = server;
+	client->connection = connection;
+	client->right = right;
+	client->next = server->clients;
+	server->clients = client;
+	(*count)++;
+	qb_ipcs_context_set(connection, client);
+	return 0;
+}
+
+static void client_created(qb_ipcs_connection_t *connection)
+{
+}
+
+static void client_forget(struct ipc_client *client)
+{
+	struct ipc_server *server = client->server;
+
+	if (client->agent) {
+		client->agent = false;
+		broker_agent_detach(server->broker, client);
+	}
+	client->deferred = 0;
+	broker_forget(server->broker, client);
+}
+
+static int32_t client_closed(qb_ipcs_connection_t *connection)
+{
+	struct ipc_client *client = qb_ipcs_context_get(connection);
+
+	if (client)
+		client_forget(client);
+	return 0;
+}
+
+static void client_destroyed(qb_ipcs_connection_t *connection)
+{
+	struct ipc_client *client = qb_ipcs_context_get(connection);
+	struct ipc_client **at;
+
+	if (!client)
+		return;
+	client_forget(client);
+	for (at = &client->server->clients; *at; at = &(*at)->next) {
+		if (*at == client) {
+			*at = client->next;
+			break;
+		}
+	}
+	if (client->right == RIGHT_CHANGE)
+		client->server->changers--;
+	else
+		client->server->readers--;
+	qb_ipcs_context_set(connection, NULL);
+	free(client);
+}
+
+static void drop(void *data)
+{
+	qb_ipcs_connection_t *connection = data;
+
+	qb_ipcs_disconnect(connection);
+	qb_ipcs_connection_unref(connection);
+}
+
+/* An answer that does not fit means that the client does not read: it is dropped, nobody waits for it. */
+static void client_send(struct ipc_client *client, void *message, size_t size)
+{
+	ssize_t n;
+
+	if (client->dropping)
+		return;
+	((struct qb_ipc_response_header *)message)->size = (int32_t)size;
+	n = client->agent ? qb_ipcs_event_send(client->connection, message, size)
+			  : qb_ipcs_response_send(client->connection, message, size);
+	if (n == (ssize_t)size)
+		return;
+	log_debug("client dropped, it does not take its answers: %s", strerror((int)-n));
+	/* Not here: libqb may be in the middle of this client's request. */
+	client->dropping = true;
+	qb_ipcs_connection_ref(client->connection);
+	if (job_add(QB_LOOP_LOW, client->connection, drop) < 0)
+		qb_ipcs_connection_unref(client->connection);
+}
+
+static void reply(struct ipc_client *client, enum request_kind kind, int error, const char *text)
+{
+	struct reply message;
+
+	memset(&message, 0, sizeof(message));
+	message.header.id = (int32_t)kind;
+	message.header.error = error;
+	strncpy(message.text, text, TEXT_MAX - 1);
+	client_send(client, &message, sizeof(message));
+}
+
+static void deferred_answer(void *data, int error, const char *text)
+{
+	struct ipc_client *client = data;
+	enum request_kind kind = client->deferred;
+
+	client->deferred = 0;
+	if (kind != 0)
+		reply(client, kind, error, text);
+}
+
+static void agent_changed(void *data)
+{
+	struct qb_ipc_response_header event = {.id = EVENT_CHANGED};
+
+	client_send(data, &event, sizeof(event));
+}
+
+static void agent_published(void *data, uint64_t serial, int error)
+{
+	struct publish_reply message;
+
+	memset(&message, 0, sizeof(message));
+	message.header.id = REQUEST_PUBLISH;
+	message.header.error = error;
+	message.serial = serial;
+	client_send(data, &message, sizeof(message));
+}
+
+static void agent_command(void *data, uint64_t ticket, enum command command, const char *argument)
+{
+	struct command_event event;
+
+	memset(&event, 0, sizeof(event));
+	event.header.id = EVENT_COMMAND;
+	event.ticket = ticket;
+	event.command = command;
+	strncpy(event.argument, argument, TEXT_MAX - 1);
+	client_send(data, &event, sizeof(event));
+}
+
+static const struct agent_calls agent_calls = {
+	.changed = agent_changed,
+	.published = agent_published,
+	.command = agent_command,
+};
+
+/* What each request must look like. `change`: needs more than reading. `agent`: for the registered agent
+ * only. */
+static const struct {
+	size_t size;
+	bool change, agent;
+} request_rules[REQUEST_KIND_END] = {
+	[REQUEST_FACTS] = {sizeof(struct request), false, false},
+	[REQUEST_PUBLISH] = {sizeof(struct publish_request), true, true},
+	[REQUEST_AGENT] = {sizeof(struct request), true, false},
+	[REQUEST_ANSWER] = {sizeof(struct answer_request), true, true},
+	[REQUEST_STATUS] = {sizeof(struct request), false, false},
+	[REQUEST_BLOCKS] = {sizeof(struct blocks_request), false, false},
+	[REQUEST_GLOBAL] = {sizeof(struct global_request), true, false},
+	[REQUEST_COMMAND] = {sizeof(struct command_request), true, false},
+};
+
+union message {
+	struct request request;
+	struct publish_request publish;
+	struct answer_request answer;
+	struct blocks_request blocks;
+	struct global_request global;
+	struct command_request command;
+};
+
+_Static_assert(sizeof(struct facts_reply) + HOST_ID_MAX * sizeof(struct peer) <= PROTOCOL_MESSAGE_MAX,
+	       "the facts of all hosts fit one message");
+
+static void answer_facts(struct ipc_client *client)
+{
+	struct facts_reply *facts = (void *)client->server->answer;
+
+	memset(facts, 0, sizeof(*facts));
+	facts->header.id = REQUEST_FACTS;
+	facts->n_peers = (uint32_t)broker_facts(client->server->broker, &facts->cluster, facts->peers);
+	client_send(client, facts, sizeof(*facts) + facts->n_peers * sizeof(struct peer));
+}
+
+static void answer_status(struct ipc_client *client)
+{
+	struct status_reply *status = (void *)client->server->answer;
+
+	memset(status, 0, sizeof(*status));
+	broker_status(client->server->broker, status);
+	status->header.id = REQUEST_STATUS;
+	client_send(client, status, sizeof(*status));
+}
+
+static void answer_blocks(struct ipc_client *client, uint32_t first)
+{
+	struct blocks_reply *blocks = (void *)client->server->answer;
+
+	memset(blocks, 0, sizeof(*blocks));
+	blocks->header.id = REQUEST_BLOCKS;
+	blocks->n_blocks = (uint32_t)broker_blocks(client->server->broker, first, blocks->blocks,
+						   BLOCKS_PER_REPLY, &blocks->next_id);
+	client_send(client, blocks, sizeof(*blocks) + blocks->n_blocks * sizeof(struct slot_block));
+}
+
+/* Requests that are answered later: one per client at a time. */
+static void defer(struct ipc_client *client, const union message *message)
+{
+	enum request_kind kind = (enum request_kind)message->request.header.id;
+	struct broker *broker = client->server->broker;
+	int r;
+
+	if (client->deferred != 0) {
+		reply(client, kind, -EBUSY, "an earlier request of this client is not answered yet");
+		return;
+	}
+	client->deferred = kind;
+	if (kind == REQUEST_GLOBAL)
+		r = broker_set_global(broker, message->global.maintenance, deferred_answer, client);
+	else
+		r = broker_command(broker, message->command.command, message->command.argument,
+				   deferred_answer, client);
+	if (r == 0)
+		return;
+	client->deferred = 0;
+	reply(client, kind, r,
+	      r == -EHOSTDOWN ? "no agent is connected: is ovirt-ha-agent running?"
+	      : r == -EBUSY   ? "too many requests wait already"
+			      : "");
+}
+
+static void serve(struct ipc_client *client, union message *message)
+{
+	struct broker *broker = client->server->broker;
+	enum request_kind kind = (enum request_kind)message->request.header.id;
+	int r;
+
+	switch (kind) {
+	case REQUEST_FACTS:
+		answer_facts(client);
+		return;
+	case REQUEST_PUBLISH:
+		broker_publish(broker, &message->publish);
+		return;
+	case REQUEST_AGENT:
+		r = client->agent ? -EALREADY : broker_agent_attach(broker, &agent_calls, client);
+		/* Its answers are events from here on, a refusal too: it listens to nothing else. */
+		client->agent = true;
+		reply(client, kind, r, r == -EEXIST ? "another agent is registered" : "");
+		if (r == -EEXIST)
+			client->agent = false;
+		return;
+	case REQUEST_ANSWER:
+		r = broker_answer(broker, message->answer.ticket, message->answer.error,
+				  message->answer.text);
+		reply(client, kind, r, "");
+		return;
+	case REQUEST_STATUS:
+		answer_status(client);
+		return;
+	case REQUEST_BLOCKS:
+		answer_blocks(client, message->blocks.first_id);
+		return;
+	case REQUEST_GLOBAL:
+	case REQUEST_COMMAND:
+		defer(client, message);
+		return;
+	case REQUEST_KIND_END:
+		break;
+	}
+	assert(false);
+}
+
+/* The strings end and the enums and booleans have values of theirs. */
+static bool well_formed(const union message *message, enum request_kind kind)
+{
+	unsigned char flags[4];
+
+	switch (kind) {
+	case REQUEST_PUBLISH:
+		/* Copied as bytes: a bool with another value is no bool. */
+		memcpy(flags, &message->publish.may_start, 1);
+		memcpy(flags + 1, &message->publish.can_move, 1);
+		memcpy(flags + 2, &message->publish.config_shared, 1);
+		memcpy(flags + 3, &message->publish.watch_closely, 1);
+		for (size_t i = 0; i < sizeof(flags); i++)
+			if (flags[i] > 1)
+				return false;
+		return (unsigned)message->publish.claim.vm < VM_COUNT &&
+		       (unsigned)message->publish.claim.health < HEALTH_COUNT &&
+		       (unsigned)message->publish.claim.detail < DETAIL_COUNT &&
+		       (unsigned)message->publish.engine_reason < ENGINE_REASON_COUNT &&
+		       (unsigned)message->publish.state < STATE_COUNT &&
+		       (unsigned)message->publish.reason < REASON_COUNT;
+	case REQUEST_ANSWER:
+		return memchr(message->answer.text, '\0', TEXT_MAX) && message->answer.error <= 0;
+	case REQUEST_GLOBAL:
+		memcpy(flags, &message->global.maintenance, 1);
+		return flags[0] <= 1;
+	case REQUEST_COMMAND:
+		return memchr(message->command.argument, '\0', TEXT_MAX) && message->command.command >= 1 &&
+		       message->command.command < COMMAND_KIND_END;
+	default:
+		return true;
+	}
+}
+
+static int32_t client_message(qb_ipcs_connection_t *connection, void *data, size_t size)
+{
+	struct ipc_client *client = qb_ipcs_context_get(connection);
+	union message message;
+	int32_t kind;
+
+	/* libqb gives the size that the client claims: no more than what we know is ever read. */
+	memset(&message, 0, sizeof(message));
+	memcpy(&message.request, data, sizeof(message.request));
+	kind = message.request.header.id;
+	if (kind < 1 || kind >= REQUEST_KIND_END) {
+		reply(client, (enum request_kind)kind, -EOPNOTSUPP, "unknown request");
+		return 0;
+	}
+	if (message.request.version != PROTOCOL_VERSION) {
+		reply(client, (enum request_kind)kind, -EPROTO,
+		      "the client is of another version than the broker");
+		return 0;
+	}
+	if (size != request_rules[kind].size || message.request.header.size != (int32_t)size) {
+		reply(client, (enum request_kind)kind, -EBADMSG, "a request of the wrong length");
+		return 0;
+	}
+	memcpy(&message, data, size);
+	/* It may have changed under us. */
+	if (message.request.header.id != kind || !well_formed(&message, (enum request_kind)kind)) {
+		reply(client, (enum request_kind)kind, -EBADMSG, "a malformed request");
+		return 0;
+	}
+	if ((request_rules[kind].change && client->right != RIGHT_CHANGE) ||
+	    (request_rules[kind].agent && !client->agent)) {
+		reply(client, (enum request_kind)kind, -EACCES,
+		      request_rules[kind].agent ? "for the registered agent only"
+						: "needs root or user " SERVICE_NAME);
+		return 0;
+	}
+	serve(client, &message);
+	return 0;
+}
+
+int ipc_server_new(struct broker *broker, struct loop *loop, struct ipc_server **ret)
+{
+	_cleanup_free_ struct ipc_server *server = NULL;
+	const char *name = getenv("OVIRT_HA_BROKER_SOCKET");
+	struct qb_ipcs_service_handlers handlers = {
+		.connection_accept = client_accept,
+		.connection_created = client_created,
+		.msg_process = client_message,
+		.connection_closed = client_closed,
+		.connection_destroyed = client_destroyed,
+	};
+	struct qb_ipcs_poll_handlers polls = {
+		.job_add = job_add,
+		.dispatch_add = poll_add,
+		.dispatch_mod = poll_mod,
+		.dispatch_del = poll_del,
+	};
+	int r;
+
+	assert(!the_server);
+	server = calloc(1, sizeof(*server));
+	if (!server)
+		return -ENOMEM;
+	server->broker = broker;
+	server->loop = loop;
+	server->service = qb_ipcs_create(name && *name ? name : BROKER_SOCKET, 0, QB_IPC_SHM, &handlers);
+	if (!server->service)
+		return -ENOMEM;
+	qb_ipcs_service_context_set(server->service, server);
+	qb_ipcs_poll_handlers_set(server->service, &polls);
+	the_server = server;
+	r = qb_ipcs_run(server->service);
+	if (r < 0) {
+		the_server = NULL;
+		return r;
+	}
+	*ret = TAKE_PTR(server);
+	return 0;
+}
+
+void ipc_server_free(struct ipc_server *server)
+{
+	if (!server)
+		return;
+	qb_ipcs_destroy(server->service);
+	the_server = NULL;
+	free(server);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The broker's libqb IPC: accepts clients by their credentials, checks each message's type, version and exact
+ * length, and hands it to broker.c. Slow and silent clients delay nobody: nothing here waits, an answer that
+ * a client does not take is dropped with the client. Called by broker_main.c. */
+#pragma once
+
+#include "broker/broker.h"
+
+struct ipc_server;
+struct loop;
+
+/* How many clients of each kind at the same time; each costs three rings of /dev/shm. */
+#define READERS_MAX 100
+#define CHANGERS_MAX 100
+
+/* 0, or -errno: -EADDRINUSE when a broker runs already. */
+int ipc_server_new(struct broker *broker, struct loop *loop, struct ipc_server **ret);
+void ipc_server_free(struct ipc_server *server);
+
+/* Of a peer's uid and gid: may it read, may it change. The accounts are looked up at each call, so that a
+ * change of groups counts for the next connection. */
+enum client_right {
+	RIGHT_NONE,
+	RIGHT_READ,  /* group ovirt-ha, primary or supplementary */
+	RIGHT_CHANGE /* root, user ovirt-ha */
+};
+enum client_right ipc_right(uid_t uid, gid_t gid);

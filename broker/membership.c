@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Decides when this host joins, joins again and leaves the lockspace. It may not join while a QEMU with the
+ * engine's uuid may live here (safety rule 4) or while the whiteboard speaks against it (rule 8), and may not
+ * leave while one lives (rule 7). It kills through the guard only, never itself. Called by broker.c. */
+#include "broker/membership.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "util/log.h"
+
+#define CLOSE_LOOK_MS 1000
+#define ANSWER_MS 5000 /* sanlock's memory answers in ms; 5 s is a daemon in trouble */
+#define DISK_MS 20000  /* calls that read the lease on disk */
+#define GATE_RETRY_MS 1000
+#define JOIN_RETRY_MS 5000
+#define BOARD_POLL_MS 50
+#define BOARD_PATIENCE_MS 3000
+#define KILL_MS 5000
+#define STOP_MS 1500
+
+static mono_t now_of(struct member *member)
+{
+	return member->clock->now(member->clock);
+}
+
+static void set_timer(struct member *member, struct timer *timer, int64_t ms)
+{
+	member->clock->set(member->clock, timer, mono_add(now_of(member), ms));
+}
+
+static struct member *from_timer(struct timer *timer, size_t offset)
+{
+	return (struct member *)((char *)timer - offset);
+}
+
+/* Says once per change what stands in the way. */
+static void set_trouble(struct member *member, const char *text)
+{
+	if (member->trouble_since == MONO_UNSET)
+		member->trouble_since = now_of(member);
+	if (strcmp(member->trouble, text) == 0)
+		return;
+	snprintf(member->trouble, sizeof(member->trouble), "%s", text);
+	log_warning("lockspace not joined, tried again: %s", text);
+}
+
+static void clear_trouble(struct member *member)
+{
+	member->trouble[0] = '\0';
+	member->trouble_since = MONO_UNSET;
+}
+
+static void find_qemu(struct member *member)
+{
+	int32_t pid;
+
+	member->qemu_pid = member->qemu->find(member->qemu, &pid) < 0 ? -1 : pid;
+}
+
+static void gate_step(struct member *member);
+
+static void gate_later(struct member *member, int64_t ms)
+{
+	set_timer(member, &member->gate_timer, ms);
+}
+
+static void gate_fired(struct timer *timer)
+{
+	gate_step(from_timer(timer, offsetof(struct member, gate_timer)));
+}
+
+static void killed(void *data, int error, int alive)
+{
+	struct member *member = data;
+
+	member->killing = false;
+	if (error < 0) {
+		char text[128];
+
+		snprintf(text, sizeof(text),
+			 "QEMU of the engine lives here without its lease and the guard can't kill it: %s",
+			 strerror(-error));
+		set_trouble(member, text);
+	} else if (alive > 0) {
+		set_trouble(member, "QEMU of the engine was killed and is not gone yet");
+	}
+	/* Whatever the guard says, the proof is made anew. */
+	if (member->gate == GATE_KILL) {
+		member->gate = GATE_PROVE;
+		gate_later(member, error == 0 && alive == 0 ? 0 : GATE_RETRY_MS);
+	}
+}
+
+/* Safety rule 4: joining under the same name frees the old lease at once, so a QEMU that still runs would be
+ * one of two. True when it is proven that none lives. Proofs fail closed: /proc unreadable is not a proof. */
+static bool prove_no_qemu(struct member *member)
+{
+	int r;
+
+	find_qemu(member);
+	if (member->qemu_pid == 0)
+		return true;
+	member->gate = GATE_PROVE;
+	if (member->qemu_pid < 0) {
+		set_trouble(member,
+			    "can't prove that no QEMU of the engine lives here: /proc is not readable");
+		gate_later(member, GATE_RETRY_MS);
+		return false;
+	}
+	log_warning("QEMU of the engine lives while the host id is not joined, killed before the join pid=%d",
+		    member->qemu_pid);
+	member->gate = GATE_KILL;
+	if (member->killing)
+		return false;
+	member->killing = true;
+	r = member->fence->kill(member->fence, mono_add(now_of(member), KILL_MS), killed, member);
+	if (r < 0)
+		killed(member, r, -1);
+	return false;
+}
+
+static void joined(void *data, int error)
+{
+	struct member *member = data;
+
+	member->joining = false;
+	if (member->gate != GATE_JOIN)
+		return;
+	if (error == 0 || error == -EEXIST) {
+		/* Begun; the looks tell how it went. */
+		member->gate = GATE_CLOSED;
+		membership_look(member);
+		return;
+	}
+	if (error == -EXDEV) {
+		/* Rule 8: the names on disk are another domain's. */
+		member->block = BLOCK_DOMAIN;
+		set_trouble(
+			member,
+			"lockspace or engine lease on disk belong to another domain: check lockspace_path, "
+			"lease_path and lockspace_name in hosted-engine.conf");
+	} else {
+		char text[128];
+
+		snprintf(text, sizeof(text), "sanlock refused the join: %s", strerror(-error));
+		set_trouble(member, text);
+	}
+	member->gate = GATE_PROVE;
+	gate_later(member, JOIN_RETRY_MS);
+	member->calls->observed(member->data);
+}
+
+/* True when the whiteboard lets us in. */
+static bool pass_board(struct member *member)
+{
+	enum block_reason was = member->block;
+	enum board_verdict verdict = member->calls->verdict(member->data);
+
+	if (verdict != BOARD_UNREAD)
+		member->board_since = MONO_UNSET;
+	switch (verdict) {
+	case BOARD_CLEAR:
+		member->block = BLOCK_NONE;
+		return true;
+	case BOARD_UNREAD:
+		if (member->board_since == MONO_UNSET)
+			member->board_since = now_of(member);
+		if (mono_passed(member->board_since, BOARD_PATIENCE_MS, now_of(member)))
+			set_trouble(member, "the whiteboard can't be read");
+		gate_later(member, BOARD_POLL_MS);
+		return false;
+	case BOARD_WATCHED:
+		set_trouble(member,
+			    "our block holds a record of another host name: watched whether that host lives");
+		break;
+	case BOARD_TAKEN:
+		member->block = BLOCK_ID_TAKEN;
+		set_trouble(member, "our host_id is used by another host: its record lives; check host_id in "
+				    "hosted-engine.conf");
+		break;
+	case BOARD_NOT_OURS:
+		member->block = BLOCK_ID_TAKEN;
+		set_trouble(
+			member,
+			"our block holds something that is no record we know and is not overwritten: check "
+			"metadata_path and host_id in hosted-engine.conf");
+		break;
+	case BOARD_OTHER_DOMAIN:
+		member->block = BLOCK_DOMAIN;
+		set_trouble(member,
+			    "the whiteboard belongs to another domain: check metadata_path and sdUUID in "
+			    "hosted-engine.conf");
+		break;
+	case BOARD_VERDICT_COUNT:
+		assert(false);
+	}
+	gate_later(member, GATE_RETRY_MS);
+	if (was != member->block)
+		member->calls->observed(member->data);
+	return false;
+}
+
+static void gate_step(struct member *member)
+{
+	int r;
+
+	if (member->stopping || member->membership != MEMBERSHIP_NONE || member->joining || member->killing)
+		return;
+	switch (member->gate) {
+	case GATE_CLOSED:
+	case GATE_KILL:
+		return;
+	case GATE_PROVE:
+		if (!prove_no_qemu(member))
+			return;
+		member->gate = GATE_BOARD;
+		__attribute__((fallthrough));
+	case GATE_BOARD:
+		if (!pass_board(member))
+			return;
+		/* The watch of the board may have taken a minute: rule 4 is proven at the moment of the join.
+		 */
+		if (!prove_no_qemu(member))
+			return;
+		member->gate = GATE_JOIN;
+		member->joining = true;
+		log_info("lockspace join host_id=%u", member->host_id);
+		r = member->lease->join(member->lease, mono_add(now_of(member), DISK_MS), joined, member);
+		if (r < 0)
+			joined(member, r);
+		return;
+	case GATE_JOIN:
+	case GATE_COUNT:
+		return;
+	}
+}
+
+static void watchdog_answered(void *data, enum watchdog watchdog)
+{
+	struct member *member = data;
+
+	member->asking_watchdog = false;
+	if (member->watchdog != watchdog)
+		log_info("sanlock watchdog %s", watchdog == WATCHDOG_HARD   ? "hardware"
+						: watchdog == WATCHDOG_SOFT ? "softdog, weak"
+						: watchdog == WATCHDOG_NONE ? "none"
+									    : "unknown");
+	member->watchdog = watchdog;
+	member->calls->observed(member->data);
+}
+
+static void ask_watchdog(struct member *member)
+{
+	if (member->asking_watchdog || member->watchdog != WATCHDOG_UNKNOWN)
+		return;
+	member->asking_watchdog = true;
+	if (member->lease->watchdog(member->lease, mono_add(now_of(member), ANSWER_MS), watchdog_answered,
+				    member) < 0)
+		member->asking_watchdog = false;
+}
+
+static void owner_read(void *data, const struct lease_owner *owner)
+{
+	struct member *member = data;
+
+	member->reading = false;
+	if (owner->error == -EXDEV && member->membership != MEMBERSHIP_JOINED)
+		member->block = BLOCK_DOMAIN;
+	if (owner->error < 0) {
+		/* Unknown, never nobody; the ids of the last good read stay for people. */
+		member->owner.kind = OWNER_UNREAD;
+		member->owner.error = owner->error;
+		member->owner.begun = owner->begun;
+	} else {
+		member->owner = *owner;
+	}
+	member->calls->observed(member->data);
+}
+
+static void read_owner(struct member *member)
+{
+	if (member->reading || member->lease_error < 0)
+		return;
+	member->reading = true;
+	if (member->lease->read_owner(member->lease, mono_add(now_of(member), DISK_MS), owner_read, member) <
+	    0)
+		member->reading = false;
+}
+
+static void membership_change(struct member *member, enum membership membership)
+{
+	enum membership was = member->membership;
+
+	member->membership = membership;
+	if (was != membership)
+		log_info("lockspace %s -> %s host_id=%u generation=%llu", membership_str(was),
+			 membership_str(membership), member->host_id, (unsigned long long)member->generation);
+	switch (membership) {
+	case MEMBERSHIP_JOINED:
+		member->gate = GATE_CLOSED;
+		clear_trouble(member);
+		if (was != MEMBERSHIP_JOINED && member->block == BLOCK_DOMAIN)
+			member->block = BLOCK_NONE;
+		ask_watchdog(member);
+		break;
+	case MEMBERSHIP_JOINING:
+		/* Known again only after it answered in this membership. */
+		member->hosts_known = false;
+		break;
+	case MEMBERSHIP_NONE:
+		member->hosts_known = false;
+		/* The daemon may be another one than before. */
+		member->watchdog = WATCHDOG_UNKNOWN;
+		/* A lost lockspace is gone from the daemon and must be added again, through the whole gate.
+		 */
+		if (member->gate == GATE_CLOSED && !member->stopping) {
+			member->gate = GATE_PROVE;
+			gate_later(member, 0);
+		}
+		break;
+	case MEMBERSHIP_UNKNOWN:
+		member->hosts_known = false;
+		/* The next daemon may have been started with or without one. */
+		member->watchdog = WATCHDOG_UNKNOWN;
+		if (member->gate != GATE_KILL)
+			member->gate = GATE_CLOSED;
+		set_trouble(member, "sanlock does not answer");
+		break;
+	case MEMBERSHIP_COUNT:
+		assert(false);
+	}
+}
+
+static void looked(void *data, const struct lease_look *look)
+{
+	struct member *member = data;
+
+	member->looking = false;
+	member->lease_error = look->error;
+	if (look->error < 0) {
+		member->held = HELD_UNKNOWN;
+		membership_change(member, MEMBERSHIP_UNKNOWN);
+	} else {
+		if (look->generation != 0 || look->membership != MEMBERSHIP_JOINED)
+			member->generation = look->generation;
+		membership_change(member, look->membership);
+		member->hosts_known = look->hosts_known && look->membership == MEMBERSHIP_JOINED;
+		/* An answer about another pid than the one that lives now says nothing. */
+		member->held = look->pid == member->qemu_pid && look->pid > 0 ? look->held : HELD_UNKNOWN;
+	}
+	member->held_begun = look->begun;
+	member->calls->looked(member->data, look);
+	read_owner(member);
+	if (member->membership != MEMBERSHIP_JOINED && !member->stopping)
+		set_timer(member, &member->look_timer, CLOSE_LOOK_MS);
+	member->calls->observed(member->data);
+}
+
+void membership_look(struct member *member)
+{
+	bool often = member->closely || member->membership != MEMBERSHIP_JOINED;
+
+	if (member->stopping)
+		return;
+	set_timer(member, &member->look_timer,
+		  often && CLOSE_LOOK_MS < member->loop_ms ? CLOSE_LOOK_MS : member->loop_ms);
+	if (member->looking)
+		return;
+	find_qemu(member);
+	member->looking = true;
+	if (member->lease->look(member->lease, member->qemu_pid > 0 ? member->qemu_pid : 0,
+				mono_add(now_of(member), ANSWER_MS), looked, member) < 0)
+		member->looking = false;
+}
+
+static void look_fired(struct timer *timer)
+{
+	membership_look(from_timer(timer, offsetof(struct member, look_timer)));
+}
+
+void membership_watch_closely(struct member *member, bool closely)
+{
+	if (member->closely == closely)
+		return;
+	member->closely = closely;
+	if (closely)
+		membership_look(member);
+}
+
+static void stop_ended(struct member *member)
+{
+	if (member->left)
+		return;
+	member->left = true;
+	member->clock->cancel(member->clock, &member->stop_timer);
+	member->stopped(member->data);
+}
+
+static void stop_fired(struct timer *timer)
+{
+	stop_ended(from_timer(timer, offsetof(struct member, stop_timer)));
+}
+
+static void leave_ended(void *data, int error)
+{
+	if (error < 0 && error != -ETIMEDOUT)
+		log_info("lockspace kept: %s", strerror(-error));
+	stop_ended(data);
+}
+
+void membership_stop(struct member *member, void (*stopped)(void *data))
+{
+	if (member->stopping)
+		return;
+	member->stopping = true;
+	member->stopped = stopped;
+	member->stop_timer.fire = stop_fired;
+	member->clock->cancel(member->clock, &member->look_timer);
+	member->clock->cancel(member->clock, &member->gate_timer);
+	set_timer(member, &member->stop_timer, STOP_MS);
+	find_qemu(member);
+	/* Safety rule 7: leaving is for a host without QEMU; what is not proven counts as one. */
+	if (member->qemu_pid != 0 ||
+	    (member->membership != MEMBERSHIP_JOINED && member->membership != MEMBERSHIP_JOINING)) {
+		if (member->qemu_pid != 0)
+			log_info("lockspace kept: QEMU of the engine lives here");
+		stop_ended(member);
+		return;
+	}
+	if (member->lease->leave(member->lease, mono_add(now_of(member), STOP_MS), leave_ended, member) < 0)
+		stop_ended(member);
+}
+
+void membership_start(struct member *member)
+{
+	assert(member->clock && member->lease && member->fence && member->qemu && member->calls);
+	assert(member->host_id >= 1 && member->host_id <= HOST_ID_MAX && member->loop_ms > 0);
+	member->look_timer.fire = look_fired;
+	member->gate_timer.fire = gate_fired;
+	member->membership = MEMBERSHIP_UNKNOWN;
+	member->owner.kind = OWNER_UNREAD;
+	member->owner.begun = member->held_begun = MONO_UNSET;
+	member->qemu_pid = -1;
+	member->trouble_since = member->board_since = MONO_UNSET;
+	membership_look(member);
+}
+
+void membership_done(struct member *member)
+{
+	member->clock->cancel(member->clock, &member->look_timer);
+	member->clock->cancel(member->clock, &member->gate_timer);
+	member->clock->cancel(member->clock, &member->stop_timer);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Samples the share of failed pings to the gateway, over an ICMP datagram socket (no privilege needed within
+ * ping_group_range). An address that can't be reached is a failed probe; a socket that can't be had is
+ * unknown. Called by its timers. */
+#include "broker/monitor.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <netinet/icmp6.h>
+#include <netinet/ip_icmp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "util/cleanup.h"
+#include "util/log.h"
+
+#define PROBES_MAX 20
+#define SPACING_MS 200
+
+struct monitor_network {
+	struct timer timer; /* first: the next probe, the end of the round, or the next round */
+	struct loop *loop;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} gateway;
+	socklen_t gateway_size;
+	bool none;
+	unsigned probes;
+	int64_t timeout_ms, period_ms;
+	struct sink sink;
+	int fd;
+	bool broken;   /* said that no socket is to be had */
+	uint16_t base; /* sequence number of the round's first probe */
+	unsigned sent, failed_at_once;
+	bool answered[PROBES_MAX];
+	mono_t begun, sent_at[PROBES_MAX];
+};
+
+static void begin_round(struct monitor_network *monitor);
+
+static mono_t now_of(struct monitor_network *monitor)
+{
+	return loop_clock(monitor->loop)->now(loop_clock(monitor->loop));
+}
+
+static void set_timer(struct monitor_network *monitor, mono_t at, void (*fire)(struct timer *timer))
+{
+	monitor->timer.fire = fire;
+	loop_clock(monitor->loop)->set(loop_clock(monitor->loop), &monitor->timer, at);
+}
+
+static void close_socket(struct monitor_network *monitor)
+{
+	if (monitor->fd < 0)
+		return;
+	loop_del_fd(monitor->loop, monitor->fd);
+	close(TAKE_FD(monitor->fd));
+}
+
+static void next_round(struct timer *timer)
+{
+	begin_round((struct monitor_network *)timer);
+}
+
+static void end_round(struct timer *timer)
+{
+	struct monitor_network *monitor = (struct monitor_network *)timer;
+	unsigned failed = 0;
+
+	for (unsigned i = 0; i < monitor->probes; i++)
+		failed += !monitor->answered[i];
+	/* A fresh socket each round: an interface that went away leaves no trace in it. */
+	close_socket(monitor);
+	monitor->base = (uint16_t)(monitor->base + monitor->probes);
+	set_timer(monitor, mono_add(monitor->begun, monitor->period_ms), next_round);
+	monitor->sink.sample(monitor->sink.data, MONITOR_NETWORK, true,
+			     (int32_t)(failed * 1000 / monitor->probes));
+}
+
+/* All have been answered: the round need not wait. */
+static void answer_came(struct monitor_network *monitor)
+{
+	for (unsigned i = 0; i < monitor->probes; i++)
+		if (!monitor->answered[i])
+			return;
+	set_timer(monitor, MONO_NEVER, end_round);
+	end_round(&monitor->timer);
+}
+
+static void readable(int fd, short revents, void *data)
+{
+	struct monitor_network *monitor = data;
+	uint8_t packet[256];
+	uint16_t sequence;
+	unsigned at;
+	ssize_t n;
+
+	for (unsigned i = 0; i < PROBES_MAX; i++) {
+		n = recv(fd, packet, sizeof(packet), MSG_DONTWAIT);
+		if (n < 0)
+			return; /* nothing more, or an error that a probe brought: it stays unanswered */
+		/* Type, code, checksum, id, sequence: the same places in both families. The kernel gives us
+		 * our own replies alone. */
+		if (n < 8 || packet[0] != (monitor->gateway.any.sa_family == AF_INET ? ICMP_ECHOREPLY
+										     : ICMP6_ECHO_REPLY))
+			continue;
+		sequence = (uint16_t)(packet[6] << 8 | packet[7]);
+		at = (uint16_t)(sequence - monitor->base);
+		if (at >= monitor->sent ||
+		    mono_passed(monitor->sent_at[at], monitor->timeout_ms, now_of(monitor)))
+			continue;
+		monitor->answered[at] = true;
+		if (monitor->sent == monitor->probes) {
+			answer_came(monitor);
+			if (monitor->fd < 0)
+				return;
+		}
+	}
+}
+
+static void send_probe(struct timer *timer)
+{
+	struct monitor_network *monitor = (struct monitor_network *)timer;
+	uint16_t sequence = (uint16_t)(monitor->base + monitor->sent);
+	uint8_t packet[16] = {monitor->gateway.any.sa_family == AF_INET ? ICMP_ECHO : ICMP6_ECHO_REQUEST};
+	mono_t now = now_of(monitor);
+
+	packet[6] = (uint8_t)(sequence >> 8);
+	packet[7] = (uint8_t)sequence;
+	monitor->sent_at[monitor->sent++] = now;
+	/* No route and no interface are what this monitor is for: the probe failed. */
+	(void)!sendto(monitor->fd, packet, sizeof(packet), MSG_DONTWAIT | MSG_NOSIGNAL, &monitor->gateway.any,
+		      monitor->gateway_size);
+	if (monitor->sent < monitor->probes)
+		set_timer(monitor, mono_add(now, SPACING_MS), send_probe);
+	else
+		set_timer(monitor, mono_add(now, monitor->timeout_ms), end_round);
+}
+
+static void begin_round(struct monitor_network *monitor)
+{
+	int family = monitor->gateway.any.sa_family;
+	int r = 0;
+
+	monitor->begun = now_of(monitor);
+	if (monitor->none) {
+		set_timer(monitor, mono_add(monitor->begun, monitor->period_ms), next_round);
+		monitor->sink.sample(monitor->sink.data, MONITOR_NETWORK, true, 0);
+		return;
+	}
+	monitor->fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+			     family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+	if (monitor->fd < 0)
+		r = -errno;
+	else
+		r = loop_add_fd(monitor->loop, monitor->fd, POLLIN, readable, monitor);
+	if (r < 0) {
+		if (monitor->fd >= 0)
+			close(TAKE_FD(monitor->fd));
+		if (!monitor->broken)
+			log_error("network monitor: no ICMP socket: %s; does net.ipv4.ping_group_range "
+				  "include group "
+				  "ovirt-ha?",
+				  strerror(-r));
+		monitor->broken = true;
+		set_timer(monitor, mono_add(monitor->begun, monitor->period_ms), next_round);
+		monitor->sink.sample(monitor->sink.data, MONITOR_NETWORK, false, -1);
+		return;
+	}
+	monitor->broken = false;
+	monitor->sent = 0;
+	memset(monitor->answered, 0, sizeof(monitor->answered));
+	send_probe(&monitor->timer);
+}
+
+int monitor_network_new(struct loop *loop, const char *gateway, unsigned probes, int64_t timeout_ms,
+			int64_t period_ms, struct sink sink, struct monitor_network **ret)
+{
+	_cleanup_free_ struct monitor_network *monitor = NULL;
+
+	assert(probes >= 1 && probes <= PROBES_MAX && timeout_ms > 0 && period_ms > 0);
+	monitor = calloc(1, sizeof(*monitor));
+	if (!monitor)
+		return -ENOMEM;
+	monitor->fd = -1;
+	if (!gateway) {
+		monitor->none = true;
+	} else if (inet_pton(AF_INET, gateway, &monitor->gateway.v4.sin_addr) == 1) {
+		monitor->gateway.v4.sin_family = AF_INET;
+		monitor->gateway_size = sizeof(monitor->gateway.v4);
+	} else if (inet_pton(AF_INET6, gateway, &monitor->gateway.v6.sin6_addr) == 1) {
+		monitor->gateway.v6.sin6_family = AF_INET6;
+		monitor->gateway_size = sizeof(monitor->gateway.v6);
+	} else {
+		return -EINVAL;
+	}
+	monitor->loop = loop;
+	monitor->probes = probes;
+	monitor->timeout_ms = timeout_ms;
+	monitor->period_ms = period_ms;
+	monitor->sink = sink;
+	set_timer(monitor, now_of(monitor), next_round);
+	*ret = TAKE_PTR(monitor);
+	return 0;
+}
+
+void monitor_network_free(struct monitor_network *monitor)
+{
+	if (!monitor)
+		return;
+	loop_clock(monitor->loop)->cancel(loop_clock(monitor->loop), &monitor->timer);
+	close_socket(monitor);
+	free(monitor);
+}

@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The ports of broker_world.h: every answer comes 1 ms after its question, in order, by the virtual clock.
+ * Decides nothing that its switches do not say. */
+#include "tests/unit/broker_world.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LATENCY_MS 1
+
+#define WORLD_OF(pointer, member) ((struct world *)((char *)(pointer)-offsetof(struct world, member)))
+
+static mono_t clock_now(struct clock_port *port)
+{
+	return WORLD_OF(port, clock)->now;
+}
+
+static int64_t clock_wall_now(struct clock_port *port)
+{
+	return 1700000000 + WORLD_OF(port, clock)->now / 1000;
+}
+
+static void clock_cancel(struct clock_port *port, struct timer *timer)
+{
+	struct world *world = WORLD_OF(port, clock);
+
+	for (size_t i = 0; i < WORLD_TIMERS; i++)
+		if (world->timers[i].timer == timer)
+			world->timers[i].timer = NULL;
+	timer->set = false;
+}
+
+static void clock_set(struct clock_port *port, struct timer *timer, mono_t at)
+{
+	struct world *world = WORLD_OF(port, clock);
+
+	assert(timer->fire);
+	clock_cancel(port, timer);
+	if (at == MONO_NEVER)
+		return;
+	for (size_t i = 0; i < WORLD_TIMERS; i++) {
+		if (world->timers[i].timer)
+			continue;
+		world->timers[i].timer = timer;
+		world->timers[i].at = at;
+		world->timers[i].order = world->order++;
+		timer->set = true;
+		return;
+	}
+	abort();
+}
+
+void world_run(struct world *world, int64_t ms)
+{
+	mono_t end = world->now + ms;
+
+	for (;;) {
+		struct timer *timer;
+		size_t best = WORLD_TIMERS;
+
+		for (size_t i = 0; i < WORLD_TIMERS; i++) {
+			if (!world->timers[i].timer || world->timers[i].at > end)
+				continue;
+			if (best == WORLD_TIMERS || world->timers[i].at < world->timers[best].at ||
+			    (world->timers[i].at == world->timers[best].at &&
+			     world->timers[i].order < world->timers[best].order))
+				best = i;
+		}
+		if (best == WORLD_TIMERS)
+			break;
+		timer = world->timers[best].timer;
+		if (world->timers[best].at > world->now)
+			world->now = world->timers[best].at;
+		world->timers[best].timer = NULL;
+		timer->set = false;
+		timer->fire(timer);
+	}
+	world->now = end;
+}
+
+static void soon(struct world *world, struct timer *timer)
+{
+	clock_set(&world->clock, timer, world->now + LATENCY_MS);
+}
+
+static void io_fired(struct timer *timer)
+{
+	struct world_io *io = (struct world_io *)((char *)timer - offsetof(struct world_io, timer));
+	struct world *world = io->world;
+	struct store_op *op = io->op;
+	int error = world->store_error;
+
+	if (world->store_hangs && world->now < op->deadline) {
+		clock_set(&world->clock, timer, op->deadline);
+		return;
+	}
+	if (world->store_hangs)
+		error = -ETIMEDOUT;
+	io->op = NULL;
+	if (error == 0 && io->write) {
+		memcpy(world->blocks[io->first], io->data, BLOCK_SIZE);
+		world->last_written = io->first;
+		world->writes++;
+		if (world->after_write)
+			world->after_write(world, io->first);
+	} else if (error == 0) {
+		memcpy(io->into, world->blocks[io->first], (size_t)io->count * BLOCK_SIZE);
+		world->reads++;
+		world->blocks_read += io->count;
+	}
+	op->done(op, error);
+}
+
+static struct world_io *io_begin(struct store *store, enum store_queue queue, struct store_op *op)
+{
+	struct world *world = WORLD_OF(store, store);
+	struct world_io *io = &world->io[queue];
+
+	if (io->op)
+		return NULL;
+	io->world = world;
+	io->op = op;
+	io->timer.fire = io_fired;
+	soon(world, &io->timer);
+	return io;
+}
+
+static int store_read(struct store *store, enum store_queue queue, uint32_t first, uint32_t count,
+		      uint8_t *blocks, struct store_op *op)
+{
+	struct world_io *io = io_begin(store, queue, op);
+
+	if (!io)
+		return -EBUSY;
+	assert(count > 0 && first + count <= WORLD_BLOCKS);
+	io->write = false;
+	io->first = first;
+	io->count = count;
+	io->into = blocks;
+	return 0;
+}
+
+static int store_write(struct store *store, enum store_queue queue, uint32_t block, const uint8_t *data,
+		       struct store_op *op)
+{
+	struct world_io *io = io_begin(store, queue, op);
+
+	if (!io)
+		return -EBUSY;
+	io->write = true;
+	io->first = block;
+	memcpy(io->data, data, BLOCK_SIZE);
+	return 0;
+}
+
+static void store_health(struct store *store, struct store_health *ret)
+{
+	*ret = (struct store_health){
+		.last_read = MONO_UNSET, .last_write = MONO_UNSET, .stuck_since = MONO_UNSET};
+}
+
+static void look_fired(struct timer *timer)
+{
+	struct world *world = WORLD_OF(timer, look_timer);
+	void (*done)(void *, const struct lease_look *) = world->look_done;
+	struct lease_look look = {
+		.error = world->sanlock_error,
+		.membership = world->membership,
+		.hosts_known = world->membership == MEMBERSHIP_JOINED,
+		.hosts = world->hosts,
+		.n_hosts = world->n_hosts,
+		.generation = world->membership == MEMBERSHIP_JOINED ? world->generation : 0,
+		.held = world->held,
+		.pid = world->look_pid,
+		.begun = world->look_begun,
+	};
+
+	world->look_done = NULL;
+	done(world->look_data, &look);
+}
+
+static int lease_look(struct lease_port *port, pid_t pid, mono_t deadline,
+		      void (*done)(void *data, const struct lease_look *look), void *data)
+{
+	struct world *world = WORLD_OF(port, lease);
+
+	if (world->look_done)
+		return -EBUSY;
+	world->look_done = done;
+	world->look_data = data;
+	world->look_pid = pid;
+	world->look_begun = world->now;
+	world->look_timer.fire = look_fired;
+	soon(world, &world->look_timer);
+	return 0;
+}
+
+static void owner_fired(struct timer *timer)
+{
+	struct world *world = WORLD_OF(timer, owner_timer);
+	void (*done)(void *, const struct lease_owner *) = world->owner_done;
+
+	world->owner_done = NULL;
+	done(world->owner_data, &world->owner);
+}
+
+static int lease_read_owner(struct lease_port *port, mono_t deadline,
+			    void (*done)(void *data, const struct lease_owner *owner), void *data)
+{
+	struct world *world = WORLD_OF(port, lease);
+
+	if (world->owner_done)
+		return -EBUSY;
+	world->owner_done = done;
+	world->owner_data = data;
+	world->owner.begun = world->now;
+	world->owner_timer.fire = owner_fired;
+	soon(world, &world->owner_timer);
+	return 0;
+}
+
+static void join_fired(struct timer *timer)
+{
+	struct world *world = WORLD_OF(timer, join_timer);
+
+	if (world->join_error == 0)
+		world->membership = MEMBERSHIP_JOINED;
+	world->generation++;
+	world->join_done(world->join_data, world->join_error);
+}
+
+static int lease_join(struct lease_port *port, mono_t deadline, void (*done)(void *data, int error),
+		      void *data)
+{
+	struct world *world = WORLD_OF(port, lease);
+
+	/* Safety rule 4, whoever asks. */
+	assert(world->qemu_pid == 0 && world->qemu_error == 0);
+	world->joins++;
+	world->join_done = done;
+	world->join_data = data;
+	world->join_timer.fire = join_fired;
+	soon(world, &world->join_timer);
+	return 0;
+}
+
+static void leave_fired(struct timer *timer)
+{
+	struct world *world = WORLD_OF(timer, leave_timer);
+
+	world->leave_done(world->leave_data, world->leave_error);
+}
+
+static int lease_leave(struct lease_port *port, mono_t deadline, void (*done)(void *data, int error),
+		       void *data)
+{
+	struct world *world = WORLD_OF(port, lease);
+
+	world->leaves++;
+	world->leave_done = done;
+	world->leave_data = data;
+	world->leave_timer.fire = leave_fired;
+	clock_set(&world->clock, &world->leave_timer,
+		  world->leave_error == -ETIMEDOUT ? deadline : world->now + 1);
+	return 0;
+}
+
+static void watchdog_fired(struct timer *timer)
+{
+	struct world *world = WORLD_OF(timer, watchdog_timer);
+
+	world->watchdog_done(world->watchdog_data, WATCHDOG_HARD);
+}
+
+static int lease_watchdog(struct lease_port *port, mono_t deadline,
+			  void (*done)(void *data, enum watchdog watchdog), void *data)
+{
+	struct world *world = WORLD_OF(port, lease);
+
+	world->watchdog_done = done;
+	world->watchdog_data = data;
+	world->watchdog_timer.fire = watchdog_fired;
+	soon(world, &world->watchdog_timer);
+	return 0;
+}
+
+static void kill_fired(struct timer *timer)
+{
+	struct world *world = WORLD_OF(timer, kill_timer);
+
+	if (world->fence_error == 0 && --world->kills_needed <= 0)
+		world->qemu_pid = 0;
+	world->kill_done(world->kill_data, world->fence_error, world->qemu_pid > 0);
+}
+
+static int fence_kill(struct fence_port *port, mono_t deadline,
+		      void (*done)(void *data, int error, int alive), void *data)
+{
+	struct world *world = WORLD_OF(port, fence);
+
+	world->kills++;
+	world->kill_done = done;
+	world->kill_data = data;
+	world->kill_timer.fire = kill_fired;
+	soon(world, &world->kill_timer);
+	return 0;
+}
+
+static int qemu_find_pid(struct qemu_port *port, int32_t *ret_pid)
+{
+	struct world *world = WORLD_OF(port, qemu);
+
+	if (world->qemu_error < 0)
+		return world->qemu_error;
+	*ret_pid = world->qemu_pid;
+	return 0;
+}
+
+static void block0_fired(struct timer *timer)
+{
+	struct world *world = WORLD_OF(timer, block0_timer);
+
+	world->block0_held = world->block0_error == 0;
+	world->block0_done(world->block0_data, world->block0_error);
+}
+
+static int block0_take(struct block0_port *port, void (*taken)(void *data, int error), void *data)
+{
+	struct world *world = WORLD_OF(port, block0);
+
+	world->block0_takes++;
+	world->block0_done = taken;
+	world->block0_data = data;
+	world->block0_timer.fire = block0_fired;
+	clock_set(&world->clock, &world->block0_timer, world->now + (world->block0_error ? 10000 : 1));
+	return 0;
+}
+
+static void block0_release(struct block0_port *port)
+{
+	struct world *world = WORLD_OF(port, block0);
+
+	world->block0_held = false;
+	clock_cancel(&world->clock, &world->block0_timer);
+}
+
+static enum flag kept_load(struct kept_port *port)
+{
+	return WORLD_OF(port, kept)->kept_value;
+}
+
+static void kept_save(struct kept_port *port, enum flag value)
+{
+	WORLD_OF(port, kept)->kept_value = value;
+}
+
+struct world *world_new(void)
+{
+	struct world *world = calloc(1, sizeof(*world));
+
+	assert(world);
+	world->blocks = calloc(WORLD_BLOCKS, BLOCK_SIZE);
+	assert(world->blocks);
+	world->now = 1000000;
+	world->clock = (struct clock_port){clock_now, clock_wall_now, clock_set, clock_cancel};
+	world->store.read = store_read;
+	world->store.write = store_write;
+	world->store.health = store_health;
+	world->lease.look = lease_look;
+	world->lease.read_owner = lease_read_owner;
+	world->lease.join = lease_join;
+	world->lease.leave = lease_leave;
+	world->lease.watchdog = lease_watchdog;
+	world->membership = MEMBERSHIP_NONE;
+	world->owner.kind = OWNER_NOBODY;
+	world->fence.kill = fence_kill;
+	world->qemu.find = qemu_find_pid;
+	world->block0.take = block0_take;
+	world->block0.release = block0_release;
+	world->kept.load = kept_load;
+	world->kept.save = kept_save;
+	world->config.host_id = 1;
+	strcpy(world->config.hostname, "host1.example");
+	strcpy(world->config.lockspace, "hosted-engine");
+	world->config.policy = policy_default;
+	world->config.monitor_ms[MONITOR_STORAGE_DOMAIN] = 10000;
+	world->config.monitor_ms[MONITOR_NETWORK] = 10000;
+	return world;
+}
+
+void world_start(struct world *world)
+{
+	struct broker_ports ports = {
+		.clock = &world->clock,
+		.store = &world->store,
+		.lease = &world->lease,
+		.fence = &world->fence,
+		.qemu = &world->qemu,
+		.block0 = &world->block0,
+		.kept = &world->kept,
+	};
+	int r = broker_new(&world->config, &ports, &world->broker);
+
+	assert(r == 0);
+}
+
+void world_free(struct world *world)
+{
+	broker_free(world->broker);
+	free(world->blocks);
+	free(world);
+}
+
+void world_record(struct world *world, uint16_t slot, const char *hostname, uint64_t timestamp,
+		  uint64_t generation, int32_t score)
+{
+	struct record record;
+	int r;
+
+	memset(&record, 0, sizeof(record));
+	record.host_id = slot;
+	record.n_fields = 12;
+	record.parse_version = record.feature_version = RECORD_VERSION;
+	record.claim = (struct claim){.timestamp = timestamp,
+				      .generation = generation,
+				      .score = score,
+				      .vm = VM_DOWN,
+				      .health = HEALTH_BAD,
+				      .detail = DETAIL_DOWN,
+				      .io_timeout_s = 10,
+				      .watchdog_fire_s = 60};
+	snprintf(record.hostname, sizeof(record.hostname), "%s", hostname);
+	r = record_encode(&record, 1700000000, world->blocks[slot]);
+	assert(r == 0);
+}
+
+enum record_fault world_own(struct world *world, struct record *ret)
+{
+	char cause[RECORD_CAUSE_SIZE];
+
+	return record_decode(world->blocks[world->config.host_id], world->config.host_id, ret, cause);
+}
+
+static void heard_changed(void *data)
+{
+	((struct world *)data)->changed++;
+}
+
+static void heard_published(void *data, uint64_t serial, int error)
+{
+	struct world *world = data;
+
+	world->published++;
+	world->published_serial = serial;
+	world->published_error = error;
+}
+
+static void heard_command(void *data, uint64_t ticket, enum command command, const char *argument)
+{
+	struct world *world = data;
+
+	world->ticket = ticket;
+	world->command = command;
+}
+
+static const struct agent_calls agent_calls = {heard_changed, heard_published, heard_command};
+
+void world_attach(struct world *world)
+{
+	int r = broker_agent_attach(world->broker, &agent_calls, world);
+
+	assert(r == 0);
+}
+
+void world_publish(struct world *world, int32_t score)
+{
+	static uint64_t serial;
+	struct publish_request request;
+
+	memset(&request, 0, sizeof(request));
+	request.serial = ++serial;
+	request.claim =
+		(struct claim){.score = score, .vm = VM_DOWN, .health = HEALTH_BAD, .detail = DETAIL_DOWN};
+	request.engine_reason = ENGINE_REASON_NOT_HERE;
+	request.state = STATE_ENGINE_DOWN;
+	request.timeout_in_ms = -1;
+	request.config_age_ms = -1;
+	broker_publish(world->broker, &request);
+}
+
+static void heard_answer(void *data, int error, const char *text)
+{
+	struct world *world = data;
+
+	world->answers++;
+	world->answer_error = error;
+	snprintf(world->answer_text, sizeof(world->answer_text), "%s", text);
+}
+
+void world_set_global(struct world *world, bool maintenance)
+{
+	int r = broker_set_global(world->broker, maintenance, heard_answer, world);
+
+	assert(r == 0);
+}
+
+struct cluster world_cluster(struct world *world)
+{
+	static struct peer peers[HOST_ID_MAX];
+	struct cluster cluster;
+
+	broker_facts(world->broker, &cluster, peers);
+	return cluster;
+}

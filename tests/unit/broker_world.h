@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A world for the broker's code: ports on a virtual clock that fires one event at a time, with switches for
+ * what goes wrong. Used by the unit tests of membership, board, global_flag and broker. */
+#pragma once
+
+#include "broker/broker.h"
+
+#define WORLD_TIMERS 64
+#define WORLD_BLOCKS (BLOCKS_MAX + 1)
+
+struct world {
+	struct clock_port clock;
+	mono_t now;
+	struct {
+		struct timer *timer;
+		mono_t at;
+		uint64_t order;
+	} timers[WORLD_TIMERS];
+	uint64_t order;
+
+	struct store store;
+	uint8_t (*blocks)[BLOCK_SIZE];
+	struct world_io {
+		struct world *world;
+		struct timer timer;
+		struct store_op *op;
+		bool write;
+		uint32_t first, count;
+		uint8_t *into;
+		uint8_t data[BLOCK_SIZE];
+	} io[STORE_QUEUE_COUNT];
+	int store_error;  /* every operation ends with it */
+	bool store_hangs; /* operations end at their deadline, -ETIMEDOUT */
+	unsigned reads, writes;
+	uint64_t blocks_read;
+	uint32_t last_written;
+	/* Called after each write: somebody else's writes. */
+	void (*after_write)(struct world *world, uint32_t block);
+
+	struct lease_port lease;
+	enum membership membership;
+	int sanlock_error; /* of look, e.g. -ECONNREFUSED */
+	uint64_t generation;
+	struct lease_host hosts[8];
+	size_t n_hosts;
+	struct lease_owner owner;
+	enum held held;
+	int join_error, leave_error;
+	unsigned joins, leaves;
+	struct timer look_timer, owner_timer, join_timer, leave_timer, watchdog_timer;
+	pid_t look_pid;
+	mono_t look_begun;
+	void (*look_done)(void *data, const struct lease_look *look);
+	void (*owner_done)(void *data, const struct lease_owner *owner);
+	void (*join_done)(void *data, int error);
+	void (*leave_done)(void *data, int error);
+	void (*watchdog_done)(void *data, enum watchdog watchdog);
+	void *look_data, *owner_data, *join_data, *leave_data, *watchdog_data;
+
+	struct fence_port fence;
+	int fence_error;
+	unsigned kills;
+	int kills_needed; /* QEMU is gone after so many */
+	struct timer kill_timer;
+	void (*kill_done)(void *data, int error, int alive);
+	void *kill_data;
+
+	struct qemu_port qemu;
+	int qemu_error;
+	int32_t qemu_pid;
+
+	struct block0_port block0;
+	int block0_error;
+	unsigned block0_takes;
+	bool block0_held;
+	struct timer block0_timer;
+	void (*block0_done)(void *data, int error);
+	void *block0_data;
+
+	struct kept_port kept;
+	enum flag kept_value;
+
+	struct broker_config config;
+	struct broker *broker;
+	/* What the agent heard. */
+	unsigned changed;
+	uint64_t published_serial;
+	int published_error;
+	unsigned published;
+	uint64_t ticket;
+	enum command command;
+	/* What a client heard. */
+	unsigned answers;
+	int answer_error;
+	char answer_text[TEXT_MAX];
+	bool stopped;
+};
+
+/* Host 1, `host1.example`, loop 10 s, io_timeout 10; sanlock answers and is not joined; nothing on the
+ * whiteboard. */
+struct world *world_new(void);
+void world_free(struct world *world);
+void world_start(struct world *world); /* makes the broker */
+void world_run(struct world *world, int64_t ms);
+/* Writes a host's record as another broker would. */
+void world_record(struct world *world, uint16_t slot, const char *hostname, uint64_t timestamp,
+		  uint64_t generation, int32_t score);
+/* The own block on storage, decoded. */
+enum record_fault world_own(struct world *world, struct record *ret);
+void world_attach(struct world *world);
+void world_publish(struct world *world, int32_t score);
+void world_set_global(struct world *world, bool maintenance);
+struct cluster world_cluster(struct world *world);

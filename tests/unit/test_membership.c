@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Joining, joining again and leaving (safety rules 4, 7 and 8), on a virtual clock. The fake lease port
+ * asserts that no join begins while a QEMU may live. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "tests/unit/broker_world.h"
+
+static int setup(void **state)
+{
+	*state = world_new();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	world_free(*state);
+	return 0;
+}
+
+static void joins_at_once(void **state)
+{
+	struct world *world = *state;
+
+	world_start(world);
+	world_run(world, 1200);
+	assert_int_equal(world->joins, 1);
+	assert_int_equal(world_cluster(world).membership, MEMBERSHIP_JOINED);
+	assert_int_equal(world_cluster(world).generation, 1);
+	assert_int_equal(world_cluster(world).watchdog, WATCHDOG_HARD);
+	assert_true(world_cluster(world).hosts_known);
+	assert_int_equal(world->kills, 0);
+	world_run(world, 60000);
+	assert_int_equal(world->joins, 1);
+}
+
+static void kills_before_the_join(void **state)
+{
+	struct world *world = *state;
+
+	world->qemu_pid = 77;
+	world->kills_needed = 3;
+	world_start(world);
+	world_run(world, 1500);
+	assert_int_equal(world->joins, 0);
+	world_run(world, 5000);
+	assert_int_equal(world->kills, 3);
+	assert_int_equal(world->joins, 1);
+}
+
+static void no_proof_no_join(void **state)
+{
+	struct world *world = *state;
+	char text[TEXT_MAX];
+
+	world->qemu_error = -EIO;
+	world_start(world);
+	world_run(world, 30000);
+	assert_int_equal(world->joins, 0);
+	assert_int_equal(world_cluster(world).qemu_pid, -1);
+	broker_trouble(world->broker, text);
+	assert_non_null(strstr(text, "/proc"));
+	world->qemu_error = 0;
+	world_run(world, 3000);
+	assert_int_equal(world->joins, 1);
+}
+
+static void no_guard_no_join(void **state)
+{
+	struct world *world = *state;
+
+	world->qemu_pid = 77;
+	world->fence_error = -ECONNREFUSED;
+	world_start(world);
+	world_run(world, 30000);
+	assert_true(world->kills > 5);
+	assert_int_equal(world->joins, 0);
+}
+
+static void joins_again_after_a_loss(void **state)
+{
+	struct world *world = *state;
+
+	world_start(world);
+	world_run(world, 2000);
+	assert_int_equal(world->joins, 1);
+	/* sanlock lost it to an I/O error while a VM runs: the VM goes first. */
+	world->membership = MEMBERSHIP_NONE;
+	world->qemu_pid = 99;
+	world->kills_needed = 1;
+	world_run(world, 15000);
+	assert_int_equal(world->kills, 1);
+	assert_int_equal(world->joins, 2);
+	assert_int_equal(world_cluster(world).generation, 2);
+}
+
+static void sanlock_gone_and_back(void **state)
+{
+	struct world *world = *state;
+
+	world_start(world);
+	world_run(world, 2000);
+	world->sanlock_error = -ECONNREFUSED;
+	world_run(world, 11000);
+	assert_int_equal(world_cluster(world).membership, MEMBERSHIP_UNKNOWN);
+	assert_int_equal(world_cluster(world).watchdog, WATCHDOG_UNKNOWN);
+	assert_false(world_cluster(world).hosts_known);
+	assert_int_equal(world_cluster(world).held, HELD_UNKNOWN);
+	world->sanlock_error = 0;
+	world->membership = MEMBERSHIP_NONE;
+	world_run(world, 3000);
+	assert_int_equal(world->joins, 2);
+	assert_int_equal(world_cluster(world).watchdog, WATCHDOG_HARD);
+}
+
+static void id_taken(void **state)
+{
+	struct world *world = *state;
+
+	world_record(world, 1, "other.example", 100, 0, 3400);
+	world_start(world);
+	world_run(world, 20000);
+	assert_int_equal(world->joins, 0);
+	world_record(world, 1, "other.example", 120, 0, 3400);
+	world_run(world, 3000);
+	assert_int_equal(world_cluster(world).block, BLOCK_ID_TAKEN);
+	world_run(world, 55000);
+	assert_int_equal(world->joins, 0);
+	/* It stands still for as long as makes a record stale: a dead host's. */
+	world_run(world, 8000);
+	assert_int_equal(world->joins, 1);
+	assert_int_equal(world_cluster(world).block, BLOCK_NONE);
+}
+
+static void own_record_needs_no_watch(void **state)
+{
+	struct world *world = *state;
+
+	world_record(world, 1, "host1.example", 100, 3, 3400);
+	world_start(world);
+	world_run(world, 1200);
+	assert_int_equal(world->joins, 1);
+}
+
+static void qemu_appears_during_the_watch(void **state)
+{
+	struct world *world = *state;
+
+	world_record(world, 1, "other.example", 100, 0, 3400);
+	world_start(world);
+	world_run(world, 30000);
+	world->qemu_pid = 5;
+	world->kills_needed = 2;
+	world_run(world, 40000);
+	assert_int_equal(world->kills, 2);
+	assert_int_equal(world->joins, 1);
+}
+
+static void noise_is_not_overwritten(void **state)
+{
+	struct world *world = *state;
+	uint8_t before[BLOCK_SIZE];
+
+	memset(world->blocks[1], 'x', BLOCK_SIZE);
+	memcpy(before, world->blocks[1], BLOCK_SIZE);
+	world_start(world);
+	world_attach(world);
+	world_publish(world, 3400);
+	world_run(world, 200000);
+	assert_int_equal(world->joins, 0);
+	assert_int_equal(world_cluster(world).block, BLOCK_ID_TAKEN);
+	assert_memory_equal(world->blocks[1], before, BLOCK_SIZE);
+}
+
+static void other_domain(void **state)
+{
+	struct world *world = *state;
+	struct identity identity = {.domain = "11111111-2222-3333-4444-555555555555",
+				    .lockspace = "hosted-engine"};
+
+	strcpy(world->config.domain, "99999999-2222-3333-4444-555555555555");
+	assert_int_equal(identity_encode(&identity, world->blocks[IDENTITY_BLOCK]), 0);
+	world_start(world);
+	world_run(world, 30000);
+	assert_int_equal(world->joins, 0);
+	assert_int_equal(world_cluster(world).block, BLOCK_DOMAIN);
+}
+
+static void other_lease(void **state)
+{
+	struct world *world = *state;
+
+	world->join_error = -EXDEV;
+	world_start(world);
+	world_run(world, 3000);
+	assert_int_equal(world_cluster(world).block, BLOCK_DOMAIN);
+	assert_int_equal(world_cluster(world).membership, MEMBERSHIP_NONE);
+}
+
+static void storage_away_at_start(void **state)
+{
+	struct world *world = *state;
+	char text[TEXT_MAX];
+
+	world->store_error = -EIO;
+	world_start(world);
+	world_run(world, 30000);
+	assert_int_equal(world->joins, 0);
+	assert_false(world_cluster(world).whiteboard_read);
+	broker_trouble(world->broker, text);
+	assert_non_null(strstr(text, "storage: reads fail for 29 s"));
+	world->store_error = 0;
+	world_run(world, 3000);
+	assert_int_equal(world->joins, 1);
+	assert_true(world_cluster(world).whiteboard_read);
+}
+
+static void held_of_this_pid_alone(void **state)
+{
+	struct world *world = *state;
+
+	world_start(world);
+	world_run(world, 2000);
+	world->held = HELD_YES;
+	world->qemu_pid = 10;
+	world_run(world, 11000);
+	assert_int_equal(world_cluster(world).held, HELD_YES);
+	assert_int_equal(world_cluster(world).qemu_pid, 10);
+	world->qemu_pid = 0;
+	world_run(world, 11000);
+	assert_int_equal(world_cluster(world).held, HELD_UNKNOWN);
+}
+
+static void unread_owner_is_unknown(void **state)
+{
+	struct world *world = *state;
+
+	world->owner = (struct lease_owner){.kind = OWNER_HOST, .id = 2, .generation = 5, .version = 8};
+	world_start(world);
+	world_run(world, 2000);
+	assert_int_equal(world_cluster(world).owner, OWNER_HOST);
+	assert_int_equal(world_cluster(world).owner_version, 8);
+	world->owner.error = -EIO;
+	world_run(world, 11000);
+	assert_int_equal(world_cluster(world).owner, OWNER_UNREAD);
+}
+
+static void mark_stopped(void *data)
+{
+	((struct world *)data)->stopped = true;
+}
+
+static void stop_leaves(void **state)
+{
+	struct world *world = *state;
+
+	world_start(world);
+	world_run(world, 2000);
+	broker_stop(world->broker, mark_stopped, world);
+	world_run(world, 10);
+	assert_true(world->stopped);
+	assert_int_equal(world->leaves, 1);
+	world_run(world, 60000);
+	assert_int_equal(world->joins, 1);
+}
+
+static void stop_with_qemu_stays(void **state)
+{
+	struct world *world = *state;
+
+	world_start(world);
+	world_run(world, 2000);
+	world->qemu_pid = 4;
+	broker_stop(world->broker, mark_stopped, world);
+	assert_true(world->stopped);
+	assert_int_equal(world->leaves, 0);
+}
+
+static void stop_unproven_stays(void **state)
+{
+	struct world *world = *state;
+
+	world_start(world);
+	world_run(world, 2000);
+	world->qemu_error = -EACCES;
+	broker_stop(world->broker, mark_stopped, world);
+	assert_true(world->stopped);
+	assert_int_equal(world->leaves, 0);
+}
+
+static void stop_is_bounded(void **state)
+{
+	struct world *world = *state;
+
+	world->leave_error = -ETIMEDOUT;
+	world_start(world);
+	world_run(world, 2000);
+	broker_stop(world->broker, mark_stopped, world);
+	world_run(world, 1500);
+	assert_true(world->stopped);
+}
+
+#define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ROW(joins_at_once),
+		ROW(kills_before_the_join),
+		ROW(no_proof_no_join),
+		ROW(no_guard_no_join),
+		ROW(joins_again_after_a_loss),
+		ROW(sanlock_gone_and_back),
+		ROW(id_taken),
+		ROW(own_record_needs_no_watch),
+		ROW(qemu_appears_during_the_watch),
+		ROW(noise_is_not_overwritten),
+		ROW(other_domain),
+		ROW(other_lease),
+		ROW(storage_away_at_start),
+		ROW(held_of_this_pid_alone),
+		ROW(unread_owner_is_unknown),
+		ROW(stop_leaves),
+		ROW(stop_with_qemu_stays),
+		ROW(stop_unproven_stays),
+		ROW(stop_is_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
