@@ -240,16 +240,26 @@ void broker_sample(struct broker *broker, enum monitor monitor, bool known, int3
 }
 
 /* Storage is judged from what the whiteboard's I/O does anyway. */
-static void sample_storage(struct broker *broker)
+static bool storage_good(const struct broker *broker)
 {
 	const struct board *board = &broker->board;
 	struct store_health health;
-	bool good;
 
 	broker->ports.store->health(broker->ports.store, &health);
-	good = board->scanned && board->read_failing_since == MONO_UNSET &&
+	return board->scanned && board->read_failing_since == MONO_UNSET &&
 	       board->write_failing_since == MONO_UNSET && health.stuck_since == MONO_UNSET;
-	broker_sample(broker, MONITOR_STORAGE_DOMAIN, true, good);
+}
+
+/* In its rhythm, and at once when it turns. */
+static void sample_storage(struct broker *broker, mono_t now)
+{
+	const struct sample *sample = &broker->samples[MONITOR_STORAGE_DOMAIN];
+	bool good = storage_good(broker);
+
+	if (sample->number == 0 || sample->value != good ||
+	    mono_passed(broker->sampled_at[MONITOR_STORAGE_DOMAIN],
+			broker->config.monitor_ms[MONITOR_STORAGE_DOMAIN], now))
+		broker_sample(broker, MONITOR_STORAGE_DOMAIN, true, good);
 }
 
 static void watch_fired(struct timer *timer)
@@ -262,9 +272,7 @@ static void watch_fired(struct timer *timer)
 		if (broker->config.monitor_ms[i] == 0)
 			continue;
 		if (i == MONITOR_STORAGE_DOMAIN) {
-			if (broker->sampled_at[i] == MONO_UNSET ||
-			    mono_passed(broker->sampled_at[i], broker->config.monitor_ms[i], now))
-				sample_storage(broker);
+			sample_storage(broker, now);
 		} else if (broker->samples[i].known &&
 			   mono_passed(broker->sampled_at[i], MONITOR_SILENT * broker->config.monitor_ms[i],
 				       now)) {

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The whiteboard: what is read when, when the own block is written and when it is not, on a virtual clock. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "tests/unit/broker_world.h"
+
+static int setup(void **state)
+{
+	*state = world_new();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	world_free(*state);
+	return 0;
+}
+
+static struct world *joined(void **state)
+{
+	struct world *world = *state;
+
+	world_start(world);
+	world_attach(world);
+	world_run(world, 2000);
+	assert_int_equal(world_cluster(world).membership, MEMBERSHIP_JOINED);
+	return world;
+}
+
+static void writes_at_once_and_every_loop(void **state)
+{
+	struct world *world = joined(state);
+	struct record record;
+	uint64_t first;
+
+	assert_int_equal(world->writes, 0);
+	world_publish(world, 3400);
+	world_run(world, 10);
+	assert_int_equal(world->writes, 1);
+	assert_int_equal(world->published_error, 0);
+	assert_int_equal(world->published, 1);
+	assert_int_equal(world_own(world, &record), RECORD_OK);
+	assert_int_equal(record.claim.score, 3400);
+	assert_int_equal(record.claim.generation, 1);
+	assert_int_equal(record.claim.io_timeout_s, 10);
+	assert_string_equal(record.hostname, "host1.example");
+	assert_string_equal(record.state, "EngineDown");
+	first = record.claim.timestamp;
+	world_run(world, 10000);
+	assert_int_equal(world->writes, 2);
+	world_own(world, &record);
+	assert_int_equal(record.claim.timestamp, first + 10);
+	world_publish(world, 2400);
+	world_run(world, 10);
+	assert_int_equal(world->writes, 3);
+	world_own(world, &record);
+	assert_int_equal(record.claim.score, 2400);
+}
+
+static void same_words_are_not_written_again(void **state)
+{
+	struct world *world = joined(state);
+
+	world_publish(world, 3400);
+	world_run(world, 10);
+	for (int i = 0; i < 5; i++) {
+		world_publish(world, 3400);
+		world_run(world, 100);
+	}
+	assert_int_equal(world->writes, 1);
+	assert_int_equal(world->published, 6);
+	assert_int_equal(world->published_error, 0);
+}
+
+static void silent_agent_no_timestamp(void **state)
+{
+	struct world *world = joined(state);
+	struct record record;
+	uint64_t last;
+
+	world_publish(world, 3400);
+	world_run(world, 19900);
+	world_own(world, &record);
+	last = record.claim.timestamp;
+	world_run(world, 60000);
+	world_own(world, &record);
+	assert_int_equal(record.claim.timestamp, last);
+	assert_int_equal(world->writes, 2);
+	world_publish(world, 3400);
+	world_run(world, 10100);
+	world_own(world, &record);
+	assert_true(record.claim.timestamp > last);
+}
+
+static void nothing_without_the_host_id(void **state)
+{
+	struct world *world = *state;
+
+	world->join_error = -EIO;
+	world_start(world);
+	world_attach(world);
+	world_publish(world, 3400);
+	world_run(world, 30000);
+	assert_int_equal(world->writes, 0);
+	assert_int_equal(world->published_error, -ENOLCK);
+	world->join_error = 0;
+	world_run(world, 7000);
+	world_publish(world, 3400);
+	world_run(world, 100);
+	assert_true(world->writes > 0);
+	/* Lost again: it stops again. */
+	world->membership = MEMBERSHIP_NONE;
+	world->qemu_error = -EIO;
+	world_run(world, 11000);
+	world->writes = 0;
+	world_publish(world, 100);
+	world_run(world, 15000);
+	assert_int_equal(world->writes, 0);
+	assert_int_equal(world->published_error, -ENOLCK);
+}
+
+static void foreign_record_stops_publishing(void **state)
+{
+	struct world *world = joined(state);
+	uint8_t theirs[BLOCK_SIZE];
+
+	world_publish(world, 3400);
+	world_run(world, 5000);
+	world_record(world, 1, "clone.example", 50, 9, 3400);
+	memcpy(theirs, world->blocks[1], BLOCK_SIZE);
+	/* The loop's own write may come before the read: then theirs comes again. */
+	for (int i = 0; i < 3; i++) {
+		world_publish(world, 3400);
+		world_run(world, 4000);
+		if (world_cluster(world).block == BLOCK_NONE)
+			memcpy(world->blocks[1], theirs, BLOCK_SIZE);
+	}
+	assert_int_equal(world_cluster(world).block, BLOCK_ID_TAKEN);
+	world_publish(world, 1000);
+	world_run(world, 15000);
+	assert_memory_equal(world->blocks[1], theirs, BLOCK_SIZE);
+	assert_int_equal(world->published_error, -EEXIST);
+	/* It stood still for 60 s: whoever wrote it is gone. */
+	for (int i = 0; i < 8; i++) {
+		world_publish(world, 1000);
+		world_run(world, 10000);
+	}
+	assert_int_equal(world_cluster(world).block, BLOCK_NONE);
+	assert_memory_not_equal(world->blocks[1], theirs, BLOCK_SIZE);
+}
+
+static void noise_in_our_block_is_repaired(void **state)
+{
+	struct world *world = joined(state);
+	struct record record;
+
+	world_publish(world, 3400);
+	world_run(world, 1000);
+	memset(world->blocks[1], 0xff, BLOCK_SIZE);
+	world_publish(world, 3400);
+	world_run(world, 11000);
+	assert_int_equal(world_own(world, &record), RECORD_OK);
+	assert_int_equal(world_cluster(world).block, BLOCK_NONE);
+}
+
+static void failed_write_is_tried_again_and_told(void **state)
+{
+	struct world *world = joined(state);
+	char text[TEXT_MAX];
+	struct record record;
+
+	world_publish(world, 3400);
+	world_run(world, 10);
+	world->store_error = -EIO;
+	world_publish(world, 2000);
+	world_run(world, 4000);
+	assert_int_equal(world->published_error, -EIO);
+	broker_trouble(world->broker, text);
+	assert_non_null(strstr(text, "writes fail for 3 s"));
+	world->store_error = 0;
+	world_run(world, 1100);
+	assert_int_equal(world_own(world, &record), RECORD_OK);
+	assert_int_equal(record.claim.score, 2000);
+}
+
+static void hung_storage_keeps_answering(void **state)
+{
+	struct world *world = joined(state);
+
+	world_publish(world, 3400);
+	world_run(world, 10);
+	world->store_hangs = true;
+	world_publish(world, 2000);
+	world_run(world, 11000);
+	assert_int_equal(world->published_error, -ETIMEDOUT);
+	assert_int_equal(world_cluster(world).monitors[MONITOR_STORAGE_DOMAIN].value, 0);
+	world->store_hangs = false;
+	world_publish(world, 2000);
+	world_run(world, 12000);
+	assert_int_equal(world_cluster(world).monitors[MONITOR_STORAGE_DOMAIN].value, 1);
+}
+
+static void reads_blocks_in_use_only(void **state)
+{
+	struct world *world = *state;
+	uint64_t scan;
+
+	world_record(world, 2, "host2", 10, 1, 3000);
+	world_record(world, 700, "host700", 10, 1, 3000);
+	world->hosts[0] = (struct lease_host){.id = 1, .state = HOST_LIVE, .generation = 1};
+	world->hosts[1] = (struct lease_host){.id = 5, .state = HOST_LIVE, .generation = 1};
+	world->n_hosts = 2;
+	world_start(world);
+	world_run(world, 3000);
+	assert_true(world_cluster(world).whiteboard_read);
+	scan = world->blocks_read;
+	assert_true(scan >= HOST_ID_MAX);
+	world_run(world, 100000);
+	/* Ten cycles: 1, 2, 5 and 700, and block 0. */
+	assert_in_range(world->blocks_read - scan, 45, 55);
+}
+
+static void owner_is_read_every_second(void **state)
+{
+	struct world *world = *state;
+	uint64_t before;
+
+	world_record(world, 2, "host2", 10, 1, 3000);
+	world->owner = (struct lease_owner){.kind = OWNER_HOST, .id = 2, .generation = 1, .version = 1};
+	world_start(world);
+	world_run(world, 12000);
+	before = world->blocks_read;
+	world_run(world, 50000);
+	assert_in_range(world->blocks_read - before, 55, 70);
+}
+
+static void agent_is_told_of_what_matters(void **state)
+{
+	struct world *world = joined(state);
+	unsigned before;
+
+	world_record(world, 2, "host2", 10, 1, 3000);
+	world->hosts[0] = (struct lease_host){.id = 2, .state = HOST_LIVE, .generation = 1};
+	world->n_hosts = 1;
+	world_run(world, 21000);
+	before = world->changed;
+	assert_true(before > 0);
+	/* A beat is not news. */
+	world_record(world, 2, "host2", 20, 1, 3000);
+	world_run(world, 11000);
+	assert_int_equal(world->changed, before);
+	world_record(world, 2, "host2", 30, 1, 2000);
+	world_run(world, 11000);
+	assert_int_equal(world->changed, before + 1);
+	world->hosts[0].state = HOST_DEAD;
+	world_run(world, 11000);
+	assert_int_equal(world->changed, before + 2);
+}
+
+static void dead_monitor_is_unknown(void **state)
+{
+	struct world *world = joined(state);
+
+	broker_sample(world->broker, MONITOR_NETWORK, true, 200);
+	world_run(world, 29000);
+	assert_true(world_cluster(world).monitors[MONITOR_NETWORK].known);
+	world_run(world, 3000);
+	assert_false(world_cluster(world).monitors[MONITOR_NETWORK].known);
+	assert_int_equal(world_cluster(world).monitors[MONITOR_NETWORK].value, 200);
+}
+
+static void blocks_in_pieces(void **state)
+{
+	struct world *world = *state;
+	struct slot_block blocks[10];
+	uint32_t next;
+
+	for (uint16_t id = 2; id <= 24; id++)
+		world_record(world, id, "other", 10, 1, 3000);
+	world_start(world);
+	world_run(world, 3000);
+	assert_int_equal(broker_blocks(world->broker, 0, blocks, 10, &next), 10);
+	assert_int_equal(blocks[0].id, 0);
+	assert_int_equal(blocks[1].id, 2);
+	assert_int_equal(next, 11);
+	assert_int_equal(broker_blocks(world->broker, next, blocks, 10, &next), 10);
+	assert_int_equal(next, 21);
+	assert_int_equal(broker_blocks(world->broker, next, blocks, 10, &next), 4);
+	assert_int_equal(next, 0);
+	assert_int_equal(broker_blocks(world->broker, 5000, blocks, 10, &next), 0);
+}
+
+#define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ROW(writes_at_once_and_every_loop),
+		ROW(same_words_are_not_written_again),
+		ROW(silent_agent_no_timestamp),
+		ROW(nothing_without_the_host_id),
+		ROW(foreign_record_stops_publishing),
+		ROW(noise_in_our_block_is_repaired),
+		ROW(failed_write_is_tried_again_and_told),
+		ROW(hung_storage_keeps_answering),
+		ROW(reads_blocks_in_use_only),
+		ROW(owner_is_read_every_second),
+		ROW(agent_is_told_of_what_matters),
+		ROW(dead_monitor_is_unknown),
+		ROW(blocks_in_pieces),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

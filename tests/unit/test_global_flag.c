@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Global maintenance: set, read back, still there two loops later, against other writers, without lease and
+ * without storage (safety rule 16), on a virtual clock. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "tests/unit/broker_world.h"
+
+static int setup(void **state)
+{
+	*state = world_new();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	world_free(*state);
+	return 0;
+}
+
+static struct world *started(void **state)
+{
+	struct world *world = *state;
+
+	world_start(world);
+	world_run(world, 2000);
+	return world;
+}
+
+static void absent_is_no(void **state)
+{
+	struct world *world = started(state);
+
+	assert_int_equal(world_cluster(world).maintenance, FLAG_NO);
+	assert_true(world_cluster(world).maintenance_read);
+	assert_int_equal(world->kept_value, FLAG_NO);
+}
+
+static void set_is_answered_two_loops_later(void **state)
+{
+	struct world *world = started(state);
+
+	strcpy((char *)world->blocks[0], "maintenance=0\nother=7\n");
+	world_set_global(world, true);
+	world_run(world, 100);
+	assert_memory_equal(world->blocks[0], "maintenance=1", 13);
+	assert_non_null(strstr((char *)world->blocks[0], "other=7"));
+	assert_int_equal(world_cluster(world).maintenance, FLAG_YES);
+	assert_false(world->block0_held);
+	assert_int_equal(world->block0_takes, 1);
+	world_run(world, 19000);
+	assert_int_equal(world->answers, 0);
+	world_run(world, 2000);
+	assert_int_equal(world->answers, 1);
+	assert_int_equal(world->answer_error, 0);
+	assert_string_equal(world->answer_text, "");
+	assert_int_equal(world->kept_value, FLAG_YES);
+}
+
+static void old_writer_overwrites(void **state)
+{
+	struct world *world = started(state);
+
+	world_set_global(world, true);
+	world_run(world, 5000);
+	strcpy((char *)world->blocks[0], "maintenance=False\n");
+	world_run(world, 16000);
+	/* Seen at the check, written again, and the two loops begin anew. */
+	assert_int_equal(world->answers, 0);
+	assert_memory_equal(world->blocks[0], "maintenance=1", 13);
+	assert_int_equal(world->block0_takes, 2);
+	world_run(world, 21000);
+	assert_int_equal(world->answers, 1);
+	assert_int_equal(world->answer_error, 0);
+}
+
+static void undo(struct world *world, uint32_t block)
+{
+	if (block == 0)
+		strcpy((char *)world->blocks[0], "maintenance=0\n");
+}
+
+static void stubborn_writer(void **state)
+{
+	struct world *world = started(state);
+
+	world->after_write = undo;
+	world_set_global(world, true);
+	world_run(world, 100000);
+	assert_int_equal(world->answers, 1);
+	assert_int_equal(world->answer_error, -EAGAIN);
+	assert_in_range(world->block0_takes, 5, 5);
+}
+
+static void lease_not_to_be_had(void **state)
+{
+	struct world *world = started(state);
+
+	world->block0_error = -ETIMEDOUT;
+	world_set_global(world, true);
+	world_run(world, 9000);
+	assert_int_not_equal(world->blocks[0][0], 'm');
+	world_run(world, 1100);
+	assert_memory_equal(world->blocks[0], "maintenance=1", 13);
+	world_run(world, 21000);
+	assert_int_equal(world->answers, 1);
+	assert_int_equal(world->answer_error, 0);
+	assert_non_null(strstr(world->answer_text, "without the lease"));
+}
+
+static void unreadable_is_the_last_good_value(void **state)
+{
+	struct world *world = *state;
+	char text[TEXT_MAX];
+
+	strcpy((char *)world->blocks[0], "maintenance=1\n");
+	world_start(world);
+	world_run(world, 2000);
+	memset(world->blocks[0], 0xfe, BLOCK_SIZE);
+	world_run(world, 30000);
+	assert_int_equal(world_cluster(world).maintenance, FLAG_YES);
+	broker_trouble(world->broker, text);
+	assert_non_null(strstr(text, "block 0 unreadable"));
+	/* The command made for it rewrites it. */
+	world_set_global(world, false);
+	world_run(world, 21000);
+	assert_int_equal(world->answer_error, 0);
+	assert_int_equal(world_cluster(world).maintenance, FLAG_NO);
+	assert_memory_equal(world->blocks[0], "maintenance=0", 13);
+}
+
+static void kept_value_without_storage(void **state)
+{
+	struct world *world = *state;
+
+	world->kept_value = FLAG_YES;
+	world->store_error = -EIO;
+	world_start(world);
+	world_run(world, 30000);
+	assert_int_equal(world_cluster(world).maintenance, FLAG_YES);
+	assert_false(world_cluster(world).maintenance_read);
+	world->store_error = 0;
+	world_run(world, 3000);
+	assert_int_equal(world_cluster(world).maintenance, FLAG_NO);
+	assert_true(world_cluster(world).maintenance_read);
+}
+
+static void nothing_known(void **state)
+{
+	struct world *world = *state;
+
+	memset(world->blocks[0], 0xfe, BLOCK_SIZE);
+	world_start(world);
+	world_run(world, 30000);
+	assert_int_equal(world_cluster(world).maintenance, FLAG_UNKNOWN);
+	assert_false(world_cluster(world).maintenance_read);
+}
+
+static void failed_write_is_said(void **state)
+{
+	struct world *world = started(state);
+
+	world->store_error = -EIO;
+	world_set_global(world, true);
+	world_run(world, 5000);
+	assert_int_equal(world->answers, 1);
+	assert_int_equal(world->answer_error, -EIO);
+	assert_false(world->block0_held);
+}
+
+static void last_request_wins(void **state)
+{
+	struct world *world = started(state);
+
+	world_set_global(world, true);
+	world_set_global(world, true);
+	world_run(world, 3000);
+	world_set_global(world, false);
+	assert_int_equal(world->answers, 2);
+	assert_int_equal(world->answer_error, -ECANCELED);
+	world_run(world, 100);
+	assert_memory_equal(world->blocks[0], "maintenance=0", 13);
+	world_run(world, 21000);
+	assert_int_equal(world->answers, 3);
+	assert_int_equal(world->answer_error, 0);
+}
+
+static void turned_round_in_the_middle(void **state)
+{
+	struct world *world = started(state);
+
+	/* At every step of the way. */
+	for (int ms = 0; ms < 8; ms++) {
+		world_set_global(world, true);
+		world_run(world, ms);
+		world->answers = 0;
+		world_set_global(world, false);
+		world_run(world, 45000);
+		assert_memory_equal(world->blocks[0], "maintenance=0", 13);
+		assert_int_equal(world->answer_error, 0);
+		assert_in_range(world->answers, 1, 2);
+	}
+}
+
+static void client_is_gone(void **state)
+{
+	struct world *world = started(state);
+
+	world_set_global(world, true);
+	world_run(world, 1000);
+	broker_forget(world->broker, world);
+	world_run(world, 40000);
+	assert_int_equal(world->answers, 0);
+	assert_memory_equal(world->blocks[0], "maintenance=1", 13);
+}
+
+static void agent_hears_of_it(void **state)
+{
+	struct world *world = started(state);
+	unsigned before;
+
+	world_attach(world);
+	world_run(world, 100);
+	before = world->changed;
+	strcpy((char *)world->blocks[0], "maintenance=True\n");
+	world_run(world, 10100);
+	assert_int_equal(world->changed, before + 1);
+}
+
+static void commands_go_to_the_agent(void **state)
+{
+	struct world *world = started(state);
+
+	assert_int_equal(broker_command(world->broker, COMMAND_VM_START, "", NULL, NULL), -EHOSTDOWN);
+	world_attach(world);
+	world_set_global(world, true);
+	broker_forget(world->broker, world);
+	assert_int_equal(broker_answer(world->broker, 1, 0, ""), -ENOENT);
+}
+
+#define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ROW(absent_is_no),
+		ROW(set_is_answered_two_loops_later),
+		ROW(old_writer_overwrites),
+		ROW(stubborn_writer),
+		ROW(lease_not_to_be_had),
+		ROW(unreadable_is_the_last_good_value),
+		ROW(kept_value_without_storage),
+		ROW(nothing_known),
+		ROW(failed_write_is_said),
+		ROW(last_request_wins),
+		ROW(turned_round_in_the_middle),
+		ROW(client_is_gone),
+		ROW(agent_hears_of_it),
+		ROW(commands_go_to_the_agent),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
