@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Finds the QEMU processes of the engine's uuid in /proc, without libvirt: the proof that none lives here (safety rules 4, 5, 7)
- * must not rest on a daemon that may be dead or mistaken. */
+/* Finds the QEMU processes of the engine's uuid in /proc, without libvirt: the proof that none lives here
+ * (safety rules 4, 5, 7) must not rest on a daemon that may be dead or mistaken. */
 #pragma once
 
 #include <stddef.h>
@@ -11,17 +11,19 @@
 #define QEMU_UUID_SIZE 37 /* of the text, with the NUL */
 
 struct qemu_pids {
-	size_t n;		  /* how many live, zombies aside; more than QEMU_PIDS_MAX are counted, not listed */
+	size_t n; /* how many live, zombies aside; more than QEMU_PIDS_MAX are counted, not listed */
 	pid_t pids[QEMU_PIDS_MAX];
 };
 
-/* Every process that was started with `-uuid UUID`, or with `-smbios ...,uuid=UUID`. Its name does not matter: a renamed or
- * wrapped binary writes to the disk just as well. The uuid is compared without regard to case. 0, or -errno when /proc can't be
- * read fully (then nothing is known, and a proof fails). -EPERM: this process is not shown the others' command lines
- * (hidepid, ProtectProc). Reads /proc only: does not block on storage. */
+/* Every process that was started with `-uuid UUID`, or with `-smbios ...,uuid=UUID`. Its name does not
+ * matter: a renamed or wrapped binary writes to the disk just as well. The uuid is compared without regard to
+ * case. 0, or -errno when /proc can't be read fully (then nothing is known, and a proof fails). -EPERM: this
+ * process is not shown the others' command lines (hidepid, ProtectProc). Reads /proc only: does not block on
+ * storage. */
 int qemu_find(const char *uuid, struct qemu_pids *ret);
 
-/* Sends SIGKILL to all that qemu_find() lists, each through a pidfd that was opened before its command line was read, so that no
- * other process can be hit. ret_fds gets the pidfds, which become readable once the last thread of the process is gone; the
- * caller closes them. 0 or -errno; on failure those found before are killed, and none is returned. */
+/* Sends SIGKILL to all that qemu_find() lists, each through a pidfd that was opened before its command line
+ * was read, so that no other process can be hit. ret_fds gets the pidfds, which become readable once the last
+ * thread of the process is gone; the caller closes them. 0 or -errno; on failure those found before are
+ * killed, and none is returned. */
 int qemu_kill(const char *uuid, int ret_fds[QEMU_PIDS_MAX], size_t *ret_n);

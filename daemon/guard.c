@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The guard's loop. It hears of sanlock (an answer once a second, the end of its connection, the end of its
+ * process), of clients (kill, reset) and of the clock, lets guard_rule.c judge, and kills. Storage is never
+ * touched and nothing here blocks: sanlock is asked in a thread. While all is well /proc is not read at all:
+ * only a reason to kill makes it look for QEMU, so a healthy host pays one call to sanlock a second. Called
+ * by guard_main.c. */
+#include "daemon/guard.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/reboot.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/reboot.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "daemon/guard_rule.h"
+#include "daemon/guard_watch.h"
+#include "lockspace/guard_protocol.h"
+#include "lockspace/qemu_pid.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/engine_conf.h"
+#include "util/log.h"
+#include "util/worker.h"
+
+#define TICK_MS 1000
+#define AGAIN_MS 100	    /* to ask again after QEMU was seen without a lockspace, and to kill again */
+#define LATE_MS 300	    /* a wake-up this late: we were held up ourselves, an answer may be on its way */
+#define HELD_UP_MS 500	    /* then it has this long to come, */
+#define HELD_UP_MAX_MS 1000 /* but never until later than this after the deadline */
+#define QUESTION_MAX_MS 10000 /* a question is left to hang: three can, then only the deadline counts */
+#define CLIENTS_MAX 8
+#define SERVICE_USER "ovirt-ha"
+
+/* Where things stand in the poll set. */
+enum slot {
+	SLOT_SIGNAL,
+	SLOT_LISTENER,
+	SLOT_WORKER,
+	SLOT_CONNECTION, /* to sanlock */
+	SLOT_SANLOCK,	 /* pidfd */
+	SLOT_CLIENTS,
+	SLOT_KILLED = SLOT_CLIENTS + CLIENTS_MAX, /* pidfds */
+	SLOT_COUNT = SLOT_KILLED + QEMU_PIDS_MAX
+};
+
+struct client {
+	bool waits; /* for the end of the killing */
+};
+
+struct guard {
+	const char *conf_path;
+	struct timespec conf_changed;
+	struct engine_conf conf;
+	bool deployed;
+	uid_t service_uid;
+
+	struct pollfd fds[SLOT_COUNT];
+	struct client clients[CLIENTS_MAX];
+	struct worker *worker;
+	mono_t tick;	      /* the next question */
+	mono_t question_ends; /* MONO_NEVER: none is under way */
+	bool watchdog_asked;
+	uint64_t stamp; /* that get_hosts showed last */
+	mono_t held_up_until;
+
+	struct guard_facts facts;
+	int64_t boot_ahead_ms; /* of CLOCK_BOOTTIME before CLOCK_MONOTONIC */
+	bool proc_failed;      /* said already */
+
+	bool killing;
+	mono_t killing_ends;
+};
+
+static void fd_set_to(struct guard *guard, int slot, int fd, short events)
+{
+	if (guard->fds[slot].fd >= 0)
+		close(guard->fds[slot].fd);
+	guard->fds[slot] = (struct pollfd){.fd = fd, .events = events};
+}
+
+static void watch_reset(struct guard *guard, mono_t now)
+{
+	guard->facts = (struct guard_facts){.qemu_seen = MONO_UNSET,
+					    .renewed = MONO_UNSET,
+					    .since = now,
+					    .asked = now,
+					    .io_timeout_s = guard->conf.io_timeout_s};
+	guard->watchdog_asked = false;
+	guard->tick = now;
+}
+
+/* 0 or -EINVAL: nothing in it tells what to watch. */
+static int conf_read(struct guard *guard, mono_t now)
+{
+	struct problems problems = {.say = problems_log};
+	struct engine_conf conf;
+	struct stat st;
+	int r;
+
+	if (stat(guard->conf_path, &st) < 0)
+		memset(&st, 0, sizeof(st));
+	if (memcmp(&st.st_mtim, &guard->conf_changed, sizeof(st.st_mtim)) == 0)
+		return 0;
+	guard->conf_changed = st.st_mtim;
+	r = engine_conf_load(guard->conf_path, &conf, &problems);
+	/* A file that went bad under a running VM must not take its guard away. */
+	if (r < 0 && r != -ENOENT && guard->deployed) {
+		log_warning("configuration not taken, the old one stays");
+		return 0;
+	}
+	guard->conf = conf;
+	guard->deployed = engine_conf_deployed(&conf) && conf.host_id;
+	watch_reset(guard, now);
+	if (guard->deployed)
+		log_info("watching vm=%s lockspace=%s host_id=%u io_timeout=%u require_watchdog=%s",
+			 conf.vmid, conf.lockspace_name, conf.host_id, conf.io_timeout_s,
+			 conf.require_watchdog ? "yes" : "no");
+	else
+		log_info("not deployed, waiting for %s", guard->conf_path);
+	return r < 0 && r != -ENOENT && !guard->deployed ? -EINVAL : 0;
+}
+
+static void reply(struct guard *guard, int i, uint32_t kind, int error, int alive)
+{
+	struct guard_reply message = {.version = GUARD_VERSION, .kind = kind, .error = error, .alive = alive};
+
+	/* A client that doesn't read has itself to blame. */
+	(void)send(guard->fds[SLOT_CLIENTS + i].fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
+	guard->clients[i].waits = false;
+}
+
+static void reply_all(struct guard *guard, int error, int alive)
+{
+	for (int i = 0; i < CLIENTS_MAX; i++)
+		if (guard->clients[i].waits)
+			reply(guard, i, GUARD_KILL, error, alive);
+}
+
+/* How many QEMU live; -errno, said once. */
+static int qemu_count(struct guard *guard, pid_t *ret_first)
+{
+	struct qemu_pids pids;
+	int r = qemu_find(guard->conf.vmid, &pids);
+
+	if (r < 0 && !guard->proc_failed)
+		log_error("cannot read /proc error=%s: QEMU can be neither found nor killed", strerror(-r));
+	guard->proc_failed = r < 0;
+	if (r < 0)
+		return r;
+	*ret_first = pids.n ? pids.pids[0] : 0;
+	return (int)pids.n;
+}
+
+/* Kills what lives. The line in the log comes first: it may be the host's last. */
+static void kill_all(struct guard *guard, const char *reason, mono_t now)
+{
+	int fds[QEMU_PIDS_MAX], r;
+	size_t n;
+	pid_t first;
+
+	if (guard->killing)
+		return;
+	r = qemu_count(guard, &first);
+	if (r <= 0) {
+		reply_all(guard, r, 0);
+		return;
+	}
+	log_error("killing QEMU reason=%s vm=%s pid=%d count=%d sanlock=%s renewed_ago_ms=%lld", reason,
+		  guard->conf.vmid, first, r, guard_word_str(guard->facts.word),
+		  guard->facts.renewed == MONO_UNSET ? -1LL : (long long)(now - guard->facts.renewed));
+	r = qemu_kill(guard->conf.vmid, fds, &n);
+	if (r < 0) {
+		log_error("kill failed error=%s", strerror(-r));
+		reply_all(guard, r, 0);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		fd_set_to(guard, SLOT_KILLED + (int)i, fds[i], POLLIN);
+	guard->killing = true;
+	guard->killing_ends = now + GUARD_KILL_MS;
+}
+
+/* All pidfds told the end, or the time is over: /proc has the last word. */
+static void kill_check(struct guard *guard, mono_t now)
+{
+	bool gone = true;
+	pid_t first;
+	int r;
+
+	if (!guard->killing)
+		return;
+	for (int i = SLOT_KILLED; i < SLOT_COUNT; i++) {
+		if (guard->fds[i].fd >= 0 && guard->fds[i].revents)
+			fd_set_to(guard, i, -1, 0);
+		gone &= guard->fds[i].fd < 0;
+	}
+	if (!gone && now < guard->killing_ends)
+		return;
+	for (int i = SLOT_KILLED; i < SLOT_COUNT; i++)
+		fd_set_to(guard, i, -1, 0);
+	guard->killing = false;
+	r = qemu_count(guard, &first);
+	if (r == 0)
+		log_info("QEMU gone vm=%s", guard->conf.vmid);
+	else if (r > 0)
+		log_error("QEMU survived SIGKILL vm=%s pid=%d count=%d", guard->conf.vmid, first, r);
+	reply_all(guard, r < 0 ? r : 0, r < 0 ? 0 : r);
+}
+
+/* Looks for QEMU when it should not be there, judges, kills. */
+static void judge(struct guard *guard, mono_t now)
+{
+	enum guard_reason reason;
+	pid_t first;
+
+	if (!guard->deployed)
+		return;
+	if (guard->facts.word == WORD_GONE || guard->facts.word == WORD_OUT) {
+		int n = qemu_count(guard, &first);
+
+		if (n == 0)
+			guard->facts.qemu_seen = MONO_UNSET;
+		if (n > 0 && guard->facts.qemu_seen == MONO_UNSET) {
+			guard->facts.qemu_seen = now;
+			guard->tick = now + AGAIN_MS; /* a younger answer is needed */
+		}
+	} else {
+		guard->facts.qemu_seen = MONO_UNSET;
+	}
+	reason = guard_judge(&guard->facts, now);
+	guard->facts.slept_ms = 0;
+	if (reason != GUARD_FINE)
+		kill_all(guard, guard_reason_str(reason), now);
+}
+
+static void word_take(struct guard *guard, enum guard_word word, mono_t asked, mono_t now)
+{
+	if (word != guard->facts.word) {
+		log_info("sanlock %s -> %s", guard_word_str(guard->facts.word), guard_word_str(word));
+		guard->facts.since = now;
+		guard->facts.renewed = MONO_UNSET;
+	}
+	guard->facts.word = word;
+	guard->facts.asked = asked;
+}
+
+static void connection_take(struct guard *guard, int fd)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	fd_set_to(guard, SLOT_CONNECTION, fd, POLLIN | POLLRDHUP);
+	/* The kernel names the process that listens, whoever forked it. The pid can't have been used again
+	 * while its own connection is open; if that has closed meanwhile, the loop sees it. */
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+		fd_set_to(guard, SLOT_SANLOCK, (int)syscall(SYS_pidfd_open, peer.pid, 0), POLLIN);
+	log_info("connected to sanlock pid=%d", peer.pid);
+}
+
+static void answered(struct job *job)
+{
+	struct guard_question *q = (struct guard_question *)job;
+	struct guard *guard = q->asker;
+	mono_t now = clock_mono();
+
+	guard->question_ends = MONO_NEVER;
+	/* Asked before the daemon ended, or before the configuration changed: its words mean nothing now. */
+	if (q->asked < guard->facts.asked) {
+		job->destroy(job);
+		return;
+	}
+	if (q->connection >= 0)
+		connection_take(guard, TAKE_FD(q->connection));
+	if (q->word != WORD_SILENT)
+		word_take(guard, q->word, q->asked, now);
+	else
+		log_debug("sanlock gave no answer error=%d", q->error);
+	/* Late answers are older than what is known. */
+	if (q->word == WORD_JOINED && q->renewed != MONO_UNSET && q->renewed > guard->facts.renewed)
+		guard->facts.renewed = q->renewed;
+	guard->stamp = q->stamp;
+	if (q->renewed_io_timeout_s)
+		guard->facts.io_timeout_s = q->renewed_io_timeout_s;
+	if (q->use_watchdog >= 0) {
+		guard->watchdog_asked = true;
+		guard->facts.watchdog = guard->conf.require_watchdog && q->use_watchdog;
+	}
+	job->destroy(job);
+	judge(guard, now);
+}
+
+static void ask(struct guard *guard, mono_t now)
+{
+	struct guard_question *q;
+
+	if (now >= guard->question_ends) {
+		log_warning("sanlock does not answer for %d s, left waiting", QUESTION_MAX_MS / 1000);
+		worker_give_up(guard->worker);
+		guard->question_ends = MONO_NEVER;
+	}
+	if (now < guard->tick)
+		return;
+	guard->tick = now + TICK_MS;
+	if (!guard->deployed || worker_busy(guard->worker))
+		return;
+	q = guard_question_new();
+	if (!q)
+		return;
+	q->job.done = answered;
+	q->asker = guard;
+	memcpy(q->lockspace, guard->conf.lockspace_name, sizeof(q->lockspace));
+	q->host_id = guard->conf.host_id;
+	q->io_timeout_s = guard->conf.io_timeout_s;
+	q->connect = guard->fds[SLOT_CONNECTION].fd < 0;
+	q->ask_watchdog = !guard->watchdog_asked;
+	q->stamp = guard->stamp;
+	q->asked = now;
+	if (worker_start(guard->worker, &q->job) < 0)
+		q->job.destroy(&q->job); /* too many hang: silence, on which the deadline stands */
+	else
+		guard->question_ends = now + QUESTION_MAX_MS;
+}
+
+/* The daemon's end is certain: QEMU has no lease from now on, whatever a new daemon may say (rule 4). */
+static void sanlock_ended(struct guard *guard, mono_t now)
+{
+	log_warning("sanlock ended");
+	fd_set_to(guard, SLOT_CONNECTION, -1, 0);
+	fd_set_to(guard, SLOT_SANLOCK, -1, 0);
+	guard->watchdog_asked = false;
+	guard->facts.watchdog = false;
+	word_take(guard, WORD_GONE, now, now);
+	if (guard->deployed)
+		kill_all(guard, guard_reason_str(GUARD_SANLOCK_GONE), now);
+}
+
+static bool allowed(const struct guard *guard, int fd, struct ucred *ret_peer)
+{
+	socklen_t size = sizeof(*ret_peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ret_peer, &size) == 0 &&
+	       (ret_peer->uid == 0 || ret_peer->uid == guard->service_uid);
+}
+
+static void request_take(struct guard *guard, int i, mono_t now)
+{
+	int fd = guard->fds[SLOT_CLIENTS + i].fd, slot = SLOT_CLIENTS + i;
+	struct guard_request request;
+	struct ucred peer;
+	int r;
+	ssize_t n = recv(fd, &request, sizeof(request), MSG_DONTWAIT | MSG_TRUNC);
+
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n <= 0) {
+		guard->clients[i].waits = false;
+		fd_set_to(guard, slot, -1, 0);
+		return;
+	}
+	if (!allowed(guard, fd, &peer)) {
+		log_warning("refused uid=%u pid=%d", peer.uid, peer.pid);
+		reply(guard, i, 0, -EPERM, 0);
+		return;
+	}
+	if (n != sizeof(request) || request.version != GUARD_VERSION ||
+	    !memchr(request.why, '\0', sizeof(request.why))) {
+		reply(guard, i, 0, -EPROTO, 0);
+		return;
+	}
+	switch (request.kind) {
+	case GUARD_KILL:
+		log_info("asked to kill uid=%u pid=%d why=%s", peer.uid, peer.pid, request.why);
+		if (!guard->deployed) {
+			reply(guard, i, GUARD_KILL, -ENODATA, 0);
+			return;
+		}
+		guard->clients[i].waits = true;
+		kill_all(guard, "asked", now);
+		break;
+	case GUARD_RESET:
+		/* Rule 12. Without sync(2): it would wait for the storage that hangs. */
+		log_error("resetting this host why=%s uid=%u pid=%d", request.why, peer.uid, peer.pid);
+		r = reboot(RB_AUTOBOOT) < 0 ? -errno : 0;
+		log_error("reset failed error=%s", strerror(-r));
+		reply(guard, i, GUARD_RESET, r, 0);
+		break;
+	default:
+		reply(guard, i, 0, -EPROTO, 0);
+	}
+}
+
+static void client_take(struct guard *guard)
+{
+	int fd = accept4(guard->fds[SLOT_LISTENER].fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return;
+	for (int i = 0; i < CLIENTS_MAX; i++)
+		if (guard->fds[SLOT_CLIENTS + i].fd < 0) {
+			fd_set_to(guard, SLOT_CLIENTS + i, fd, POLLIN);
+			return;
+		}
+	/* Silent ones must not keep out who has to kill: the first in the row makes room. */
+	fd_set_to(guard, SLOT_CLIENTS, fd, POLLIN);
+	guard->clients[0].waits = false;
+}
+
+/* A suspended host neither renewed nor counted the time (the manual rules it out, this catches it). */
+static void sleep_check(struct guard *guard, mono_t now)
+{
+	int64_t ahead = clock_boot() - now;
+
+	guard->facts.slept_ms = ahead - guard->boot_ahead_ms;
+	guard->boot_ahead_ms = ahead;
+}
+
+/* Is the time over, and were we awake to hear otherwise? A host that stood still for seconds has sanlock's
+ * answers still on their way, and killing on a deadline that both slept through would be for nothing. */
+static bool deadline_over(const struct guard *guard, mono_t now)
+{
+	mono_t deadline = guard_deadline(&guard->facts);
+
+	return now >= deadline && (now >= guard->held_up_until || now >= mono_add(deadline, HELD_UP_MAX_MS));
+}
+
+static void due(struct guard *guard)
+{
+	mono_t now = clock_mono();
+
+	sleep_check(guard, now);
+	(void)conf_read(guard, now); /* said by itself; there is nothing else to do about it */
+	ask(guard, now);
+	kill_check(guard, now);
+	if (guard->facts.slept_ms > 0 || deadline_over(guard, now))
+		judge(guard, now);
+}
+
+static int next_ms(const struct guard *guard)
+{
+	mono_t now = clock_mono(), at = guard->tick;
+	mono_t deadline = guard_deadline(&guard->facts);
+
+	/* After it has passed, every tick judges again. */
+	if (deadline > now && deadline < at)
+		at = deadline;
+	if (guard->held_up_until > now && guard->held_up_until < at)
+		at = guard->held_up_until;
+	if (guard->killing && guard->killing_ends < at)
+		at = guard->killing_ends;
+	return at <= now ? 0 : at - now > TICK_MS ? TICK_MS : (int)(at - now);
+}
+
+int guard_run(struct guard *guard)
+{
+	sd_notify(0, "READY=1");
+	for (;;) {
+		mono_t now, wake;
+		int ms;
+
+		due(guard);
+		ms = next_ms(guard);
+		wake = clock_mono() + ms;
+		if (poll(guard->fds, SLOT_COUNT, ms) < 0 && errno != EINTR)
+			return -errno;
+		sd_notify(0, "WATCHDOG=1");
+		now = clock_mono();
+		if (now > wake + LATE_MS) {
+			guard->held_up_until = now + HELD_UP_MS;
+			guard->tick = now;
+		}
+		if (guard->fds[SLOT_CONNECTION].revents || guard->fds[SLOT_SANLOCK].revents)
+			sanlock_ended(guard, now);
+		if (guard->fds[SLOT_SIGNAL].revents)
+			return 0;
+		if (guard->fds[SLOT_WORKER].revents)
+			worker_dispatch(guard->worker);
+		for (int i = 0; i < CLIENTS_MAX; i++)
+			if (guard->fds[SLOT_CLIENTS + i].fd >= 0 && guard->fds[SLOT_CLIENTS + i].revents)
+				request_take(guard, i, now);
+		if (guard->fds[SLOT_LISTENER].revents)
+			client_take(guard);
+	}
+}
+
+void guard_free(struct guard *guard)
+{
+	if (!guard)
+		return;
+	guard->fds[SLOT_WORKER].fd = -1; /* the worker's own */
+	worker_free(guard->worker);
+	for (int i = 0; i < SLOT_COUNT; i++)
+		fd_set_to(guard, i, -1, 0);
+	free(guard);
+}
+
+int guard_new(const char *conf_path, int listener, struct guard **ret)
+{
+	struct guard *guard = calloc(1, sizeof(*guard));
+	const struct passwd *user = getpwnam(SERVICE_USER);
+	sigset_t ending;
+	int r;
+
+	assert(conf_path && listener >= 0 && ret);
+	if (!guard)
+		return -ENOMEM;
+	for (int i = 0; i < SLOT_COUNT; i++)
+		guard->fds[i].fd = -1;
+	guard->conf_path = conf_path;
+	guard->conf_changed.tv_nsec = -1; /* no file's */
+	guard->service_uid = user ? user->pw_uid : 0;
+	guard->question_ends = MONO_NEVER;
+	guard->boot_ahead_ms = clock_boot() - clock_mono();
+	fd_set_to(guard, SLOT_LISTENER, listener, POLLIN);
+	sigemptyset(&ending);
+	sigaddset(&ending, SIGTERM);
+	sigaddset(&ending, SIGINT);
+	fd_set_to(guard, SLOT_SIGNAL, signalfd(-1, &ending, SFD_CLOEXEC), POLLIN);
+	r = guard->fds[SLOT_SIGNAL].fd < 0 ? -errno : worker_new("sanlock", &guard->worker);
+	if (r == 0)
+		r = conf_read(guard, clock_mono());
+	if (r < 0) {
+		guard_free(guard);
+		return r;
+	}
+	guard->fds[SLOT_WORKER] = (struct pollfd){.fd = worker_fd(guard->worker), .events = POLLIN};
+	*ret = guard;
+	return 0;
+}
+
+int guard_prove_gone(const char *uuid, int timeout_ms)
+{
+	mono_t deadline = clock_mono() + timeout_ms;
+
+	for (;;) {
+		struct pollfd fds[QEMU_PIDS_MAX];
+		int killed[QEMU_PIDS_MAX], r;
+		size_t n, left;
+		mono_t now;
+
+		r = qemu_kill(uuid, killed, &n);
+		if (r < 0 || n == 0)
+			return r;
+		log_warning("killing QEMU reason=prove-gone vm=%s count=%zu", uuid, n);
+		for (size_t i = 0; i < n; i++)
+			fds[i] = (struct pollfd){.fd = killed[i], .events = POLLIN};
+		/* Until all are gone, then /proc is read again. */
+		for (left = n; left && (now = clock_mono()) < deadline;) {
+			poll(fds, (nfds_t)n, (int)(deadline - now));
+			for (size_t i = 0; i < n; i++)
+				if (fds[i].fd >= 0 && fds[i].revents) {
+					fds[i].fd = -1;
+					left--;
+				}
+		}
+		for (size_t i = 0; i < n; i++)
+			close(killed[i]);
+		if (left)
+			return -ETIMEDOUT;
+	}
+}

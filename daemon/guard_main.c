@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ovirt-ha-guard's options, its socket, and what it takes from the system before the loop begins. It decides
+ * nothing about QEMU. Started by systemd as root with CAP_KILL and CAP_SYS_BOOT; `--prove-gone` before
+ * sanlock starts (safety rule 4). */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "daemon/guard.h"
+#include "lockspace/fence_port.h"
+#include "util/cleanup.h"
+#include "util/engine_conf.h"
+#include "util/log.h"
+#include "util/paths.h"
+
+#define PROVE_MS 60000
+#define EXIT_CONFIG 2 /* not restarted */
+
+static int usage(FILE *out, int status)
+{
+	fputs("ovirt-ha-guard [-f] [-d]     kill the engine VM when its lease can't be trusted\n"
+	      "ovirt-ha-guard -n            check the configuration\n"
+	      "ovirt-ha-guard --prove-gone  kill the engine VM here, exit 0 once none is left\n"
+	      "  -f  log to stderr  -d  debug\n",
+	      out);
+	return status;
+}
+
+static int check(const char *path)
+{
+	struct problems problems = {.say = problems_print, .data = stdout};
+	struct engine_conf conf;
+	int r = engine_conf_load(path, &conf, &problems);
+
+	return r < 0 && r != -ENOENT ? EXIT_CONFIG : 0;
+}
+
+static int prove_gone(const char *path)
+{
+	struct problems problems = {.say = problems_log};
+	struct engine_conf conf;
+	int r = engine_conf_load(path, &conf, &problems);
+
+	/* The uuid is enough: what else may be wrong with the file is for others to refuse. Without a
+	 * readable uuid nothing can be proven. */
+	if (r < 0 && r != -ENOENT && !engine_conf_deployed(&conf)) {
+		log_error("no proof that the engine VM is gone: %s is not right", path);
+		return EXIT_FAILURE;
+	}
+	if (!engine_conf_deployed(&conf))
+		return 0;
+	r = guard_prove_gone(conf.vmid, PROVE_MS);
+	if (r < 0)
+		log_error("no proof that the engine VM is gone vm=%s error=%s", conf.vmid, strerror(-r));
+	return r < 0 ? EXIT_FAILURE : 0;
+}
+
+/* The socket of systemd, or one of our own, with the group of this process (the unit says Group=ovirt-ha). */
+static int listener_open(void)
+{
+	const char *path = getenv("OVIRT_HA_GUARD_SOCKET");
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	_cleanup_close_ int fd = -1;
+	mode_t before;
+	int r;
+
+	if (sd_listen_fds(1) > 0)
+		return SD_LISTEN_FDS_START;
+	if (!path || !path[0])
+		path = GUARD_SOCKET;
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (unlink(path) < 0 && errno != ENOENT)
+		return -errno;
+	before = umask(0117);
+	r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	umask(before);
+	if (r < 0)
+		return r;
+	if (listen(fd, 16) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+static int serve(const char *path)
+{
+	struct guard *guard;
+	sigset_t ending;
+	int fd, r;
+
+	/* Blocked before any thread is there, so that none takes them. A client that went must not end us. */
+	sigemptyset(&ending);
+	sigaddset(&ending, SIGTERM);
+	sigaddset(&ending, SIGINT);
+	sigprocmask(SIG_BLOCK, &ending, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	fd = listener_open();
+	r = fd < 0 ? fd : guard_new(path, fd, &guard);
+	if (r < 0) {
+		log_error("cannot start error=%s", strerror(-r));
+		return r == -EINVAL ? EXIT_CONFIG : EXIT_FAILURE;
+	}
+	/* So that a host out of memory, or with its system disk away, can still kill. Without MCL_FUTURE: an
+	 * allocation over the limit would fail where now it does not. */
+	if (mlockall(MCL_CURRENT | MCL_ONFAULT) < 0)
+		log_debug("memory is not locked error=%s", strerror(errno));
+	r = guard_run(guard);
+	if (r < 0)
+		log_error("ended error=%s", strerror(-r));
+	guard_free(guard);
+	return r < 0 ? EXIT_FAILURE : 0;
+}
+
+int main(int argc, char *argv[])
+{
+	static const struct option options[] = {
+		{"help", no_argument, NULL, 'h'},
+		{"prove-gone", no_argument, NULL, 'p'},
+		{NULL, 0, NULL, 0},
+	};
+	bool only_check = false, only_prove = false, debug = false;
+	char path[PATH_MAX];
+
+	for (int option; (option = getopt_long(argc, argv, "hnfd", options, NULL)) >= 0;)
+		switch (option) {
+		case 'n':
+			only_check = true;
+			break;
+		case 'p':
+			only_prove = true;
+			break;
+		case 'f':
+			unsetenv("JOURNAL_STREAM");
+			break;
+		case 'd':
+			debug = true;
+			break;
+		case 'h':
+			return usage(stdout, 0);
+		default:
+			return usage(stderr, EXIT_FAILURE);
+		}
+	if (optind < argc)
+		return usage(stderr, EXIT_FAILURE);
+	log_open("ovirt-ha-guard", debug);
+	file_path(FILE_ENGINE_CONF, path);
+	if (only_check)
+		return check(path);
+	return only_prove ? prove_gone(path) : serve(path);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Decides when QEMU must die although nobody asked for it. It may do nothing but judge: no clock, no I/O.
+ * Called by the guard's loop after everything that it hears, and at the deadline. */
+#include "daemon/guard_rule.h"
+
+STRTAB_DEFINE(guard_word, enum guard_word, WORD_COUNT, "silent", "gone", "out", "joined")
+STRTAB_DEFINE(guard_reason, enum guard_reason, GUARD_REASON_COUNT, "fine", "sanlock-gone",
+	      "lockspace-not-joined", "renewal-too-old", "host-was-suspended")
+
+#define RENEWALS 6    /* x io_timeout: rule 6 */
+#define DOUBT_MS 1500 /* before the deadline: a poll of 1 s and time to ask */
+#define SLEPT_MS 1000 /* of clocks that drift apart by themselves: nothing near it */
+
+mono_t guard_deadline(const struct guard_facts *facts)
+{
+	if (facts->watchdog)
+		return MONO_NEVER;
+	/* Had it joined after the last answer and hung then, nobody would have told. */
+	if (facts->word == WORD_OUT || facts->word == WORD_GONE)
+		return mono_add(facts->asked, GUARD_GRACE_MS);
+	if (facts->renewed == MONO_UNSET)
+		return mono_add(facts->since, GUARD_GRACE_MS);
+	return mono_add(facts->renewed, RENEWALS * (int64_t)facts->io_timeout_s * MONO_SECOND);
+}
+
+bool guard_stamp_doubtful(mono_t renewed, uint32_t io_timeout_s, mono_t now)
+{
+	return renewed == MONO_UNSET ||
+	       mono_passed(renewed, RENEWALS * (int64_t)io_timeout_s * MONO_SECOND - DOUBT_MS, now);
+}
+
+enum guard_reason guard_judge(const struct guard_facts *facts, mono_t now)
+{
+	/* Outside the guarantee of all timeouts: sanlock's clock stood still while the others' went on. */
+	if (facts->slept_ms > SLEPT_MS)
+		return GUARD_SUSPENDED;
+	/* Rule 4: who has no lockspace has no lease. The answer must be younger than the sight of QEMU: the
+	 * other way round the lockspace may have been joined and the VM been started in between, rightly. No
+	 * time of grace: before a join the absence of QEMU was proven, and who leaves while one lives breaks
+	 * rule 7. */
+	if (facts->qemu_seen != MONO_UNSET && facts->asked > facts->qemu_seen) {
+		if (facts->word == WORD_GONE)
+			return GUARD_SANLOCK_GONE;
+		if (facts->word == WORD_OUT)
+			return GUARD_NOT_JOINED;
+	}
+	if (now >= guard_deadline(facts))
+		return GUARD_RENEWAL_OLD;
+	return GUARD_FINE;
+}

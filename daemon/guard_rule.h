@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* When ovirt-ha-guard kills QEMU (safety rules 4, 5, 6). Pure: what was heard of sanlock goes in, a reason or
+ * none comes out.
+ *
+ * Worked timeline of the time rule, N = io_timeout, in seconds after a renewal that was the last one
+ * (sanlock 3.8.5):
+ *
+ *                                                         N = 1      N = 10
+ *   0      sanlock writes its time stamp                  T 0        T 0
+ *   2N     next renewal is due; the disk hangs            T 2        T 20
+ *   4N-1   if sanlock hangs too: the guard kills QEMU     T 3..6     T 39..60
+ *    ..6N  if it answers: the same, at 6N                 T 5..6     T 59..60
+ *   8N     sanlock kills its lease holders itself         T 8        T 80
+ *   8N+60  other hosts may take the lease                 T 68       T 140
+ *
+ * get_hosts shows the stamp that the *next* renewal has read back, so a healthy host's is 2N..4N old, plus up
+ * to 1 s of sanlock's own loop and 1 s of cut: measured 2.0 to 5.6 s at N = 1. Nor does a new stamp prove the
+ * renewal that read it: its write may have failed. So each time the stamp changes, and when it is 6N - 1.5 s
+ * old, the daemon is asked for the exact moment
+ * (`renewal_last_success` of its status, 2 ms); all come from one clock, ours. One renewal (2N and up to 1 s)
+ * may be missing when sanlock stops answering, so QEMU then dies 4N - 1 s to 6N after the true last one,
+ * never later. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "util/mono.h"
+#include "util/strtab.h"
+
+/* The last that was heard of sanlock. */
+enum guard_word {
+	WORD_SILENT, /* nothing yet */
+	WORD_GONE,   /* no daemon */
+	WORD_OUT,    /* a daemon that has not joined our lockspace */
+	WORD_JOINED,
+	WORD_COUNT
+};
+STRTAB_DECLARE(guard_word, enum guard_word);
+
+enum guard_reason {
+	GUARD_FINE,
+	GUARD_SANLOCK_GONE,
+	GUARD_NOT_JOINED,
+	GUARD_RENEWAL_OLD,
+	GUARD_SUSPENDED,
+	GUARD_REASON_COUNT
+};
+STRTAB_DECLARE(guard_reason, enum guard_reason);
+
+/* How long a daemon may be silent of which no renewal was ever heard, in ms: the guard was started while
+ * sanlock hangs, or the last word was that the lockspace is not joined. Whole renewals could be missing, so
+ * it is short; a healthy daemon answers in 1 ms. */
+#define GUARD_GRACE_MS 5000
+
+struct guard_facts {
+	enum guard_word word;
+	mono_t asked;	  /* when the question was asked that `word` answers */
+	mono_t qemu_seen; /* when a QEMU was last found while the word was not WORD_JOINED, MONO_UNSET: none
+			     there */
+	mono_t renewed;	  /* our host id's last renewal, MONO_UNSET not known */
+	mono_t since;	  /* when `word` became what it is, or the watch began */
+	uint32_t io_timeout_s;
+	bool watchdog;	  /* required, and sanlock uses it: it and sanlock see to rule 6's time */
+	int64_t slept_ms; /* the host was suspended for so long since the last look */
+};
+
+/* Why a QEMU that lives now must die; GUARD_FINE: it need not. */
+enum guard_reason guard_judge(const struct guard_facts *facts, mono_t now);
+/* When the time rule would be over with nothing more heard; MONO_NEVER: it does not apply. */
+mono_t guard_deadline(const struct guard_facts *facts);
+/* The stamp is so old that the daemon's exact word is needed. */
+bool guard_stamp_doubtful(mono_t renewed, uint32_t io_timeout_s, mono_t now);

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The fence port: asks ovirt-ha-guard over its socket, one connection for each request. It decides nothing;
+ * an answer that does not come by the deadline, or is not of our version, is an error, never "none alive".
+ * Called by the agent and the broker. */
+#include "lockspace/fence_port.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "lockspace/guard_protocol.h"
+#include "util/loop.h"
+
+#define RESET_MS 5000 /* an answer to a reset is its failure; none by then is one too */
+
+struct request {
+	struct timer timer; /* first: timer_fired() casts */
+	struct fence_guard *guard;
+	enum guard_request_kind kind;
+	int fd; /* -1: none under way */
+	void (*killed)(void *data, int error, int alive);
+	void (*failed)(void *data, int error);
+	void *data;
+};
+
+struct fence_guard {
+	struct fence_port port; /* first */
+	struct loop *loop;
+	struct request kill, reset;
+};
+
+static void request_end(struct request *request)
+{
+	struct clock_port *clock = loop_clock(request->guard->loop);
+
+	if (request->fd < 0)
+		return;
+	clock->cancel(clock, &request->timer);
+	loop_del_fd(request->guard->loop, request->fd);
+	close(request->fd);
+	request->fd = -1;
+}
+
+static void request_answer(struct request *request, int error, int alive)
+{
+	request_end(request);
+	if (request->kind == GUARD_KILL)
+		request->killed(request->data, error, alive);
+	else
+		request->failed(request->data, error);
+}
+
+static void timer_fired(struct timer *timer)
+{
+	request_answer((struct request *)timer, -ETIMEDOUT, 0);
+}
+
+static void ready(int fd, short revents, void *data)
+{
+	struct request *request = data;
+	struct guard_reply reply;
+	ssize_t n = recv(fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_TRUNC);
+
+	(void)revents;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0)
+		request_answer(request, -errno, 0);
+	else if (n == 0)
+		request_answer(request, -ECONNRESET, 0);
+	else if (n != sizeof(reply) || reply.version != GUARD_VERSION || reply.error > 0 || reply.alive < 0)
+		request_answer(request, -EPROTO, 0);
+	else
+		request_answer(request, reply.error, reply.alive);
+}
+
+static int request_send(struct request *request, const char *why, mono_t deadline)
+{
+	struct guard_request message = {.version = GUARD_VERSION, .kind = request->kind};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct clock_port *clock = loop_clock(request->guard->loop);
+	const char *path = getenv("OVIRT_HA_GUARD_SOCKET");
+	int fd, r = 0;
+
+	if (request->fd >= 0)
+		return -EBUSY;
+	if (!path || !path[0])
+		path = GUARD_SOCKET;
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	memccpy(message.why, why, '\0', sizeof(message.why) - 1);
+	/* Not blocking: a guard whose queue is full answers -EAGAIN here. */
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    send(fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		r = -errno;
+	if (r == 0)
+		r = loop_add_fd(request->guard->loop, fd, POLLIN, ready, request);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	request->fd = fd;
+	clock->set(clock, &request->timer, deadline);
+	return 0;
+}
+
+static int port_kill(struct fence_port *port, mono_t deadline, void (*done)(void *data, int error, int alive),
+		     void *data)
+{
+	struct fence_guard *guard = (struct fence_guard *)port;
+	int r = request_send(&guard->kill, "lease", deadline);
+
+	if (r == 0) {
+		guard->kill.killed = done;
+		guard->kill.data = data;
+	}
+	return r;
+}
+
+static int port_reset(struct fence_port *port, const char *why, void (*done)(void *data, int error),
+		      void *data)
+{
+	struct fence_guard *guard = (struct fence_guard *)port;
+	struct clock_port *clock = loop_clock(guard->loop);
+	int r = request_send(&guard->reset, why, mono_add(clock->now(clock), RESET_MS));
+
+	if (r == 0) {
+		guard->reset.failed = done;
+		guard->reset.data = data;
+	}
+	return r;
+}
+
+static void port_close(struct fence_port *port)
+{
+	struct fence_guard *guard = (struct fence_guard *)port;
+
+	request_end(&guard->kill);
+	request_end(&guard->reset);
+	free(guard);
+}
+
+int fence_guard_new(struct loop *loop, struct fence_port **ret)
+{
+	struct fence_guard *guard;
+
+	assert(loop && ret);
+	guard = calloc(1, sizeof(*guard));
+	if (!guard)
+		return -ENOMEM;
+	guard->port = (struct fence_port){.kill = port_kill, .reset = port_reset, .close = port_close};
+	guard->loop = loop;
+	guard->kill =
+		(struct request){.timer.fire = timer_fired, .guard = guard, .kind = GUARD_KILL, .fd = -1};
+	guard->reset =
+		(struct request){.timer.fire = timer_fired, .guard = guard, .kind = GUARD_RESET, .fd = -1};
+	*ret = &guard->port;
+	return 0;
+}

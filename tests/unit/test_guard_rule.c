@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* When QEMU must die, row by row, and the deadlines of the worked timeline. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "daemon/guard_rule.h"
+
+#define NONE MONO_UNSET
+
+static void test_judge(void **state)
+{
+	static const struct {
+		const char *name;
+		struct guard_facts facts;
+		mono_t now;
+		enum guard_reason reason;
+	} rows[] = {
+		{"renewed 5.9 s ago", {WORD_JOINED, 9000, NONE, 4000, 0, 1, false, 0}, 9900, GUARD_FINE},
+		{"renewed 6 s ago",
+		 {WORD_JOINED, 9000, NONE, 4000, 0, 1, false, 0},
+		 10000,
+		 GUARD_RENEWAL_OLD},
+		{"io_timeout 10, 59 s", {WORD_JOINED, 9000, NONE, 4000, 0, 10, false, 0}, 63999, GUARD_FINE},
+		{"io_timeout 10, 60 s",
+		 {WORD_JOINED, 9000, NONE, 4000, 0, 10, false, 0},
+		 64000,
+		 GUARD_RENEWAL_OLD},
+		{"the watchdog sees to it",
+		 {WORD_JOINED, 9000, NONE, 4000, 0, 1, true, 0},
+		 99000,
+		 GUARD_FINE},
+		{"no daemon, QEMU seen before",
+		 {WORD_GONE, 9000, 8900, NONE, 0, 1, false, 0},
+		 9100,
+		 GUARD_SANLOCK_GONE},
+		{"no daemon, QEMU seen after",
+		 {WORD_GONE, 9000, 9001, NONE, 0, 1, false, 0},
+		 9100,
+		 GUARD_FINE},
+		{"no daemon, a watchdog",
+		 {WORD_GONE, 9000, 8900, NONE, 0, 1, true, 0},
+		 9100,
+		 GUARD_SANLOCK_GONE},
+		{"no daemon, no QEMU", {WORD_GONE, 9000, NONE, NONE, 0, 1, false, 0}, 9100, GUARD_FINE},
+		{"not joined, QEMU seen before",
+		 {WORD_OUT, 9000, 8900, NONE, 0, 1, false, 0},
+		 9100,
+		 GUARD_NOT_JOINED},
+		{"not joined, QEMU seen after",
+		 {WORD_OUT, 9000, 9000, NONE, 0, 1, false, 0},
+		 9100,
+		 GUARD_FINE},
+		{"not joined, then 5 s of silence",
+		 {WORD_OUT, 9000, 9500, NONE, 0, 1, false, 0},
+		 14000,
+		 GUARD_RENEWAL_OLD},
+		{"joined, QEMU seen before",
+		 {WORD_JOINED, 9000, 8900, 8000, 0, 1, false, 0},
+		 9100,
+		 GUARD_FINE},
+		{"silent since the start",
+		 {WORD_SILENT, 1000, NONE, NONE, 1000, 1, false, 0},
+		 5999,
+		 GUARD_FINE},
+		{"silent for 5 s",
+		 {WORD_SILENT, 1000, NONE, NONE, 1000, 1, false, 0},
+		 6000,
+		 GUARD_RENEWAL_OLD},
+		{"was suspended", {WORD_JOINED, 9000, NONE, 9000, 0, 1, true, 5000}, 9100, GUARD_SUSPENDED},
+		{"clocks drift", {WORD_JOINED, 9000, NONE, 9000, 0, 1, false, 20}, 9100, GUARD_FINE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (guard_judge(&rows[i].facts, rows[i].now) != rows[i].reason)
+			fail_msg("%s: %s", rows[i].name,
+				 guard_reason_str(guard_judge(&rows[i].facts, rows[i].now)));
+}
+
+/* sanlock kills at 8 x io_timeout and others take the lease 60 s later: the guard is before both, and asks
+ * before it acts. */
+static void test_timeline(void **state)
+{
+	(void)state;
+	for (uint32_t n = 1; n <= 60; n++) {
+		struct guard_facts facts = {WORD_JOINED, 0, NONE, 0, 0, n, false, 0};
+
+		assert_int_equal(guard_deadline(&facts), 6000 * (mono_t)n);
+		assert_false(guard_stamp_doubtful(0, n, 6000 * (mono_t)n - 1501));
+		assert_true(guard_stamp_doubtful(0, n, 6000 * (mono_t)n - 1500));
+	}
+	assert_true(guard_stamp_doubtful(MONO_UNSET, 1, 0));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_judge),
+		cmocka_unit_test(test_timeline),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
