@@ -9,6 +9,7 @@
 #include "util/log.h"
 
 #define SHOWN_MAX 60 /* bytes of a value that help to find it */
+#define WHAT_MAX 400
 
 void problems_print(void *data, const char *line)
 {
@@ -20,11 +21,12 @@ void problems_log(void *data, const char *line)
 	log_error("%s", line);
 }
 
-static void show(char *ret, size_t size, const char *text)
+/* Section names and values may come from anywhere: no byte of them reaches a terminal as it is. */
+static void show(char *ret, size_t size, const char *text, size_t max)
 {
 	size_t n = 0, i;
 
-	for (i = 0; text[i] && i < SHOWN_MAX && n + 5 < size; i++) {
+	for (i = 0; text[i] && i < max && n + 5 < size; i++) {
 		unsigned char c = (unsigned char)text[i];
 
 		if (c >= 0x20 && c < 0x7f)
@@ -38,8 +40,8 @@ static void show(char *ret, size_t size, const char *text)
 void problems_add(struct problems *problems, const char *file, unsigned line, const char *key,
 		  const char *value, const char *format, ...)
 {
-	char text[1024], shown_key[4 * SHOWN_MAX + 8], shown_value[4 * SHOWN_MAX + 8], what[512],
-		number[16] = "";
+	char text[1024], shown_key[4 * SHOWN_MAX + 8], shown_value[4 * SHOWN_MAX + 8], number[16] = "";
+	char what[WHAT_MAX], shown_what[WHAT_MAX];
 	va_list args;
 
 	if (!problems)
@@ -52,9 +54,10 @@ void problems_add(struct problems *problems, const char *file, unsigned line, co
 	va_end(args);
 	if (line)
 		snprintf(number, sizeof(number), "%u:", line);
-	show(shown_key, sizeof(shown_key), key ? key : "");
-	show(shown_value, sizeof(shown_value), value ? value : "");
+	show(shown_what, sizeof(shown_what), what, sizeof(what));
+	show(shown_key, sizeof(shown_key), key ? key : "", SHOWN_MAX);
+	show(shown_value, sizeof(shown_value), value ? value : "", SHOWN_MAX);
 	snprintf(text, sizeof(text), "%s:%s %s%s%s%s%s", file, number, shown_key, value ? "=" : "",
-		 shown_value, key ? ": " : "", what);
+		 shown_value, key ? ": " : "", shown_what);
 	problems->say(problems->data, text);
 }

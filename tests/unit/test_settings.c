@@ -221,6 +221,8 @@ static void test_problems(void **state)
 		{"[s]\nentirely_else=1", "f:2: entirely_else=1: is unknown; take the line out\n"},
 		{"[q]\nentirely_else=1",
 		 "f:2: entirely_else=1: stands in an unknown section; take the line out\n"},
+		{"[\xc3\x9c]\nnumber=1",
+		 "f:2: number=1: is unknown in [\\xc3\\x9c]; did you mean number in [s]?\n"},
 		{"[t]\npasswort=hunter2",
 		 "f:2: passwort: is unknown in [t]; did you mean password in [t]?\n"},
 		{"[s]\nnumber=0\nflag=x", "f:2: number=0: is too small; give whole number, 1 to 2000\n"
