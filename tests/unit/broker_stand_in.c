@@ -62,10 +62,11 @@ static void answer_status(qb_ipcs_connection_t *c)
 	reply.cluster.owner = OWNER_HOST;
 	reply.cluster.owner_id = 1;
 	reply.cluster.qemu_pid = 77;
-	if (statuses++ >= script->here_for) {
-		reply.cluster.owner_id = 2;
+	statuses++;
+	if (statuses > script->here_for)
 		reply.cluster.qemu_pid = 0;
-	}
+	if (statuses > script->here_for + script->free_for)
+		reply.cluster.owner_id = 2;
 	reply.now = 10000;
 	reply.agent_connected = !script->no_agent;
 	snprintf(reply.trouble, sizeof(reply.trouble), "%s", script->trouble ? script->trouble : "");

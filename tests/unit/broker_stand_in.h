@@ -13,6 +13,7 @@ struct script {
 	int status_error, global_error, command_error;
 	const char *global_text, *command_text, *trouble;
 	unsigned here_for;    /* status answers with the VM here; then it is elsewhere */
+	unsigned free_for;    /* between the two: answers with the VM nowhere */
 	unsigned n_hosts;     /* 0: one */
 	const uint8_t *block; /* every host's */
 };
