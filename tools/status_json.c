@@ -181,30 +181,55 @@ static json_t *global_of(const struct status_view *v, const struct board_status 
 	return json_pack("{s:o}", "maintenance", flag_of(status_maintenance(status)));
 }
 
+/* `"KEY": VALUE`, with a comma before all but the first. The value is used up; NULL: out of memory. */
+static int put_member(const char *key, json_t *value, bool *first, FILE *out)
+{
+	_cleanup_(json_decref_p) json_t *owned = value;
+	char text[16 * 1024];
+	size_t size;
+
+	if (!owned)
+		return -ENOMEM;
+	fprintf(out, "%s\"%s\": ", *first ? "{" : ", ", key);
+	*first = false;
+	/* A buffer takes a host in one go; the stream would be called for every token. */
+	size = json_dumpb(owned, text, sizeof(text), DUMP_FLAGS);
+	if (size > 0 && size <= sizeof(text))
+		fwrite(text, 1, size, out);
+	else if (json_dumpf(owned, out, DUMP_FLAGS) < 0 && !ferror(out))
+		return -ENOMEM;
+	return 0;
+}
+
+/* Host by host: the tree of a large cluster would cost more than all else. */
 int status_put_json(const struct board_status *status, FILE *out)
 {
-	_cleanup_(json_decref_p) json_t *all = json_object();
+	bool first = true;
 	char key[16];
+	int r;
 
 	for (size_t i = 0; i < status->n_blocks; i++) {
 		struct status_view view;
-		json_t *value;
 
 		status_view_of(status, &status->blocks[i], &view);
 		/* With a broker block 0 is told by `global_maintenance`: scripts take every other key for a
 		 * host. */
 		if (view.fault == RECORD_ABSENT || (view.id == 0 && status->live))
 			continue;
-		value = view.id == 0 ? global_of(&view, status) : host_of(&view, status);
 		snprintf(key, sizeof(key), "%" PRIu32, view.id);
-		if (json_object_set_new(all, key, value) < 0)
-			return -ENOMEM;
+		r = put_member(key, view.id == 0 ? global_of(&view, status) : host_of(&view, status), &first,
+			       out);
+		if (r < 0)
+			return r;
 	}
-	if (status->live && json_object_set_new(all, "global_maintenance", flag_of(status->maintenance)) < 0)
-		return -ENOMEM;
-	if (json_dumpf(all, out, DUMP_FLAGS) < 0)
-		return ferror(out) ? 0 : -ENOMEM; /* the caller sees to the stream's error */
-	fputc('\n', out);
+	if (status->live) {
+		fprintf(out, "%s\"global_maintenance\": %s", first ? "{" : ", ",
+			status->maintenance == FLAG_UNKNOWN ? "null"
+			: status->maintenance == FLAG_YES   ? "true"
+							    : "false");
+		first = false;
+	}
+	fputs(first ? "{}\n" : "}\n", out);
 	return 0;
 }
 

@@ -19,7 +19,7 @@ struct board_status {
 };
 
 void status_put_text(const struct board_status *status, FILE *out);
-/* One line. 0, or -ENOMEM and nothing was written. */
+/* One line. 0, or -ENOMEM and the line is not whole. */
 int status_put_json(const struct board_status *status, FILE *out);
 /* {"error": TEXT} as one line. */
 void status_put_error(const char *text, FILE *out);

@@ -49,12 +49,15 @@ static bool harmless(uint32_t c)
 void terminal_put(FILE *out, const char *text, size_t len)
 {
 	const unsigned char *s = (const unsigned char *)text;
+	size_t clean = 0; /* from here on all is harmless, and not yet written */
 
 	for (size_t i = 0, used; i < len; i += used) {
 		if (harmless(decode(s + i, len - i, &used)))
-			fwrite(s + i, 1, used, out);
-		else
-			for (size_t k = 0; k < used; k++)
-				fputc('?', out);
+			continue;
+		fwrite(s + clean, 1, i - clean, out);
+		for (size_t k = 0; k < used; k++)
+			fputc('?', out);
+		clean = i + used;
 	}
+	fwrite(s + clean, 1, len - clean, out);
 }
