@@ -18,23 +18,27 @@ void vm_watch_init(struct vm_watch *watch)
 	watch->view.begun = MONO_UNSET;
 	watch->running_since = MONO_UNSET;
 	watch->unlisted_since = MONO_UNSET;
-	watch->settled_at = MONO_UNSET;
+	watch->settled_at = watch->silent_since = MONO_UNSET;
 }
 
 void vm_watch_view(struct vm_watch *watch, const struct domain_view *view, mono_t now)
 {
 	bool runs = view->state == DOMAIN_RUNNING || view->state == DOMAIN_SHUTTING_DOWN;
 
+	if (view->state == DOMAIN_UNKNOWN) {
+		/* Says nothing: neither that it runs on nor that it ended. */
+		if (watch->silent_since == MONO_UNSET)
+			watch->silent_since = now;
+		return;
+	}
+	watch->silent_since = MONO_UNSET;
 	/* Asked before what we did had ended: it may be of the time before. */
-	if (watch->settled_at != MONO_UNSET && view->begun < watch->settled_at &&
-	    view->state != DOMAIN_UNKNOWN) {
+	if (watch->settled_at != MONO_UNSET && view->begun < watch->settled_at) {
 		watch->view.end = view->end;
 		watch->view.ends = view->ends;
 		return;
 	}
 	watch->view = *view;
-	if (view->state == DOMAIN_UNKNOWN)
-		return; /* says nothing: neither that it runs on nor that it ended */
 	if (runs && watch->running_since == MONO_UNSET)
 		watch->running_since = now;
 	if (!runs)
@@ -177,7 +181,8 @@ void vm_watch_facts(struct vm_watch *watch, int32_t qemu_pid, mono_t pid_begun, 
 	ret->running_since = MONO_UNSET;
 	ret->seen_at = watch->view.begun;
 	ret->seen_at = watch->view.begun;
-	if (watch->view.state == DOMAIN_UNKNOWN) {
+	if (watch->view.state == DOMAIN_UNKNOWN ||
+	    mono_passed(watch->silent_since, VM_WATCH_SILENCE_MS, now)) {
 		ret->vm = VM_UNKNOWN;
 		ret->detail = DETAIL_UNKNOWN;
 		ret->reason = ENGINE_REASON_NO_STATS;

@@ -9,9 +9,14 @@
  * after libvirt's answer lives. */
 #define VM_WATCH_LINGER_MS 2000
 
+/* A libvirtd that is restarted is back within a second: so short a silence is not worth score 0 and a round
+ * of states. */
+#define VM_WATCH_SILENCE_MS 3000
+
 /* Zeroed by vm_watch_init(). */
 struct vm_watch {
-	struct domain_view view; /* the last one */
+	struct domain_view view; /* the last one that told a state */
+	mono_t silent_since;	 /* libvirt has not answered, MONO_UNSET: it does */
 	bool was_up;		 /* it was up, and its end has not been settled */
 	uint32_t ends_then;	 /* STOPPED events seen while it was last up */
 	bool end_wanted;	 /* we asked it to end: whatever the event says, its end is expected */
