@@ -12,7 +12,7 @@
 void row_wake(struct view *view, mono_t at)
 {
 	/* A moment in the past was acted on already, or must wait for an event: it would only spin. */
-	if (at >= view->now && at < view->step->wake)
+	if (at > view->now && at < view->step->wake)
 		view->step->wake = at;
 }
 
@@ -78,7 +78,7 @@ void row_enter(struct view *view, enum state to, enum reason reason)
 	m->deadline = timeout < 0 ? MONO_NEVER : mono_add(view->now, timeout);
 	m->start_due_since = MONO_UNSET;
 	view->step->reason = reason;
-	row_wake(view, view->now); /* the new state's row runs at once */
+	view->step->wake = view->now; /* the new state's row runs at once */
 
 	switch (to) {
 	case STATE_ENGINE_START:
