@@ -132,8 +132,8 @@ static void take_score(struct view *view)
 	score_update(&m->scores, known, policy, &input, view->now, &view->step->score);
 }
 
-/* Frees the slot of what has ended. The state that asked sees the result in this step; whoever rules takes in
- * a start. */
+/* Frees the slot of what has ended. The end of a start is taken in here, whatever state or check rules this
+ * step; the state that asked sees it in view->result. */
 static void take_results(struct view *view)
 {
 	struct machine *m = &view->step->next;
@@ -145,8 +145,8 @@ static void take_results(struct view *view)
 			continue;
 		m->in_flight = ACTION_NONE;
 		view->result = *result;
-		if (result->action == ACTION_START && m->state != STATE_ENGINE_START)
-			row_start_ended(view, result->outcome);
+		if (result->action == ACTION_START)
+			view->ended = row_start_ended(view, result->outcome);
 		if (result->action == ACTION_RESUME && result->outcome != OUTCOME_OK)
 			m->resume_version = 0;
 	}
@@ -395,6 +395,8 @@ static bool check_timeout(struct view *view)
 
 	if (view->now < m->deadline)
 		return false;
+	if (from == STATE_ENGINE_START && view->result.action == ACTION_START)
+		return false; /* it ended in time to be heard: its row tells what it means */
 	if (ends[from].failed_try)
 		row_failed_try(view);
 	m->must_leave = false;

@@ -290,8 +290,6 @@ static void row_engine_down(struct view *view)
 
 static void row_engine_start(struct view *view)
 {
-	enum reason reason;
-
 	if (view->result.action != ACTION_START) {
 		if (view->step->next.in_flight == ACTION_START)
 			row_stay(view, REASON_IN_FLIGHT);
@@ -301,9 +299,8 @@ static void row_engine_start(struct view *view)
 				  REASON_VM_KNOWN);
 		return;
 	}
-	reason = row_start_ended(view, view->result.outcome);
 	row_enter(view, view->result.outcome == OUTCOME_OK ? STATE_ENGINE_STARTING : STATE_ENGINE_DOWN,
-		  reason);
+		  view->ended);
 }
 
 /* A paused VM holds no lease. It is resumed only after an I/O error, when storage is good again and the lease

@@ -13,6 +13,7 @@ struct view {
 	struct outlook outlook;
 	struct step *step;    /* step->next is the machine to change */
 	struct result result; /* of the action that was in flight, ACTION_NONE: none ended */
+	enum reason ended;    /* of a start: what its end means */
 };
 
 void row_step(struct view *view);
