@@ -250,9 +250,10 @@ static bool check_safety(struct view *view)
 	enum reason contrary = lease_contrary(view);
 
 	/* Rule 12: QEMU in state D can't be killed; only the end of this host ends it, before another may
-	 * start. */
+	 * start. It must have been seen alive after the limit: a pid from before a silence of the broker says
+	 * nothing. */
 	if (view->known->cluster.qemu_pid > 0 &&
-	    mono_passed(m->kill_since, view->policy->kill_limit, view->now)) {
+	    mono_passed(m->kill_since, view->policy->kill_limit, view->known->cluster.held_begun)) {
 		row_act(view, ACTION_RESET_HOST);
 		row_stay(view, REASON_KILL_FAILED);
 		view->step->alarm = true;
