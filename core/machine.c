@@ -409,12 +409,12 @@ static void decide(struct view *view)
 {
 	struct machine *m = &view->step->next;
 
+	if (check_safety(view))
+		return;
 	if (m->state == STATE_AGENT_STOPPED) {
 		row_stay(view, REASON_STOP_WANTED);
 		return;
 	}
-	if (check_safety(view))
-		return;
 	if (view->known->stop_wanted) {
 		row_enter(view, STATE_AGENT_STOPPED, REASON_STOP_WANTED);
 		return;
