@@ -451,6 +451,18 @@ static bool watch_closely(const struct view *view)
 	}
 }
 
+/* Unknown health is not published: the last one known is, bad before the first (older readers end on a record
+ * that says up without good or bad). */
+static enum health publish_health(const struct snapshot *known)
+{
+	const struct sample *sample = &known->cluster.monitors[MONITOR_ENGINE_HEALTH];
+
+	if (known->vm.vm == VM_UNKNOWN)
+		return HEALTH_UNKNOWN;
+	return known->vm.vm == VM_UP && sample->number != 0 && sample->value == HEALTH_GOOD ? HEALTH_GOOD
+											    : HEALTH_BAD;
+}
+
 void machine_step(const struct machine *cur, const struct snapshot *known, const struct policy *policy,
 		  mono_t now, struct step *ret)
 {
@@ -470,7 +482,7 @@ void machine_step(const struct machine *cur, const struct snapshot *known, const
 	take_score(&view); /* again: the new state has its say */
 
 	row_wake(&view, ret->next.deadline);
-	ret->health = row_health(&view);
+	ret->health = publish_health(known);
 	ret->can_move = view.outlook.can_move;
 	ret->may_start = score_allows_start(&ret->score) && known->cluster.maintenance == FLAG_NO;
 	ret->watch_closely = watch_closely(&view);
