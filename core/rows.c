@@ -430,8 +430,8 @@ static void row_engine_stop(struct view *view)
 		row_enter(view, STATE_ENGINE_FORCE_STOP, REASON_VM_PAUSED);
 	else if (view->result.action == ACTION_SHUTDOWN && view->result.outcome != OUTCOME_OK)
 		row_enter(view, STATE_REINITIALIZE, REASON_SHUTDOWN_REFUSED);
-	else if (m->in_flight == ACTION_NONE && view->result.action != ACTION_NONE &&
-		 view->result.action != ACTION_SHUTDOWN) {
+	else if (m->in_flight == ACTION_NONE &&
+		 (m->in_flight_since == MONO_UNSET || m->in_flight_since < m->entered)) {
 		row_act(view, ACTION_SHUTDOWN); /* another action was in the way at entry */
 		row_stay(view, REASON_IN_FLIGHT);
 	} else
