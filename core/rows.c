@@ -438,14 +438,15 @@ static void row_engine_stop(struct view *view)
 		row_stay(view, REASON_STAY);
 }
 
-/* Done when libvirt has no VM and /proc no QEMU; alive for too long is rule 12, checked before the rows. */
+/* Done when libvirt has no VM and /proc no QEMU, looked for since; alive for too long is rule 12, checked
+ * before the rows. */
 static void row_engine_force_stop(struct view *view)
 {
 	struct machine *m = &view->step->next;
 	const struct cluster *c = &view->known->cluster;
-	bool lives = c->qemu_pid > 0 && c->held_begun >= m->entered;
+	bool gone = c->qemu_pid == 0 && c->held_begun >= m->entered;
 
-	if (m->in_flight == ACTION_NONE && view->known->vm.vm != VM_UP && !lives) {
+	if (m->in_flight == ACTION_NONE && view->known->vm.vm != VM_UP && gone) {
 		row_enter(view, STATE_ENGINE_DOWN, REASON_DESTROYED);
 		return;
 	}
