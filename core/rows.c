@@ -77,6 +77,8 @@ void row_enter(struct view *view, enum state to, enum reason reason)
 	m->entered = view->now;
 	m->deadline = timeout < 0 ? MONO_NEVER : mono_add(view->now, timeout);
 	m->start_due_since = MONO_UNSET;
+	if (to != STATE_ENGINE_UP && to != STATE_ENGINE_UP_BAD_HEALTH)
+		m->better_since = MONO_UNSET; /* nobody looks at it elsewhere */
 	view->step->reason = reason;
 	view->step->wake = view->now; /* the new state's row runs at once */
 
@@ -269,10 +271,12 @@ static void row_engine_down(struct view *view)
 		return;
 	}
 	if (score == 0 && !untaken) {
+		m->start_due_since = MONO_UNSET;
 		row_stay(view, REASON_SCORE_ZERO);
 		return;
 	}
 	if (score > 0 && score < outlook->best_remote) {
+		m->start_due_since = MONO_UNSET;
 		row_stay(view, REASON_BETTER_HOST);
 		return;
 	}
