@@ -78,3 +78,8 @@ int64_t policy_try_gap(uint32_t failed)
 
 	return gaps[failed < last ? failed : last];
 }
+
+int64_t policy_unexpected_gap(uint32_t failed)
+{
+	return failed == 0 ? 0 : policy_try_gap(failed + 1 > failed ? failed + 1 : failed);
+}

@@ -193,8 +193,9 @@ static bool owner_lets_us(struct view *view, enum reason *ret_hold)
 static bool try_gap_over(struct view *view)
 {
 	const struct machine *m = &view->step->next;
-	mono_t at =
-		m->failed_tries == 0 ? MONO_UNSET : mono_add(m->last_failed, policy_try_gap(m->failed_tries));
+	int64_t gap = m->state == STATE_ENGINE_UNEXPECTEDLY_DOWN ? policy_unexpected_gap(m->failed_tries)
+								 : policy_try_gap(m->failed_tries);
+	mono_t at = m->failed_tries == 0 ? MONO_UNSET : mono_add(m->last_failed, gap);
 
 	if (view->now >= at)
 		return true;
