@@ -121,7 +121,9 @@ static void take_score(struct view *view)
 	input.zero[PENALTY_VM_UNKNOWN] = known->vm.vm == VM_UNKNOWN;
 	input.zero[PENALTY_NOT_READY] = !ready;
 	input.zero[PENALTY_NO_HOST_ID] = !joined;
-	input.zero[PENALTY_NO_KNOWLEDGE] = joined && !outlook->knowledge;
+	/* Block 0 that was read and says nothing is no knowledge either: who may not start has no score. */
+	input.zero[PENALTY_NO_KNOWLEDGE] =
+		joined && (!outlook->knowledge || known->cluster.maintenance == FLAG_UNKNOWN);
 	/* Rule 6: without a watchdog nothing ends this host when sanlock can't; only a lab may say no. */
 	input.zero[PENALTY_NO_WATCHDOG] = policy->require_watchdog &&
 					  known->cluster.watchdog != WATCHDOG_SOFT &&
