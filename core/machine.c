@@ -234,8 +234,13 @@ static enum reason lease_contrary(struct view *view)
 	/* Paused, and somebody took the lease meanwhile: what it has in memory is of the past (rule 11). */
 	if (known->vm.vm == VM_UP && known->vm.pause != PAUSE_NONE && m->held_version != 0 &&
 	    c->owner != OWNER_UNREAD && c->owner_begun > m->paused_since &&
-	    c->owner_version != m->held_version)
-		return REASON_LEASE_MOVED;
+	    c->owner_version != m->held_version) {
+		if (m->resume_version == 0 || c->owner_version != m->resume_version)
+			return REASON_LEASE_MOVED;
+		m->held_version =
+			m->resume_version; /* our own resume took it; it paused again before a look */
+		m->resume_version = 0;
+	}
 	/* libvirt has been silent for long, QEMU is not registered and another host owns the lease: running
 	 * or paused, it must not go on. */
 	if (known->vm.vm == VM_UNKNOWN && c->held == HELD_NO && elsewhere &&

@@ -332,7 +332,7 @@ static bool handle_paused(struct view *view)
 	if (view->known->vm.pause == PAUSE_IO_ERROR && storage->known && storage->value == 1 &&
 	    view->known->broker_answers && m->held_version != 0 && c->owner != OWNER_UNREAD &&
 	    c->owner_begun > m->paused_since && c->owner_version == m->held_version &&
-	    m->in_flight == ACTION_NONE) {
+	    m->in_flight == ACTION_NONE && view->now >= mono_add(m->in_flight_since, MONO_SECOND)) {
 		row_act(view, ACTION_RESUME);
 		m->resume_version = m->held_version + 1;
 		row_stay(view, REASON_STORAGE_BACK);
