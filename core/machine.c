@@ -297,7 +297,9 @@ static bool take_command(struct view *view)
 
 	if (wanted == ACTION_NONE)
 		return false;
-	if ((m->in_flight != ACTION_NONE && wanted != ACTION_DESTROY) || (start && !fit) ||
+	/* A resume goes by the lease's version alone (rule 11), the kills by rules 3 and 12. */
+	if (wanted == ACTION_RESUME || wanted == ACTION_KILL || wanted == ACTION_RESET_HOST ||
+	    (m->in_flight != ACTION_NONE && wanted != ACTION_DESTROY) || (start && !fit) ||
 	    (start && known->vm.vm != VM_DOWN && known->vm.vm != VM_DOWN_UNEXPECTED &&
 	     known->vm.vm != VM_DOWN_MISSING) ||
 	    (wanted == ACTION_START_PAUSED && !maintenance)) {
