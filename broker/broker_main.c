@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ovirt-ha-broker: reads and checks the configuration, makes the real ports and monitors, and runs the loop.
+ * It decides nothing else. READY=1 once configuration and IPC are up; STATUS= tells the rest. Exit: 0
+ * stopped, 2 configuration, 1 other. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "broker/broker.h"
+#include "broker/broker_conf.h"
+#include "broker/broker_ports.h"
+#include "broker/ipc_server.h"
+#include "broker/monitor.h"
+#include "daemon/agent_conf.h"
+#include "util/cleanup.h"
+#include "util/engine_conf.h"
+#include "util/log.h"
+#include "util/loop.h"
+#include "util/paths.h"
+#include "util/problems.h"
+
+#define EXIT_CONFIGURATION 2
+#define STATUS_MS 2000
+
+struct configuration {
+	struct engine_conf engine;
+	struct agent_conf agent;
+	struct broker_conf broker;
+};
+
+struct service {
+	struct configuration configuration;
+	struct loop *loop;
+	struct broker_ports ports;
+	struct broker *broker;
+	struct ipc_server *ipc;
+	struct monitor_network *network;
+	struct monitor_bridge *bridge;
+	struct monitor_memory *memory;
+	struct monitor_cpu *cpu;
+	struct monitor_engine *engine;
+	struct timer status_timer;
+	char status[TEXT_MAX + 64];
+};
+
+/* 0, or -errno with every problem said. */
+static int load(struct configuration *ret, struct problems *problems)
+{
+	char path[PATH_MAX];
+	int r;
+
+	r = engine_conf_load(file_path(FILE_ENGINE_CONF, path), &ret->engine, problems);
+	if (r == -ENOENT)
+		problems_add(problems, path, 0, NULL, NULL, "does not exist; deploy this host first");
+	else if (r == 0 && !engine_conf_deployed(&ret->engine))
+		problems_add(problems, path, 0, "vmid", "", "this host is not deployed; deploy it first");
+	agent_conf_load(file_path(FILE_AGENT_CONF, path), &ret->engine, &ret->agent, problems);
+	broker_conf_load(file_path(FILE_BROKER_CONF, path), &ret->broker, problems);
+	if (ret->engine.network_test == NETWORK_TEST_PING && !ret->engine.gateway[0] && r == 0)
+		problems_add(problems, file_path(FILE_ENGINE_CONF, path), 0, "gateway", "",
+			     "needed by network_test=ping; set it, or network_test=none");
+	return problems->count ? -EINVAL : 0;
+}
+
+static void take_sample(void *data, enum monitor monitor, bool known, int32_t value)
+{
+	broker_sample(((struct service *)data)->broker, monitor, known, value);
+}
+
+static int32_t engine_pid(void *data)
+{
+	return broker_qemu_pid(((struct service *)data)->broker);
+}
+
+static bool engine_here(void *data)
+{
+	return broker_vm_runs(((struct service *)data)->broker);
+}
+
+/* A monitor that can't be made is unknown from then on; the rest works. */
+static void note_monitor(const char *name, int error)
+{
+	if (error < 0)
+		log_error("monitor %s does not run, its penalty is not counted: %s", name, strerror(-error));
+}
+
+static void start_monitors(struct service *service)
+{
+	const struct engine_conf *engine = &service->configuration.engine;
+	const struct broker_conf *conf = &service->configuration.broker;
+	struct clock_port *clock = loop_clock(service->loop);
+	struct sink sink = {take_sample, service};
+	bool ping = engine->network_test == NETWORK_TEST_PING;
+
+	if (ping || engine->network_test == NETWORK_TEST_NONE)
+		note_monitor("network", monitor_network_new(service->loop, ping ? engine->gateway : NULL,
+							    conf->network_probes, conf->network_timeout,
+							    conf->network_period, sink, &service->network));
+	else
+		note_monitor("network", -EOPNOTSUPP);
+	if (engine->bridge[0])
+		note_monitor("mgmt-bridge",
+			     monitor_bridge_new(clock, "/sys/class/net", engine->bridge,
+						conf->mgmt_bridge_period, sink, &service->bridge));
+	note_monitor("mem-free", monitor_memory_new(clock, "/proc/meminfo", conf->mem_free_period, sink,
+						    &service->memory));
+	note_monitor("cpu-load", monitor_cpu_new(clock, "/proc", conf->cpu_load_window, conf->cpu_load_period,
+						 engine_pid, sink, &service->cpu));
+	if (engine->health_url[0])
+		note_monitor("engine-health",
+			     monitor_engine_new(service->loop, engine->health_url, engine->health_ca,
+						conf->engine_health_timeout, conf->engine_health_period,
+						engine_here, sink, &service->engine));
+}
+
+/* The name in the own record: what is not plain ASCII would be another name when it is read back. */
+static void own_name(char ret[256])
+{
+	if (gethostname(ret, 255) < 0)
+		strcpy(ret, "localhost");
+	ret[255] = '\0';
+	for (char *c = ret; *c; c++)
+		if (*c <= ' ' || *c > '~' || *c == '|')
+			*c = '?';
+}
+
+static void fill_config(const struct configuration *configuration, struct broker_config *ret)
+{
+	const struct engine_conf *engine = &configuration->engine;
+	const struct broker_conf *conf = &configuration->broker;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->host_id = engine->host_id;
+	own_name(ret->hostname);
+	strcpy(ret->domain, engine->sd_uuid);
+	strcpy(ret->lockspace, engine->lockspace_name);
+	ret->policy = configuration->agent.policy;
+	ret->io_ms = conf->io_deadline;
+	ret->monitor_ms[MONITOR_NETWORK] = conf->network_period;
+	ret->monitor_ms[MONITOR_MGMT_BRIDGE] = conf->mgmt_bridge_period;
+	ret->monitor_ms[MONITOR_MEM_FREE] = conf->mem_free_period;
+	ret->monitor_ms[MONITOR_CPU_LOAD] = conf->cpu_load_period;
+	ret->monitor_ms[MONITOR_ENGINE_HEALTH] = conf->engine_health_period + conf->engine_health_timeout;
+	ret->monitor_ms[MONITOR_STORAGE_DOMAIN] = conf->storage_domain_period;
+}
+
+static void fill_lease(const struct engine_conf *engine, struct lease_config *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	snprintf(ret->lockspace, sizeof(ret->lockspace), "%s", engine->lockspace_name);
+	snprintf(ret->engine, sizeof(ret->engine), "%s", engine->engine_lease_name);
+	snprintf(ret->lockspace_place.path, sizeof(ret->lockspace_place.path), "%s", engine->lockspace.path);
+	ret->lockspace_place.offset = engine->lockspace.offset;
+	snprintf(ret->engine_place.path, sizeof(ret->engine_place.path), "%s", engine->lease.path);
+	ret->engine_place.offset = engine->lease.offset;
+	ret->host_id = engine->host_id;
+	ret->io_timeout_s = engine->io_timeout_s;
+}
+
+/* What systemctl status shows. */
+static void tell_status(struct timer *timer)
+{
+	struct service *service = (struct service *)((char *)timer - offsetof(struct service, status_timer));
+	struct clock_port *clock = loop_clock(service->loop);
+	char trouble[TEXT_MAX], text[sizeof(service->status)];
+
+	clock->set(clock, timer, mono_add(clock->now(clock), STATUS_MS));
+	broker_trouble(service->broker, trouble);
+	snprintf(text, sizeof(text), "%s", trouble[0] ? trouble : "all is well");
+	if (strcmp(text, service->status) == 0)
+		return;
+	strcpy(service->status, text);
+	sd_notifyf(0, "STATUS=%s", text);
+}
+
+static void stopped(void *data)
+{
+	loop_stop(((struct service *)data)->loop);
+}
+
+static bool stopping(void *data)
+{
+	struct service *service = data;
+
+	sd_notify(0, "STOPPING=1");
+	log_info("stopping");
+	broker_stop(service->broker, stopped, service);
+	return true;
+}
+
+static int start(struct service *service)
+{
+	const struct engine_conf *engine = &service->configuration.engine;
+	struct broker_config config;
+	struct lease_config lease;
+	char place[PATH_MAX], path[PATH_MAX];
+	int r;
+
+	r = loop_new(&service->loop);
+	if (r < 0)
+		return r;
+	service->ports.clock = loop_clock(service->loop);
+	r = place_format(&engine->metadata, place, sizeof(place));
+	if (r == 0)
+		r = store_path_new(place, service->loop, &service->ports.store);
+	if (r < 0) {
+		log_error("metadata_path can't be used: %s", strerror(-r));
+		return r;
+	}
+	fill_lease(engine, &lease);
+	r = lease_sanlock_new(&lease, service->loop, &service->ports.lease);
+	if (r == 0)
+		r = fence_guard_new(service->loop, &service->ports.fence);
+	if (r == 0)
+		r = qemu_proc_new(engine->vmid, &service->ports.qemu);
+	if (r == 0)
+		r = kept_file_new(file_path(FILE_GLOBAL_FLAG, path), service->loop, &service->ports.kept);
+	if (r == 0)
+		r = block0_unleased_new(service->loop, &service->ports.block0);
+	if (r < 0) {
+		log_error("a port can't be made: %s", strerror(-r));
+		return r;
+	}
+	fill_config(&service->configuration, &config);
+	r = broker_new(&config, &service->ports, &service->broker);
+	if (r < 0)
+		return r;
+	start_monitors(service);
+	r = ipc_server_new(service->broker, service->loop, &service->ipc);
+	if (r < 0) {
+		log_error("IPC %s can't be served: %s%s", BROKER_SOCKET, strerror(-r),
+			  r == -EADDRINUSE ? "; another ovirt-ha-broker runs" : "");
+		return r;
+	}
+	return loop_on_signals(service->loop, stopping, service);
+}
+
+static void finish(struct service *service)
+{
+	struct broker_ports *ports = &service->ports;
+
+	if (!service->loop)
+		return;
+	loop_clock(service->loop)->cancel(loop_clock(service->loop), &service->status_timer);
+	ipc_server_free(service->ipc);
+	monitor_engine_free(service->engine);
+	monitor_cpu_free(service->cpu);
+	monitor_memory_free(service->memory);
+	monitor_bridge_free(service->bridge);
+	monitor_network_free(service->network);
+	broker_free(service->broker);
+	block0_unleased_free(ports->block0);
+	kept_file_free(ports->kept);
+	qemu_proc_free(ports->qemu);
+	if (ports->fence)
+		ports->fence->close(ports->fence);
+	if (ports->lease)
+		ports->lease->close(ports->lease);
+	if (ports->store)
+		ports->store->close(ports->store);
+	loop_free(service->loop);
+}
+
+static int usage(FILE *stream, int status)
+{
+	fprintf(stream, "Usage: ovirt-ha-broker [-n] [-f] [-d]\n"
+			"  -n  check the configuration and exit: 0 good, 2 not\n"
+			"  -f  stay in the foreground and log to stderr\n"
+			"  -d  log every cycle\n");
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_free_ struct service *service = calloc(1, sizeof(*service));
+	struct problems problems = {.say = problems_log};
+	bool check = false, verbose = false;
+	int option, r;
+
+	while ((option = getopt(argc, argv, "nfdh")) != -1) {
+		switch (option) {
+		case 'n':
+			check = true;
+			break;
+		case 'f':
+			break; /* it always does; systemd keeps it */
+		case 'd':
+			verbose = true;
+			break;
+		case 'h':
+			return usage(stdout, EXIT_SUCCESS);
+		default:
+			return usage(stderr, EXIT_FAILURE);
+		}
+	}
+	if (optind < argc)
+		return usage(stderr, EXIT_FAILURE);
+	if (!service)
+		return EXIT_FAILURE;
+	log_open("ovirt-ha-broker", verbose);
+	if (check) {
+		problems.say = problems_print;
+		problems.data = stderr;
+	}
+	r = load(&service->configuration, &problems);
+	if (check || r < 0)
+		return r < 0 ? EXIT_CONFIGURATION : EXIT_SUCCESS;
+
+	r = start(service);
+	if (r == 0) {
+		log_info("started host_id=%u lockspace=%s", service->configuration.engine.host_id,
+			 service->configuration.engine.lockspace_name);
+		sd_notify(0, "READY=1");
+		loop_watchdog(service->loop);
+		service->status_timer.fire = tell_status;
+		tell_status(&service->status_timer);
+		r = loop_run(service->loop);
+	}
+	finish(service);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

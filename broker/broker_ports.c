@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The broker's own small ports: QEMU in /proc, and the last good value of global maintenance on local disk.
+ * They decide nothing. Called by membership.c and global_flag.c through their ports. */
+#include "broker/broker_ports.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lockspace/qemu_pid.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/loop.h"
+#include "util/worker.h"
+
+struct qemu_proc {
+	struct qemu_port port; /* first */
+	const char *uuid;
+};
+
+static int qemu_proc_find(struct qemu_port *port, int32_t *ret_pid)
+{
+	const struct qemu_proc *proc = (const struct qemu_proc *)port;
+	struct qemu_pids pids;
+	int32_t lowest = 0;
+	int r = qemu_find(proc->uuid, &pids);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < pids.n && i < QEMU_PIDS_MAX; i++)
+		if (lowest == 0 || pids.pids[i] < lowest)
+			lowest = pids.pids[i];
+	*ret_pid = lowest;
+	return 0;
+}
+
+int qemu_proc_new(const char *uuid, struct qemu_port **ret)
+{
+	struct qemu_proc *proc = calloc(1, sizeof(*proc));
+
+	if (!proc)
+		return -ENOMEM;
+	proc->port.find = qemu_proc_find;
+	proc->uuid = uuid;
+	*ret = &proc->port;
+	return 0;
+}
+
+void qemu_proc_free(struct qemu_port *port)
+{
+	free(port);
+}
+
+struct kept_file {
+	struct kept_port port; /* first */
+	char path[PATH_MAX];
+	struct worker *worker;
+	enum flag wanted; /* to be written when the worker is free, FLAG_UNKNOWN: nothing */
+};
+
+struct keep_job {
+	struct job job;		/* first */
+	struct kept_file *kept; /* for done() only */
+	char path[PATH_MAX];
+	enum flag value;
+	int error;
+};
+
+static int write_file(const char *path, const char *text)
+{
+	_cleanup_free_ char *temporary = NULL, *directory = strdup(path);
+	_cleanup_close_ int fd = -1, directory_fd = -1;
+	size_t length = strlen(text);
+	char *slash;
+
+	if (!directory || asprintf(&temporary, "%s.new", path) < 0) {
+		temporary = NULL;
+		return -ENOMEM;
+	}
+	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, length) != (ssize_t)length || fsync(fd) < 0 || rename(temporary, path) < 0)
+		return errno ? -errno : -EIO;
+	slash = strrchr(directory, '/');
+	if (slash)
+		*slash = '\0';
+	directory_fd = open(slash ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return directory_fd < 0 || fsync(directory_fd) < 0 ? -errno : 0;
+}
+
+static void keep_run(struct job *job)
+{
+	struct keep_job *keep = (struct keep_job *)job;
+
+	keep->error = write_file(keep->path, keep->value == FLAG_YES ? "maintenance=1\n" : "maintenance=0\n");
+}
+
+static void keep_destroy(struct job *job)
+{
+	free(job);
+}
+
+static void keep_start(struct kept_file *kept);
+
+static void keep_done(struct job *job)
+{
+	struct keep_job *keep = (struct keep_job *)job;
+	struct kept_file *kept = keep->kept;
+
+	if (keep->error < 0)
+		log_warning("global maintenance is not kept on local disk, tolerated while storage can be "
+			    "read: %s: %s",
+			    keep->path, strerror(-keep->error));
+	free(keep);
+	keep_start(kept);
+}
+
+static void keep_start(struct kept_file *kept)
+{
+	struct keep_job *keep;
+
+	if (kept->wanted == FLAG_UNKNOWN || worker_busy(kept->worker))
+		return;
+	keep = calloc(1, sizeof(*keep));
+	if (!keep)
+		return;
+	keep->job = (struct job){keep_run, keep_done, keep_destroy};
+	keep->kept = kept;
+	keep->value = kept->wanted;
+	memcpy(keep->path, kept->path, sizeof(keep->path));
+	if (worker_start(kept->worker, &keep->job) < 0)
+		free(keep);
+	else
+		kept->wanted = FLAG_UNKNOWN;
+}
+
+static void kept_save(struct kept_port *port, enum flag value)
+{
+	struct kept_file *kept = (struct kept_file *)port;
+
+	kept->wanted = value;
+	keep_start(kept);
+}
+
+static enum flag kept_load(struct kept_port *port)
+{
+	const struct kept_file *kept = (const struct kept_file *)port;
+	_cleanup_fclose_ FILE *file = fopen(kept->path, "re");
+	char line[32];
+
+	if (!file || !fgets(line, sizeof(line), file))
+		return FLAG_UNKNOWN;
+	if (strcmp(line, "maintenance=1\n") == 0)
+		return FLAG_YES;
+	return strcmp(line, "maintenance=0\n") == 0 ? FLAG_NO : FLAG_UNKNOWN;
+}
+
+int kept_file_new(const char *path, struct loop *loop, struct kept_port **ret)
+{
+	_cleanup_free_ struct kept_file *kept = calloc(1, sizeof(*kept));
+	int r;
+
+	if (!kept)
+		return -ENOMEM;
+	if (strlen(path) + 5 >= sizeof(kept->path))
+		return -ENAMETOOLONG;
+	strcpy(kept->path, path);
+	kept->wanted = FLAG_UNKNOWN;
+	kept->port.load = kept_load;
+	kept->port.save = kept_save;
+	r = worker_new("kept-flag", &kept->worker);
+	if (r < 0)
+		return r;
+	r = loop_add_worker(loop, kept->worker);
+	if (r < 0) {
+		worker_free(kept->worker);
+		return r;
+	}
+	*ret = &TAKE_PTR(kept)->port;
+	return 0;
+}
+
+void kept_file_free(struct kept_port *port)
+{
+	struct kept_file *kept = (struct kept_file *)port;
+
+	if (!kept)
+		return;
+	worker_free(kept->worker);
+	free(kept);
+}
+
+static int unleased_take(struct block0_port *port, void (*taken)(void *data, int error), void *data)
+{
+	return -EOPNOTSUPP;
+}
+
+static void unleased_release(struct block0_port *port)
+{
+}
+
+int block0_unleased_new(struct loop *loop, struct block0_port **ret)
+{
+	struct block0_port *port = calloc(1, sizeof(*port));
+
+	if (!port)
+		return -ENOMEM;
+	*port = (struct block0_port){unleased_take, unleased_release};
+	*ret = port;
+	return 0;
+}
+
+void block0_unleased_free(struct block0_port *port)
+{
+	free(port);
+}
