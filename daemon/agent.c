@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/trace.h"
 #include "daemon/agent_state.h"
+#include "util/cleanup.h"
 #include "util/log.h"
 
 #define OF(timer, field) ((struct agent *)((char *)(timer)-offsetof(struct agent, field)))
@@ -22,6 +24,10 @@
 #define FIRST_ANSWERS_MS 3000
 #define BEAT_CLOSE_MS 1000
 #define STOP_MS 1000
+/* Bytes of a step's input: without peers, for each of them, and at most. */
+#define TRACE_BASE 8192
+#define TRACE_PEER 1024
+#define TRACE_MAX (96 * 1024)
 
 mono_t agent_now(const struct agent *agent)
 {
@@ -147,6 +153,24 @@ static void log_step(const struct agent *agent, const struct machine *before,
 			  reason_str(step->reason), step->score.value);
 }
 
+/* The input of a step that acts, as the simulator replays it. A cluster so large that the journal would not
+ * take the line in one piece is cut, and says so. */
+static void log_input(const struct machine *before, const struct snapshot *known, const struct policy *policy,
+		      mono_t now)
+{
+	size_t size = TRACE_BASE + known->n_peers * TRACE_PEER;
+	_cleanup_free_ char *line = NULL;
+	int r;
+
+	if (size > TRACE_MAX)
+		size = TRACE_MAX;
+	line = malloc(size);
+	if (!line)
+		return;
+	r = trace_format(before, known, policy, now, line, size);
+	log_info("input%s %s", r < 0 ? " cut=yes" : "", line);
+}
+
 /* Failed tries survive a restart of the agent: a VM that can't be started must not be tried for ever by
  * restarts. */
 static void save_tries(struct agent *agent, mono_t now)
@@ -183,6 +207,8 @@ static void take_step(struct timer *timer)
 	gather(agent, now, &known);
 	machine_step(&before, &known, &agent->config.policy, now, &agent->step);
 	agent->machine = agent->step.next;
+	if (agent->step.n_actions > 0)
+		log_input(&before, &known, &agent->config.policy, now);
 	log_step(agent, &before, &score_before, &known, now);
 	agent->alarmed = agent->step.alarm;
 	if (agent->machine.state == STATE_ENGINE_DOWN || agent->machine.state == STATE_REINITIALIZE)
