@@ -36,9 +36,9 @@ static void put_bool(const char *label, bool value, FILE *out)
 static void put_banner(enum flag maintenance, FILE *out)
 {
 	if (maintenance == FLAG_YES)
-		fputs("\n\n!! Cluster is in GLOBAL MAINTENANCE mode !!\n\n", out);
+		fputs("\n\n!! Cluster is in GLOBAL MAINTENANCE mode !!\n", out);
 	else if (maintenance == FLAG_UNKNOWN)
-		fputs("\n\n!! It is not known whether the cluster is in global maintenance !!\n\n", out);
+		fputs("\n\n!! It is not known whether the cluster is in global maintenance !!\n", out);
 }
 
 static void put_extra(const struct status_view *view, FILE *out)

@@ -248,7 +248,7 @@ static void test_rows(void **state)
 		 {.maintenance = FLAG_YES},
 		 "status blocks ",
 		 0,
-		 "\n\n!! Cluster is in GLOBAL MAINTENANCE mode !!\n\n",
+		 "\n\n!! Cluster is in GLOBAL MAINTENANCE mode !!\n",
 		 NULL},
 		{"status not permitted",
 		 {"--vm-status"},

@@ -116,7 +116,7 @@ static void record_slot(const struct record *record, struct slot_block *ret)
 	"\tstate=EngineUp\n"                                                                                 \
 	"\tstopped=False\n"
 
-#define BANNER "\n\n!! Cluster is in GLOBAL MAINTENANCE mode !!\n\n"
+#define BANNER "\n\n!! Cluster is in GLOBAL MAINTENANCE mode !!\n"
 
 static void test_known_text(void **state)
 {
