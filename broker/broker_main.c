@@ -161,6 +161,14 @@ static void fill_lease(const struct engine_conf *engine, struct lease_config *re
 	ret->io_timeout_s = engine->io_timeout_s;
 }
 
+static void fill_block0(const struct lease_config *lease, struct block0_config *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	memcpy(ret->lockspace, lease->lockspace, sizeof(ret->lockspace));
+	snprintf(ret->name, sizeof(ret->name), "%s", BLOCK0_LEASE_NAME);
+	ret->engine_place = lease->engine_place;
+}
+
 /* What systemctl status shows. */
 static void tell_status(struct timer *timer)
 {
@@ -197,6 +205,7 @@ static int start(struct service *service)
 	const struct engine_conf *engine = &service->configuration.engine;
 	struct broker_config config;
 	struct lease_config lease;
+	struct block0_config block0;
 	char place[PATH_MAX], path[PATH_MAX];
 	int r;
 
@@ -212,6 +221,7 @@ static int start(struct service *service)
 		return r;
 	}
 	fill_lease(engine, &lease);
+	fill_block0(&lease, &block0);
 	r = lease_sanlock_new(&lease, service->loop, &service->ports.lease);
 	if (r == 0)
 		r = fence_guard_new(service->loop, &service->ports.fence);
@@ -220,7 +230,7 @@ static int start(struct service *service)
 	if (r == 0)
 		r = kept_file_new(file_path(FILE_GLOBAL_FLAG, path), service->loop, &service->ports.kept);
 	if (r == 0)
-		r = block0_unleased_new(service->loop, &service->ports.block0);
+		r = block0_lease_new(&block0, service->loop, &service->ports.block0);
 	if (r < 0) {
 		log_error("a port can't be made: %s", strerror(-r));
 		return r;
@@ -253,7 +263,8 @@ static void finish(struct service *service)
 	monitor_bridge_free(service->bridge);
 	monitor_network_free(service->network);
 	broker_free(service->broker);
-	block0_unleased_free(ports->block0);
+	if (ports->block0)
+		ports->block0->close(ports->block0);
 	kept_file_free(ports->kept);
 	qemu_proc_free(ports->qemu);
 	if (ports->fence)

@@ -194,28 +194,3 @@ void kept_file_free(struct kept_port *port)
 	worker_free(kept->worker);
 	free(kept);
 }
-
-static int unleased_take(struct block0_port *port, void (*taken)(void *data, int error), void *data)
-{
-	return -EOPNOTSUPP;
-}
-
-static void unleased_release(struct block0_port *port)
-{
-}
-
-int block0_unleased_new(struct loop *loop, struct block0_port **ret)
-{
-	struct block0_port *port = calloc(1, sizeof(*port));
-
-	if (!port)
-		return -ENOMEM;
-	*port = (struct block0_port){unleased_take, unleased_release};
-	*ret = port;
-	return 0;
-}
-
-void block0_unleased_free(struct block0_port *port)
-{
-	free(port);
-}

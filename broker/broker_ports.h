@@ -15,8 +15,3 @@ void qemu_proc_free(struct qemu_port *port);
  */
 int kept_file_new(const char *path, struct loop *loop, struct kept_port **ret);
 void kept_file_free(struct kept_port *port);
-
-/* Block 0 without its lease: taking it fails at once with -EOPNOTSUPP, so that every change is written
- * unleased and says so. */
-int block0_unleased_new(struct loop *loop, struct block0_port **ret);
-void block0_unleased_free(struct block0_port *port);

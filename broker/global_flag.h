@@ -6,17 +6,9 @@
 #pragma once
 
 #include "core/snapshot.h"
+#include "lockspace/block0_port.h"
 #include "metadata/store.h"
 #include "util/loop.h"
-
-/* The lease of block 0, held by a child process. */
-struct block0_port {
-	/* Begins to take it; `taken` comes once, in the loop: 0 held, or -errno within 10 s. -EBUSY: one is
-	 * under way. */
-	int (*take)(struct block0_port *port, void (*taken)(void *data, int error), void *data);
-	/* Lets it go, or gives up taking it (`taken` is not called then). Fine when nothing is held. */
-	void (*release)(struct block0_port *port);
-};
 
 /* The last good value on local disk. */
 struct kept_port {
