@@ -203,9 +203,14 @@ static const struct membership_calls membership_calls = {
 	.verdict = member_verdict,
 };
 
+/* A record that changed may tell that the lease is free: its owner is asked for at once, not at the next loop. */
 static void board_changed(void *data)
 {
-	changed(data);
+	struct broker *broker = data;
+
+	changed(broker);
+	if (broker->started)
+		membership_look(&broker->member);
 }
 
 static void board_published(void *data, uint64_t serial, int error)

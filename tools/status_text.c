@@ -152,7 +152,7 @@ void status_put_text(const struct board_status *status, FILE *out)
 
 		status_view_of(status, &status->blocks[i], &view);
 		if (view.id == 0) {
-			if (view.fault != RECORD_OK) {
+			if (view.fault != RECORD_OK && view.fault != RECORD_ABSENT) {
 				fputc('\n', out);
 				put_line("Global block unreadable", view.cause, out);
 			}
