@@ -112,6 +112,7 @@ static void check_ended(struct monitor_engine *monitor)
 	CURLMsg *message;
 	CURLcode result;
 	long status = 0;
+	bool good;
 	int left;
 
 	message = curl_multi_info_read(monitor->multi, &left);
@@ -121,11 +122,11 @@ static void check_ended(struct monitor_engine *monitor)
 	curl_easy_getinfo(monitor->easy, CURLINFO_RESPONSE_CODE, &status);
 	monitor->body[monitor->length] = '\0';
 	forget_question(monitor);
-	monitor->good = result == CURLE_OK && status == 200 && strstr(monitor->body, "DB Up");
-	if (result != monitor->said)
-		log_info("engine health %s%s status=%ld",
-			 monitor->good ? "good" : "bad: ", monitor->good ? "" : curl_easy_strerror(result),
-			 status);
+	good = result == CURLE_OK && status == 200 && strstr(monitor->body, "DB Up");
+	if (result != monitor->said || good != monitor->good)
+		log_info("engine health %s status=%ld: %s", good ? "good" : "bad", status,
+			 result == CURLE_OK ? "answered" : curl_easy_strerror(result));
+	monitor->good = good;
 	monitor->said = result;
 	monitor->sink.sample(monitor->sink.data, MONITOR_ENGINE_HEALTH, true,
 			     monitor->good ? HEALTH_GOOD : HEALTH_BAD);

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The monitors against real parts: ICMP on a loopback of the test's own network namespace, files like those
+ * of /proc and /sys, and a small HTTP server. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/monitor.h"
+#include "util/clock.h"
+
+struct seen {
+	struct loop *loop;
+	unsigned samples, wanted;
+	bool known;
+	int32_t value;
+	struct timer limit;
+	bool late;
+	bool here;
+	int32_t pid;
+	char directory[64];
+};
+
+static void take(void *data, enum monitor monitor, bool known, int32_t value)
+{
+	struct seen *seen = data;
+
+	seen->samples++;
+	seen->known = known;
+	seen->value = value;
+	if (seen->samples >= seen->wanted)
+		loop_stop(seen->loop);
+}
+
+static void limit_fired(struct timer *timer)
+{
+	struct seen *seen = (struct seen *)((char *)timer - offsetof(struct seen, limit));
+
+	seen->late = true;
+	loop_stop(seen->loop);
+}
+
+/* Runs until `n` more samples came, at most `ms`. */
+static bool samples(struct seen *seen, unsigned n, int64_t ms)
+{
+	struct clock_port *clock = loop_clock(seen->loop);
+
+	seen->wanted = seen->samples + n;
+	seen->late = false;
+	seen->limit.fire = limit_fired;
+	clock->set(clock, &seen->limit, mono_add(clock->now(clock), ms));
+	assert_int_equal(loop_run(seen->loop), 0);
+	clock->cancel(clock, &seen->limit);
+	return !seen->late;
+}
+
+static int setup(void **state)
+{
+	struct seen *seen = calloc(1, sizeof(*seen));
+
+	assert_int_equal(loop_new(&seen->loop), 0);
+	strcpy(seen->directory, "/tmp/test_monitor.XXXXXX");
+	assert_non_null(mkdtemp(seen->directory));
+	*state = seen;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct seen *seen = *state;
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -rf '%s'", seen->directory);
+	assert_int_equal(system(command), 0);
+	loop_free(seen->loop);
+	free(seen);
+	return 0;
+}
+
+static void put(struct seen *seen, const char *name, const char *text)
+{
+	char path[160];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", seen->directory, name);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+static struct sink sink_of(struct seen *seen)
+{
+	return (struct sink){take, seen};
+}
+
+/* A namespace of our own with its loopback up, so that no setting of the machine matters or is changed. */
+static int own_network(void **state)
+{
+	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+	static const char range[] = "0 2147483647";
+	int fd;
+
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &request), 0);
+	close(fd);
+	fd = open("/proc/sys/net/ipv4/ping_group_range", O_WRONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, range, strlen(range)), strlen(range));
+	close(fd);
+	return 0;
+}
+
+static void ping(void **state)
+{
+	static const struct {
+		const char *name, *gateway;
+		bool known;
+		int32_t value;
+	} rows[] = {
+		{"loopback answers", "127.0.0.1", true, 0},
+		{"loopback answers, version 6", "::1", true, 0},
+		{"no route", "192.0.2.1", true, 1000},
+		{"no probe", NULL, true, 0},
+	};
+	struct seen *seen = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct monitor_network *monitor;
+
+		print_message("# %s\n", rows[i].name);
+		assert_int_equal(monitor_network_new(seen->loop, rows[i].gateway, 2, 300, 600, sink_of(seen),
+						     &monitor),
+				 0);
+		/* Two rounds: the second uses a socket and numbers of its own. */
+		assert_true(samples(seen, 2, 5000));
+		monitor_network_free(monitor);
+		assert_int_equal(seen->known, rows[i].known);
+		assert_int_equal(seen->value, rows[i].value);
+	}
+}
+
+static void ping_bad_address(void **state)
+{
+	struct seen *seen = *state;
+	struct monitor_network *monitor;
+
+	assert_int_equal(
+		monitor_network_new(seen->loop, "gateway.example", 2, 300, 600, sink_of(seen), &monitor),
+		-EINVAL);
+}
+
+static void ping_without_permission(void **state)
+{
+	struct seen *seen = *state;
+	struct monitor_network *monitor;
+	int fd = open("/proc/sys/net/ipv4/ping_group_range", O_WRONLY);
+
+	assert_int_equal(write(fd, "1 0", 3), 3);
+	assert_int_equal(monitor_network_new(seen->loop, "127.0.0.1", 2, 300, 600, sink_of(seen), &monitor),
+			 0);
+	assert_true(samples(seen, 1, 5000));
+	monitor_network_free(monitor);
+	assert_false(seen->known);
+	assert_int_equal(write(fd, "0 2147483647", 12), 12);
+	close(fd);
+}
+
+static void bridge(void **state)
+{
+	static const struct {
+		const char *name, *state, *carrier;
+		int32_t value;
+	} rows[] = {
+		{"up", "up\n", "1\n", 1},
+		{"no carrier", "up\n", "0\n", 0},
+		{"down", "down\n", "0\n", 0},
+		{"driver that does not say", "unknown\n", "1\n", 1},
+		{"lower layer down", "lowerlayerdown\n", "0\n", 0},
+	};
+	struct seen *seen = *state;
+	struct clock_port *clock = loop_clock(seen->loop);
+	struct monitor_bridge *monitor;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/br0", seen->directory);
+	assert_int_equal(mkdir(path, 0700), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		print_message("# %s\n", rows[i].name);
+		put(seen, "br0/operstate", rows[i].state);
+		put(seen, "br0/carrier", rows[i].carrier);
+		assert_int_equal(
+			monitor_bridge_new(clock, seen->directory, "br0", 50, sink_of(seen), &monitor), 0);
+		assert_true(samples(seen, 1, 2000));
+		monitor_bridge_free(monitor);
+		assert_true(seen->known);
+		assert_int_equal(seen->value, rows[i].value);
+	}
+	assert_int_equal(monitor_bridge_new(clock, seen->directory, "br1", 50, sink_of(seen), &monitor), 0);
+	assert_true(samples(seen, 1, 2000));
+	monitor_bridge_free(monitor);
+	assert_true(seen->known);
+	assert_int_equal(seen->value, 0);
+	assert_int_equal(monitor_bridge_new(clock, seen->directory, "../etc", 50, sink_of(seen), &monitor),
+			 -EINVAL);
+}
+
+static void memory(void **state)
+{
+	struct seen *seen = *state;
+	struct monitor_memory *monitor;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/meminfo", seen->directory);
+	put(seen, "meminfo",
+	    "MemTotal:       16000000 kB\nMemFree:         1000 kB\nMemAvailable:    2048000 kB\n");
+	assert_int_equal(monitor_memory_new(loop_clock(seen->loop), path, 50, sink_of(seen), &monitor), 0);
+	assert_true(samples(seen, 1, 2000));
+	assert_true(seen->known);
+	assert_int_equal(seen->value, 2000);
+	put(seen, "meminfo", "noise\n");
+	assert_true(samples(seen, 2, 2000));
+	assert_false(seen->known);
+	monitor_memory_free(monitor);
+}
+
+static int32_t pid_of(void *data)
+{
+	return ((struct seen *)data)->pid;
+}
+
+static void cpu(void **state)
+{
+	struct seen *seen = *state;
+	struct monitor_cpu *monitor;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/77", seen->directory);
+	assert_int_equal(mkdir(path, 0700), 0);
+	put(seen, "stat", "cpu  1000 0 0 1000 0 0 0 0 0 0\ncpu0 1 1 1 1\n");
+	put(seen, "77/stat", "77 (qemu) x) S 1 77 77 0 -1 4194560 100 0 0 0 100 100 0 0 20 0 3 0 1 1 1\n");
+	seen->pid = 77;
+	assert_int_equal(monitor_cpu_new(loop_clock(seen->loop), seen->directory, 5000, 100, pid_of,
+					 sink_of(seen), &monitor),
+			 0);
+	assert_true(samples(seen, 1, 2000));
+	assert_false(seen->known); /* one reading is no share */
+	/* 1000 ticks passed: 600 busy, 200 of them QEMU's, 300 idle, 100 waiting. */
+	put(seen, "77/stat", "77 (qemu) x) S 1 77 77 0 -1 4194560 100 0 0 0 200 200 0 0 20 0 3 0 1 1 1\n");
+	put(seen, "stat", "cpu  1600 0 0 1300 100 0 0 0 0 0\ncpu0 1 1 1 1\n");
+	assert_true(samples(seen, 2, 2000));
+	assert_true(seen->known);
+	assert_int_equal(seen->value, 400);
+	/* Another 1000, all busy, none of it QEMU's: the average of both. */
+	put(seen, "stat", "cpu  2600 0 0 1300 100 0 0 0 0 0\n");
+	assert_true(samples(seen, 2, 2000));
+	assert_int_equal(seen->value, 700);
+	put(seen, "stat", "noise\n");
+	assert_true(samples(seen, 2, 2000));
+	assert_false(seen->known);
+	monitor_cpu_free(monitor);
+}
+
+/* Serves one answer for each connection, until its socket is shut down. */
+struct server {
+	int fd;
+	const char *answer; /* NULL: it takes the question and says nothing */
+	unsigned served;
+};
+
+static void *serve(void *data)
+{
+	struct server *server = data;
+	char question[1024];
+
+	for (;;) {
+		int fd = accept(server->fd, NULL, NULL);
+
+		if (fd < 0)
+			return NULL;
+		if (server->answer && read(fd, question, sizeof(question)) > 0)
+			(void)!write(fd, server->answer, strlen(server->answer));
+		if (server->answer)
+			close(fd);
+		server->served++;
+	}
+}
+
+static bool here(void *data)
+{
+	return ((struct seen *)data)->here;
+}
+
+static void health(void **state)
+{
+	static const struct {
+		const char *name, *answer;
+		int32_t value;
+	} rows[] = {
+		{"good", "HTTP/1.1 200 OK\r\nContent-Length: 32\r\n\r\nDB Up!Welcome to Health Status!\r\n",
+		 HEALTH_GOOD},
+		{"other body", "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nDB Down", HEALTH_BAD},
+		{"error", "HTTP/1.1 500 no\r\nContent-Length: 6\r\n\r\nDB Up!", HEALTH_BAD},
+		{"redirect",
+		 "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\nContent-Length: 6\r\n\r\nDB Up!",
+		 HEALTH_BAD},
+		{"noise", "\x01\x02\x03", HEALTH_BAD},
+		{"silence", NULL, HEALTH_BAD},
+	};
+	struct seen *seen = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sockaddr_in address = {.sin_family = AF_INET,
+					      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		socklen_t size = sizeof(address);
+		struct server server = {.answer = rows[i].answer};
+		struct monitor_engine *monitor;
+		pthread_t thread;
+		char url[64];
+
+		print_message("# %s\n", rows[i].name);
+		server.fd = socket(AF_INET, SOCK_STREAM, 0);
+		assert_int_equal(bind(server.fd, (struct sockaddr *)&address, size), 0);
+		assert_int_equal(listen(server.fd, 5), 0);
+		assert_int_equal(getsockname(server.fd, (struct sockaddr *)&address, &size), 0);
+		snprintf(url, sizeof(url), "http://127.0.0.1:%u/ovirt-engine/services/health",
+			 ntohs(address.sin_port));
+		assert_int_equal(pthread_create(&thread, NULL, serve, &server), 0);
+		seen->here = true;
+		assert_int_equal(
+			monitor_engine_new(seen->loop, url, NULL, 500, 200, here, sink_of(seen), &monitor),
+			0);
+		assert_true(samples(seen, 2, 5000));
+		assert_true(seen->known);
+		assert_int_equal(seen->value, rows[i].value);
+		/* The VM is gone: what was known is no longer. */
+		seen->here = false;
+		assert_true(samples(seen, 1, 5000));
+		assert_false(seen->known);
+		assert_int_equal(seen->value, HEALTH_UNKNOWN);
+		monitor_engine_free(monitor);
+		shutdown(server.fd, SHUT_RDWR);
+		close(server.fd);
+		pthread_join(thread, NULL);
+	}
+}
+
+static void health_nobody_listens(void **state)
+{
+	struct seen *seen = *state;
+	struct monitor_engine *monitor;
+
+	seen->here = true;
+	assert_int_equal(monitor_engine_new(seen->loop, "http://127.0.0.1:1/", NULL, 500, 200, here,
+					    sink_of(seen), &monitor),
+			 0);
+	assert_true(samples(seen, 1, 3000));
+	monitor_engine_free(monitor);
+	assert_true(seen->known);
+	assert_int_equal(seen->value, HEALTH_BAD);
+}
+
+static void health_not_asked_when_not_here(void **state)
+{
+	struct seen *seen = *state;
+	struct monitor_engine *monitor;
+
+	assert_int_equal(monitor_engine_new(seen->loop, "http://127.0.0.1:1/", NULL, 500, 100, here,
+					    sink_of(seen), &monitor),
+			 0);
+	assert_false(samples(seen, 1, 500));
+	monitor_engine_free(monitor);
+}
+
+#define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ROW(ping),
+		ROW(ping_bad_address),
+		ROW(ping_without_permission),
+		ROW(bridge),
+		ROW(memory),
+		ROW(cpu),
+		ROW(health),
+		ROW(health_nobody_listens),
+		ROW(health_not_asked_when_not_here),
+	};
+
+	return cmocka_run_group_tests(tests, own_network, NULL);
+}
