@@ -14,6 +14,19 @@
 #define MAINTENANCE_MS 60000
 #define BEGIN_MS 30000 /* the core takes a command in its next step, or refuses it */
 
+static const char *word(enum command command)
+{
+	static const char *const words[COMMAND_KIND_END] = {
+		[COMMAND_LOCAL_MAINTENANCE_ON] = "local-maintenance-on",
+		[COMMAND_LOCAL_MAINTENANCE_OFF] = "local-maintenance-off",
+		[COMMAND_VM_START] = "vm-start",
+		[COMMAND_VM_START_PAUSED] = "vm-start-paused",
+		[COMMAND_VM_SHUTDOWN] = "vm-shutdown",
+		[COMMAND_VM_POWEROFF] = "vm-poweroff"};
+
+	return command < COMMAND_KIND_END && words[command] ? words[command] : "unknown";
+}
+
 __attribute__((format(printf, 4, 5))) static void answer(struct agent *agent, struct order *order, int error,
 							 const char *format, ...)
 {
@@ -23,7 +36,8 @@ __attribute__((format(printf, 4, 5))) static void answer(struct agent *agent, st
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	log_info("command %d answered error=%d: %s", (int)order->command, error, text);
+	log_info("command %s answered error=%d: %.*s", word(order->command), error, (int)strcspn(text, "\n"),
+		 text);
 	agent->ports.broker->answer(agent->ports.broker, order->ticket, error, text);
 	memset(order, 0, sizeof(*order));
 }
@@ -65,7 +79,7 @@ static void take_start(struct agent *agent, struct order *order, const struct vm
 		return;
 	}
 	if (order->command == COMMAND_VM_START_PAUSED && agent->cluster.maintenance != FLAG_YES) {
-		answer(agent, order, -EPERM,
+		answer(agent, order, -ECANCELED,
 		       "VM failed to launch\na paused start is for global maintenance only: run "
 		       "hosted-engine "
 		       "--set-maintenance --mode=global first");
@@ -102,7 +116,7 @@ void command_take(struct agent *agent, uint64_t ticket, enum command command, co
 		command == COMMAND_LOCAL_MAINTENANCE_ON || command == COMMAND_LOCAL_MAINTENANCE_OFF;
 	struct order *order = maintenance ? &agent->maintenance_order : &agent->vm_order;
 
-	log_info("command %d argument=%s", (int)command, argument);
+	log_info("command %s argument=%s", word(command), argument);
 	if (command < COMMAND_LOCAL_MAINTENANCE_ON || command >= COMMAND_KIND_END) {
 		refuse_ticket(agent, ticket, -ENOSYS, "the agent does not know this command");
 		return;
@@ -152,11 +166,11 @@ static void answer_refused(struct agent *agent, struct order *order)
 	}
 	for (size_t i = 0; i < sizeof(stops) / sizeof(stops[0]); i++)
 		if (agent->step.score.entries[stops[i]].points != 0) {
-			answer(agent, order, -EPERM, "%sthis host may not start it: %s", failed,
+			answer(agent, order, -ECANCELED, "%sthis host may not start it: %s", failed,
 			       penalty_str(stops[i]));
 			return;
 		}
-	answer(agent, order, -EPERM, "%srefused in state %s: %s", failed, state_str(m->state),
+	answer(agent, order, -ECANCELED, "%srefused in state %s: %s", failed, state_str(m->state),
 	       reason_str(agent->step.reason));
 }
 

@@ -634,13 +634,13 @@ static void test_start_paused_only_in_global_maintenance(void **state)
 	run_for(20 * S);
 	agent_broker_calls.command(w.agent, 5, COMMAND_VM_START_PAUSED, "");
 	run_for(S);
-	assert_int_equal(w.answered_error, -EPERM);
+	assert_int_equal(w.answered_error, -ECANCELED);
 	assert_non_null(strstr(w.answered, "global maintenance only"));
 	/* And without the required watchdog no start at all. */
 	agent_broker_calls.command(w.agent, 6, COMMAND_VM_START, "");
 	run_for(S);
 	assert_int_equal(w.answered_ticket, 6);
-	assert_int_equal(w.answered_error, -EPERM);
+	assert_int_equal(w.answered_error, -ECANCELED);
 	assert_non_null(strstr(w.answered, penalty_str(PENALTY_NO_WATCHDOG)));
 	assert_int_equal(w.n_acted, 0);
 	end_world();
