@@ -335,6 +335,18 @@ static void membership_change(struct member *member, enum membership membership)
 	}
 }
 
+/* Joined, and sanlock has seen every host it lists renew: until then each second brings news that a start
+ * waits for. */
+static bool settled(const struct member *member, const struct lease_look *look)
+{
+	if (member->membership != MEMBERSHIP_JOINED || !member->hosts_known || member->generation == 0)
+		return false;
+	for (size_t i = 0; i < look->n_hosts; i++)
+		if (look->hosts[i].state == HOST_UNKNOWN)
+			return false;
+	return true;
+}
+
 static void looked(void *data, const struct lease_look *look)
 {
 	struct member *member = data;
@@ -355,14 +367,15 @@ static void looked(void *data, const struct lease_look *look)
 	member->held_begun = look->begun;
 	member->calls->looked(member->data, look);
 	read_owner(member);
-	if (member->membership != MEMBERSHIP_JOINED && !member->stopping)
+	member->settled = settled(member, look);
+	if (!member->settled && !member->stopping)
 		set_timer(member, &member->look_timer, CLOSE_LOOK_MS);
 	member->calls->observed(member->data);
 }
 
 void membership_look(struct member *member)
 {
-	bool often = member->closely || member->membership != MEMBERSHIP_JOINED;
+	bool often = member->closely || !member->settled;
 
 	if (member->stopping)
 		return;

@@ -68,6 +68,7 @@ struct member {
 	mono_t board_since; /* since when the whiteboard could not be read */
 	bool looking, reading, asking_watchdog, joining, killing, stopping, left;
 	bool closely;
+	bool settled; /* nothing more is to be expected of sanlock soon */
 	void (*stopped)(void *data);
 	struct timer look_timer, gate_timer, stop_timer;
 };
