@@ -333,6 +333,8 @@ static int block0_take(struct block0_port *port, void (*taken)(void *data, int e
 	struct world *world = WORLD_OF(port, block0);
 
 	world->block0_takes++;
+	if (world->block0_refuses)
+		return -EOPNOTSUPP;
 	world->block0_done = taken;
 	world->block0_data = data;
 	world->block0_timer.fire = block0_fired;

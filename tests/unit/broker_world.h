@@ -71,6 +71,7 @@ struct world {
 
 	struct block0_port block0;
 	int block0_error;
+	bool block0_refuses; /* take() itself fails */
 	unsigned block0_takes;
 	bool block0_held;
 	struct timer block0_timer;

@@ -115,6 +115,18 @@ static void lease_not_to_be_had(void **state)
 	assert_non_null(strstr(world->answer_text, "without the lease"));
 }
 
+static void lease_refused_at_once(void **state)
+{
+	struct world *world = started(state);
+
+	world->block0_refuses = true;
+	world_set_global(world, true);
+	world_run(world, 22000);
+	assert_int_equal(world->answers, 1);
+	assert_int_equal(world->answer_error, 0);
+	assert_non_null(strstr(world->answer_text, "without the lease"));
+}
+
 static void unreadable_is_the_last_good_value(void **state)
 {
 	struct world *world = *state;
@@ -255,6 +267,7 @@ int main(void)
 		ROW(old_writer_overwrites),
 		ROW(stubborn_writer),
 		ROW(lease_not_to_be_had),
+		ROW(lease_refused_at_once),
 		ROW(unreadable_is_the_last_good_value),
 		ROW(kept_value_without_storage),
 		ROW(nothing_known),
