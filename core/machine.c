@@ -172,6 +172,7 @@ static void keep_memory(struct view *view)
 	mono_t now = view->now;
 	bool up = known->vm.vm == VM_UP;
 	bool good = up && row_health(view) == HEALTH_GOOD;
+	bool taken = view->outlook.ownership == OWNERSHIP_ALIVE;
 	bool holds_here = view->outlook.ownership == OWNERSHIP_OURS && (up || c->qemu_pid != 0);
 
 	if (m->failed_tries > 0 && mono_passed(m->last_failed, policy->retry_window, now))
@@ -190,6 +191,8 @@ static void keep_memory(struct view *view)
 	remember_since(&m->paused_since, up && known->vm.pause != PAUSE_NONE, now);
 	remember_since(&m->unknown_since, known->vm.vm == VM_UNKNOWN, now);
 
+	if (taken)
+		m->lease_refusals = 0; /* it was to be had after all: those that refused us had it */
 	if (c->qemu_pid == 0 && c->held_begun >= m->kill_since)
 		m->kill_since = MONO_UNSET;
 	if (!up && known->vm.vm != VM_UNKNOWN)
