@@ -251,6 +251,9 @@ static void on_vm_changed(void *data, const struct domain_view *view)
 	agent_vm_facts(agent, &before);
 	vm_watch_view(&agent->watch, view, agent_now(agent));
 	agent_vm_facts(agent, &after);
+	if (before.vm != after.vm || before.detail != after.detail)
+		log_info("vm %s -> %s detail=%s pause=%s", vm_str(before.vm), vm_str(after.vm),
+			 detail_str(after.detail), pause_str(after.pause));
 	/* What changed here is best seen with what sanlock says of it. */
 	if (before.vm != after.vm || before.pause != after.pause)
 		agent->ports.broker->ask(agent->ports.broker);
