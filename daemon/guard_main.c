@@ -16,6 +16,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "daemon/guard.h"
+#include "daemon/guard_watch.h"
 #include "lockspace/fence_port.h"
 #include "util/cleanup.h"
 #include "util/engine_conf.h"
@@ -30,6 +31,7 @@ static int usage(FILE *out, int status)
 	fputs("ovirt-ha-guard [-f] [-d]     kill the engine VM when its lease can't be trusted\n"
 	      "ovirt-ha-guard -n            check the configuration\n"
 	      "ovirt-ha-guard --prove-gone  kill the engine VM here, exit 0 once none is left\n"
+	      "ovirt-ha-guard --leave       the same, then leave the lockspace: this host goes down\n"
 	      "  -f  log to stderr  -d  debug\n",
 	      out);
 	return status;
@@ -44,7 +46,7 @@ static int check(const char *path)
 	return r < 0 && r != -ENOENT ? EXIT_CONFIG : 0;
 }
 
-static int prove_gone(const char *path)
+static int prove_gone(const char *path, bool leave)
 {
 	struct problems problems = {.say = problems_log};
 	struct engine_conf conf;
@@ -61,6 +63,11 @@ static int prove_gone(const char *path)
 	r = guard_prove_gone(conf.vmid, PROVE_MS);
 	if (r < 0)
 		log_error("no proof that the engine VM is gone vm=%s error=%s", conf.vmid, strerror(-r));
+	if (r == 0 && leave) {
+		r = guard_leave(conf.lockspace_name, conf.host_id);
+		if (r < 0)
+			log_warning("lockspace kept, to be tried again error=%s", strerror(-r));
+	}
 	return r < 0 ? EXIT_FAILURE : 0;
 }
 
@@ -128,16 +135,20 @@ int main(int argc, char *argv[])
 {
 	static const struct option options[] = {
 		{"help", no_argument, NULL, 'h'},
+		{"leave", no_argument, NULL, 'l'},
 		{"prove-gone", no_argument, NULL, 'p'},
 		{NULL, 0, NULL, 0},
 	};
-	bool only_check = false, only_prove = false, debug = false;
+	bool only_check = false, only_prove = false, leave = false, debug = false;
 	char path[PATH_MAX];
 
 	for (int option; (option = getopt_long(argc, argv, "hnfd", options, NULL)) >= 0;)
 		switch (option) {
 		case 'n':
 			only_check = true;
+			break;
+		case 'l':
+			only_prove = leave = true;
 			break;
 		case 'p':
 			only_prove = true;
@@ -159,5 +170,5 @@ int main(int argc, char *argv[])
 	file_path(FILE_ENGINE_CONF, path);
 	if (only_check)
 		return check(path);
-	return only_prove ? prove_gone(path) : serve(path);
+	return only_prove ? prove_gone(path, leave) : serve(path);
 }

@@ -125,3 +125,21 @@ struct guard_question *guard_question_new(void)
 	q->connection = -1;
 	return q;
 }
+
+int guard_leave(const char *lockspace, uint16_t host_id)
+{
+	_cleanup_free_ struct sanlk_lockspace *list = NULL;
+	int count = 0;
+	int r = sanlock_get_lockspaces(&list, &count, 0);
+
+	if (r < 0)
+		return r == -ECONNREFUSED || r == -ENOENT ? 0 : r;
+	for (int i = 0; i < count; i++) {
+		if (list[i].host_id != host_id || strncmp(list[i].name, lockspace, sizeof(list[i].name)) != 0)
+			continue;
+		/* Safety rule 7: without UNUSED sanlock would kill holders. */
+		r = sanlock_rem_lockspace(&list[i], SANLK_REM_UNUSED);
+		return r == -ENOENT ? 0 : r;
+	}
+	return 0;
+}

@@ -29,3 +29,7 @@ struct guard_question {
 
 /* A question with run and destroy set, and no answers. NULL: no memory. Freed by job.destroy. */
 struct guard_question *guard_question_new(void);
+
+/* Leaves the lockspace when nothing holds a lease in it. 0: left, or not joined; -EBUSY: a holder lives.
+ * Blocks, up to some io_timeouts. */
+int guard_leave(const char *lockspace, uint16_t host_id);

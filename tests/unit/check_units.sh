@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The units as the build configured them: systemd reads them without a word, their exposure is at most 3.0, and what the safety
-# rules need of them stands in them. Usage: check_units.sh LIBEXECDIR GATE UNIT...
+# rules need of them stands in them. Usage: check_units.sh LIBEXECDIR GATE LEAVE UNIT...
 set -euo pipefail
 
-libexecdir=$1 gate=$2
-shift 2
+libexecdir=$1 gate=$2 leave=$3
+shift 3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
@@ -20,14 +20,14 @@ mkdir "$work/libexec" "$work/units" "$work/units/sanlock.service.d"
 for program in broker agent guard; do
 	ln -s /bin/true "$work/libexec/ovirt-ha-$program"
 done
-for unit in "$@"; do
+for unit in "$leave" "$@"; do
 	sed "s|$libexecdir|$work/libexec|" "$unit" >"$work/units/${unit##*/}"
 done
 sed "s|$libexecdir|$work/libexec|" "$gate" >"$work/units/sanlock.service.d/50-ovirt-ha.conf"
 export SYSTEMD_UNIT_PATH="$work/units:"
 
 # Unknown keys are warnings to systemd, so any word about a file of ours is a failure.
-for unit in "$@" sanlock.service; do
+for unit in "$leave" "$@" sanlock.service; do
 	[ "$unit" = sanlock.service ] && target=sanlock.service || target=$work/units/${unit##*/}
 	said=$(timeout 30 systemd-analyze verify --man=no --recursive-errors=no "$target" 2>&1 || true)
 	# Of sanlock.service only our drop-in is ours to judge.
@@ -72,4 +72,7 @@ for unit in "$@"; do
 	esac
 done
 must "$gate" 'ExecStartPre=\+.*/ovirt-ha-guard --prove-gone'
+# After the daemons, before sanlock: the reverse of the start.
+must "$leave" 'After=sanlock.service'
+must "$leave" 'Before=ovirt-ha-broker.service ovirt-ha-agent.service libvirt-guests.service'
 exit $failed
