@@ -203,7 +203,8 @@ static const struct membership_calls membership_calls = {
 	.verdict = member_verdict,
 };
 
-/* A record that changed may tell that the lease is free: its owner is asked for at once, not at the next loop. */
+/* A record that changed may tell that the lease is free: its owner is asked for at once, not at the next
+ * loop. */
 static void board_changed(void *data)
 {
 	struct broker *broker = data;

@@ -18,6 +18,9 @@
 
 #define SERVICE_USER "ovirt-ha"
 #define CONNECT_MS 2000
+/* libqb makes three rings of it, all of them dirty memory: enough for the facts of some 300 hosts. A larger
+ * cluster makes the agent connect again with PROTOCOL_MESSAGE_MAX. */
+#define AGENT_RING (64 * 1024)
 #define RETRY_FIRST_MS 100
 #define RETRY_MAX_MS 2000
 /* Unanswered publishes; more are merged. A broker that is stopped must never find its ring full: libqb would
@@ -301,6 +304,7 @@ struct link {
 	struct timer timer; /* retry, and the deadline of connecting and registering */
 	struct timer ask_timer;
 	int64_t retry_ms;
+	size_t ring;
 	bool told_lost;
 	bool asked, late;
 	uint64_t serial;		/* of the last publish() */
@@ -397,7 +401,7 @@ static void link_connect(struct link *link)
 {
 	int fd, r;
 
-	link->connection = qb_ipcc_connect_async(socket_name(), PROTOCOL_MESSAGE_MAX, &fd);
+	link->connection = qb_ipcc_connect_async(socket_name(), link->ring, &fd);
 	if (!link->connection) {
 		link_lost(link, client_error(-errno));
 		return;
@@ -479,6 +483,10 @@ static int link_take(struct link *link, size_t n)
 	case REQUEST_FACTS: {
 		const struct facts_reply *reply = (const void *)link->buffer;
 
+		if (header->error == -EMSGSIZE) {
+			link->ring = PROTOCOL_MESSAGE_MAX;
+			return -EMSGSIZE;
+		}
 		if (n < sizeof(*reply) || reply->n_peers > HOST_ID_MAX ||
 		    n != sizeof(*reply) + reply->n_peers * sizeof(struct peer))
 			return -EPROTO;
@@ -649,6 +657,7 @@ int broker_client_port_new(struct loop *loop, const struct broker_calls *calls, 
 	link->data = data;
 	link->fd = -1;
 	link->retry_ms = RETRY_FIRST_MS;
+	link->ring = AGENT_RING;
 	link->timer.fire = link_timer_fired;
 	link->ask_timer.fire = link_ask_late;
 	link_set_timer(link, &link->timer, 0);

@@ -12,7 +12,8 @@ struct broker_calls {
 	/* Registered as this host's agent: publish and ask. Comes again after each loss. */
 	void (*connected)(void *data);
 	/* What was asked and not answered is lost. -ENOTCONN: no broker; -EACCES: not allowed; -EPROTO: not
-	 * of our build; -EEXIST: another agent is registered. It is tried again; called once per loss, and
+	 * of our build; -EEXIST: another agent is registered; -EMSGSIZE: the
+	 * cluster has grown, larger rings are asked for. It is tried again; called once per loss, and
 	 * once at start if it can't connect. */
 	void (*lost)(void *data, int error);
 	/* Something that matters changed: ask. */

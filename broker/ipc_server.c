@@ -293,11 +293,18 @@ _Static_assert(sizeof(struct facts_reply) + HOST_ID_MAX * sizeof(struct peer) <=
 static void answer_facts(struct ipc_client *client)
 {
 	struct facts_reply *facts = (void *)client->server->answer;
+	size_t size;
 
 	memset(facts, 0, sizeof(*facts));
 	facts->header.id = REQUEST_FACTS;
 	facts->n_peers = (uint32_t)broker_facts(client->server->broker, &facts->cluster, facts->peers);
-	client_send(client, facts, sizeof(*facts) + facts->n_peers * sizeof(struct peer));
+	size = sizeof(*facts) + facts->n_peers * sizeof(struct peer);
+	/* A cluster that has outgrown the rings that the agent asked for: it connects again with larger ones.
+	 */
+	if (size > (size_t)qb_ipcs_connection_get_buffer_size(client->connection))
+		reply(client, REQUEST_FACTS, -EMSGSIZE, "");
+	else
+		client_send(client, facts, size);
 }
 
 static void answer_status(struct ipc_client *client)

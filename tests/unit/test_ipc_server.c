@@ -43,7 +43,7 @@ struct bench {
 	int lost_error, published_error;
 	struct cluster cluster;
 	size_t n_peers;
-	atomic_bool agent_up;
+	atomic_bool agent_up, all_seen;
 	atomic_uint agent_published;
 };
 
@@ -69,7 +69,7 @@ static void body_ended(int fd, short revents, void *data)
 	loop_stop(((struct bench *)data)->loop);
 }
 
-static int setup(void **state)
+static int setup_hosts(void **state, uint16_t last)
 {
 	struct bench *bench = calloc(1, sizeof(*bench));
 	char name[64];
@@ -77,7 +77,7 @@ static int setup(void **state)
 	snprintf(name, sizeof(name), "ovirt-ha-test-%d", getpid());
 	setenv("OVIRT_HA_BROKER_SOCKET", name, 1);
 	bench->world = world_new();
-	for (uint16_t id = 2; id <= 120; id++)
+	for (uint16_t id = 2; id <= last; id++)
 		world_record(bench->world, id, "other", 10, 1, 3000);
 	world_start(bench->world);
 	assert_int_equal(loop_new(&bench->loop), 0);
@@ -89,6 +89,16 @@ static int setup(void **state)
 	world_run(bench->world, 3000);
 	*state = bench;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_hosts(state, 120);
+}
+
+static int setup_large(void **state)
+{
+	return setup_hosts(state, HOST_ID_MAX);
 }
 
 static int teardown(void **state)
@@ -395,6 +405,7 @@ static void on_facts(void *data, int error, const struct cluster *cluster, const
 	bench->facts++;
 	bench->cluster = *cluster;
 	bench->n_peers = n_peers;
+	atomic_store(&bench->all_seen, n_peers == HOST_ID_MAX - 1);
 	for (size_t i = 0; i < n_peers; i++)
 		assert_int_equal(peers[i].id, 2 + i);
 }
@@ -469,6 +480,24 @@ static void agent_port(void **state)
 	assert_int_equal(bench->commands, 1);
 	assert_int_equal(world_own(bench->world, &record), RECORD_OK);
 	assert_int_equal(record.claim.score, 1039);
+}
+
+static void large_body(struct bench *bench)
+{
+	for (int i = 0; i < 500 && !atomic_load(&bench->all_seen); i++)
+		poll(NULL, 0, 10);
+}
+
+static void large_cluster(void **state)
+{
+	struct bench *bench = *state;
+
+	assert_int_equal(broker_client_port_new(bench->loop, &agent_calls, bench, &bench->agent), 0);
+	run(bench, large_body);
+	assert_int_equal(bench->n_peers, HOST_ID_MAX - 1);
+	assert_int_equal(bench->lost, 1);
+	assert_int_equal(bench->lost_error, -EMSGSIZE);
+	assert_int_equal(bench->connected, 2);
 }
 
 static void second_body(struct bench *bench)
@@ -548,10 +577,18 @@ static void rights(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ROW(status_and_blocks), ROW(global_and_no_agent),	  ROW(client_leaves_while_it_waits),
-		ROW(malformed),		ROW(silent_clients_delay_nobody), ROW(greedy_client_is_dropped),
-		ROW(agent_port),	ROW(second_agent_is_refused),	  ROW(agent_connects_again),
-		ROW(broker_away),	cmocka_unit_test(rights),
+		ROW(status_and_blocks),
+		ROW(global_and_no_agent),
+		ROW(client_leaves_while_it_waits),
+		ROW(malformed),
+		ROW(silent_clients_delay_nobody),
+		ROW(greedy_client_is_dropped),
+		ROW(agent_port),
+		cmocka_unit_test_setup_teardown(large_cluster, setup_large, teardown),
+		ROW(second_agent_is_refused),
+		ROW(agent_connects_again),
+		ROW(broker_away),
+		cmocka_unit_test(rights),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
