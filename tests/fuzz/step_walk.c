@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Random walks through fuzz_step.c's histories, short ones and a long one, until STEPS are made; any compiler
+ * runs it, and the same seed walks the same way:
+ *
+ *     walk_step STEPS SEED */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/fuzz/fuzz_target.h"
+#include "tests/fuzz/step_walk.h"
+
+#define SHORT_WALK 512
+#define LONG_WALK (1 << 20)
+
+static uint64_t next_random(uint64_t *seed)
+{
+	uint64_t z = *seed += 0x9e3779b97f4a7c15;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+	return z ^ (z >> 31);
+}
+
+int main(int argc, char **argv)
+{
+	static uint8_t bytes[LONG_WALK];
+	uint64_t steps, seed;
+
+	if (argc != 3) {
+		fprintf(stderr, "walk_step STEPS SEED\n");
+		return 2;
+	}
+	steps = strtoull(argv[1], NULL, 10);
+	seed = strtoull(argv[2], NULL, 10);
+	while (step_walk_steps < steps) {
+		size_t size = step_walk_steps < steps / 2 ? SHORT_WALK : LONG_WALK;
+
+		for (size_t i = 0; i < size; i++)
+			bytes[i] = (uint8_t)next_random(&seed);
+		LLVMFuzzerTestOneInput(bytes, size);
+	}
+	printf("%" PRIu64 " steps\n", step_walk_steps);
+	return 0;
+}
