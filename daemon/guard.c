@@ -250,7 +250,9 @@ static void word_take(struct guard *guard, enum guard_word word, mono_t asked, m
 	if (word != guard->facts.word) {
 		log_info("sanlock %s -> %s", guard_word_str(guard->facts.word), guard_word_str(word));
 		guard->facts.since = now;
-		guard->facts.renewed = MONO_UNSET;
+		/* What was known before a join says nothing after it; else it is kept for the log. */
+		if (word == WORD_JOINED)
+			guard->facts.renewed = MONO_UNSET;
 	}
 	guard->facts.word = word;
 	guard->facts.asked = asked;
