@@ -557,6 +557,7 @@ static void line_late(struct timer *timer)
 {
 	struct line *line = (struct line *)((char *)timer - offsetof(struct line, deadline));
 	struct libvirt_port *p = line->port;
+	const struct call *act = p->lines[LINE_ACT].call;
 	enum action action;
 	char why[64];
 
@@ -564,6 +565,12 @@ static void line_late(struct timer *timer)
 	if (!line->call)
 		return;
 	action = line->call->action;
+	/* A resume that waits for its lease holds libvirt's lock of the domain: a look has to wait with it,
+	 * and is no sign of a libvirtd that hangs. The resume has its own limit. */
+	if (action == ACTION_NONE && act && (act->action == ACTION_START || act->action == ACTION_RESUME)) {
+		p->clock->set(p->clock, timer, mono_add(p->clock->now(p->clock), RETRY_MS));
+		return;
+	}
 	atomic_store(&line->call->abandoned, true);
 	worker_give_up(line->worker);
 	line->call = NULL;

@@ -180,21 +180,21 @@ void vm_watch_facts(struct vm_watch *watch, int32_t qemu_pid, mono_t pid_begun, 
 	memset(ret, 0, sizeof(*ret));
 	ret->running_since = MONO_UNSET;
 	ret->seen_at = watch->view.begun;
-	ret->seen_at = watch->view.begun;
-	if (watch->view.state == DOMAIN_UNKNOWN ||
-	    mono_passed(watch->silent_since, VM_WATCH_SILENCE_MS, now)) {
-		ret->vm = VM_UNKNOWN;
-		ret->detail = DETAIL_UNKNOWN;
-		ret->reason = ENGINE_REASON_NO_STATS;
-		return;
-	}
 	/* Our start in flight is `down` until its guest runs: it may wait for the lease for as long as a dead
-	 * owner's dead time, and other hosts must not take it for the engine. */
+	 * owner's dead time, and other hosts must not take it for the engine. libvirt may be silent
+	 * meanwhile: it waits with it. */
 	if (watch->starting != ACTION_NONE && watch->view.state != DOMAIN_RUNNING) {
 		ret->vm = VM_DOWN;
 		ret->detail = DETAIL_WAIT_FOR_LAUNCH;
 		ret->reason = listed ? ENGINE_REASON_STORAGE_LOCKED : ENGINE_REASON_NOT_HERE;
 		watch->unlisted_since = MONO_UNSET;
+		return;
+	}
+	if (watch->view.state == DOMAIN_UNKNOWN ||
+	    mono_passed(watch->silent_since, VM_WATCH_SILENCE_MS, now)) {
+		ret->vm = VM_UNKNOWN;
+		ret->detail = DETAIL_UNKNOWN;
+		ret->reason = ENGINE_REASON_NO_STATS;
 		return;
 	}
 	if (listed) {
