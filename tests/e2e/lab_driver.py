@@ -11,7 +11,7 @@ import subprocess
 
 import lab_config
 import lab_engine
-from lab_place import Lab
+from lab_place import Lab, LabError
 
 TOP = os.path.realpath(f"{os.path.dirname(__file__)}/../..")
 LAB = f"{TOP}/tools/lab"
@@ -72,10 +72,11 @@ class LabDriver:
         return self.lab.required_settings()["hosts"]
 
     def vm_host(self):
-        """Key of the one host where the engine's QEMU lives."""
-        hosts = [key for key, host in self.status()["hosts"].items() if host["qemu"]]
-        assert len(hosts) == 1, f"QEMU of the engine on hosts {hosts}"
-        return hosts[0]
+        """Key of the host where the engine runs; a paused QEMU that waits for the lease elsewhere doesn't count."""
+        try:
+            return lab_engine.running_process(self.lab)[1]
+        except LabError as error:
+            raise AssertionError(str(error)) from None
 
     # What a case of the daemons does and asks.
 
@@ -89,6 +90,10 @@ class LabDriver:
     def qemu(self):
         """Pids of the engine's QEMU in the machine's view."""
         return sorted(lab_engine.processes(self.lab))
+
+    def stays(self, before):
+        """The QEMU of `before` is still the VM. Others may try: paused, and refused the lease."""
+        return [lab_engine.running_process(self.lab)[0]] == before
 
     def main_pid(self, host, unit):
         return int(self.run(host, "systemctl", "show", "-p", "MainPID", "--value", unit).stdout)

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 
+import lab_storage
 from lab_place import COMMAND_SOCKET, LabError, host_of_process, monotonic, read, until
 
 GUEST_COMMANDS = ("poweroff", "crash", "panic", "engine-stop", "engine-start", "ping")
@@ -39,16 +40,22 @@ def processes(lab):
     return found
 
 
-def only_process(lab):
-    found = processes(lab)
-    if len(found) != 1:
-        raise LabError("the engine VM runs nowhere" if not found else f"QEMU of the engine more than once: {found}")
-    return next(iter(found.items()))
+def running_process(lab):
+    """(pid, host key) of the VM. Of several the one on the lease's owner: others wait for it, paused."""
+    found = list(processes(lab).items())
+    if len(found) > 1:
+        owner = (lab_storage.lease(lab) or {}).get("owner")
+        found = [(pid, key) for pid, key in found if key == str(owner)]
+        if len(found) != 1:
+            raise LabError(f"QEMU of the engine on several hosts, and the lease's owner is {owner}")
+    if not found:
+        raise LabError("the engine VM runs nowhere")
+    return found[0]
 
 
 def kill(lab):
     """SIGKILL of QEMU; returns (host key, seconds until it was gone)."""
-    pid, key = only_process(lab)
+    pid, key = running_process(lab)
     handle = os.pidfd_open(pid)
     try:
         if not is_engine(pid, lab.vmid):
@@ -63,7 +70,7 @@ def kill(lab):
 
 def tell_guest(lab, command):
     """Sends a command to the guest and waits for its `ok`: a fault that did not fire is an error."""
-    _, key = only_process(lab)
+    _, key = running_process(lab)
     pid1 = lab.host(key).pid1()
     deadline = monotonic() + ANSWER_SECONDS
     with socket.socket(socket.AF_UNIX) as port:
