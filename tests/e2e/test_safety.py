@@ -64,14 +64,19 @@ def test_clone_of_a_host_stays_out(lab):
 
 @pytest.mark.lab("-n", "2", *QUICK)
 def test_noise_in_the_own_block(lab):
-    # The block was not understood, and is the host's own: one bad block hides no other, and is written anew.
+    # What was not understood is not overwritten: the host says so and stays out, and hides no other.
     host, before = lab.vm_host(), lab.qemu()
     other = lab.others(host)[0]
+    block = f"dd if=/srv/storage/metadata bs=4096 skip={other} count=1 iflag=direct status=none | cmp - /root/noise"
     lab.kill(other)
     lab.boot(other)
     lab.run(other, "systemctl", "stop", "ovirt-ha-agent", "ovirt-ha-broker", timeout=60)
     lab.run(other, "sh", "-c", "head -c 4096 /dev/urandom >/root/noise; dd if=/root/noise of=/srv/storage/metadata "
             f"bs=4096 seek={other} oflag=direct conv=notrunc")
     lab.run(other, "systemctl", "start", "ovirt-ha-broker", "ovirt-ha-agent", timeout=60)
-    lab.wait_well(120)
+    lab.command("wait", f"lockspace@{other}=joined", "--timeout", 15, timeout=60, check=False)
+    assert lab.holds(f"lockspace@{other}=none && vm=up@{host} && http=ok && score@{host}=3400")
+    lab.run(other, "sh", "-c", block)
+    said = lab.run(other, "journalctl", "-q", "--no-pager", "-u", "ovirt-ha-broker").stdout
+    assert "is not overwritten" in said
     assert lab.stays(before)
