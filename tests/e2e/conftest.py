@@ -2,8 +2,8 @@
 """Fixtures of the end-to-end cases.
 
 Each case has a lab of its own (made in 2 s, so none inherits another's state) and a witness over its whole
-course; each worker of pytest-xdist uses another name, so labs run side by side. `lab` is a lab with the
-project's daemons, the VM up and healthy; `bare_lab` one without daemons. A case says what it needs by
+course; each run and worker of pytest-xdist uses other names, so labs run side by side. `lab` is a lab with
+the project's daemons, the VM up and healthy; `bare_lab` one without daemons. A case says what it needs by
 @pytest.mark.lab("-n", "2", "--set", "agent.KEY=VALUE").
 """
 import os
@@ -50,7 +50,7 @@ def pytest_runtest_makereport(item, call):
 
 def make_lab(request, worker, *arguments):
     config = request.config
-    driver = LabDriver(f"e2e{worker}", config.getoption("--build"))
+    driver = LabDriver(f"{os.environ.get('OVIRT_HA_E2E_LABS', 'e2e')}{worker}", config.getoption("--build"))
     mark = request.node.get_closest_marker("lab")
     driver.up(*arguments, *(mark.args if mark else ()))
     return driver
