@@ -64,11 +64,7 @@ static void judge_own(struct board *board, const uint8_t block[BLOCK_SIZE])
 	bool was = board->foreign;
 
 	board->own_fault = record_decode(block, board->host_id, &record, cause);
-	/* Noise is watched like a foreign record before the join; once joined the block is ours and is
-	 * repaired. */
-	if (board->own_fault == RECORD_BAD && !board->joined)
-		strcpy(record.hostname, "(unreadable)");
-	else if (board->own_fault != RECORD_OK || strcmp(record.hostname, board->hostname) == 0) {
+	if (board->own_fault != RECORD_OK || strcmp(record.hostname, board->hostname) == 0) {
 		board->foreign = false;
 		return;
 	}
@@ -83,7 +79,7 @@ static void judge_own(struct board *board, const uint8_t block[BLOCK_SIZE])
 	snprintf(board->foreign_name, sizeof(board->foreign_name), "%.63s", record.hostname);
 	if (was)
 		return;
-	log_warning("our block holds what this host did not write id=%u name=%s ours=%s", board->host_id,
+	log_warning("our block holds the record of another host id=%u name=%s ours=%s", board->host_id,
 		    board->foreign_name, board->hostname);
 	board->calls->changed(board->data);
 }
@@ -547,19 +543,6 @@ void board_set_member(struct board *board, bool joined, uint64_t generation)
 	}
 }
 
-/* Is anything else on it ours: the identity of our domain, or a readable record of any other host. */
-static bool is_whiteboard(const struct board *board)
-{
-	const struct slot *slot;
-
-	if (board->domain == IDENTITY_SAME)
-		return true;
-	for (slot = slots_next(board->slots, 0); slot; slot = slots_next(board->slots, slot->peer.id))
-		if (slot->peer.id != board->host_id && slot->has_record)
-			return true;
-	return false;
-}
-
 enum board_verdict board_verdict(struct board *board)
 {
 	mono_t now = now_of(board);
@@ -575,17 +558,9 @@ enum board_verdict board_verdict(struct board *board)
 		return BOARD_UNREAD;
 	if (board->domain == IDENTITY_OTHER)
 		return BOARD_OTHER_DOMAIN;
-	/* Nothing is overwritten that was not understood: a newer writer's record never, noise only in what
-	 * is a whiteboard by all else (a torn or damaged block would keep its host out for ever), and after
-	 * the same watch as for a foreign record. */
-	if (board->own_fault == RECORD_TOO_NEW)
+	/* Nothing is overwritten that was not understood. */
+	if (board->own_fault == RECORD_BAD || board->own_fault == RECORD_TOO_NEW)
 		return BOARD_NOT_OURS;
-	if (board->own_fault == RECORD_BAD) {
-		if (!board->scanned)
-			return BOARD_UNREAD;
-		if (!is_whiteboard(board))
-			return BOARD_NOT_OURS;
-	}
 	if (!board->foreign || foreign_expired(board))
 		return BOARD_CLEAR;
 	return board->foreign_changed != MONO_UNSET ? BOARD_TAKEN : BOARD_WATCHED;

@@ -175,7 +175,7 @@ static bool pass_board(struct member *member)
 		return false;
 	case BOARD_WATCHED:
 		set_trouble(member,
-			    "our block holds what this host did not write: watched whether its writer lives");
+			    "our block holds a record of another host name: watched whether that host lives");
 		break;
 	case BOARD_TAKEN:
 		member->block = BLOCK_ID_TAKEN;

@@ -179,25 +179,6 @@ static void noise_is_not_overwritten(void **state)
 	assert_memory_equal(world->blocks[1], before, BLOCK_SIZE);
 }
 
-static void noise_among_records_is_taken_over(void **state)
-{
-	struct world *world = *state;
-	struct record record;
-
-	world_record(world, 2, "host2.example", 100, 3, 3400);
-	memset(world->blocks[1], 'x', BLOCK_SIZE);
-	world_start(world);
-	world_attach(world);
-	world_run(world, 55000);
-	assert_int_equal(world->joins, 0);
-	world_run(world, 8000);
-	assert_int_equal(world->joins, 1);
-	world_publish(world, 3400);
-	world_run(world, 100);
-	assert_int_equal(world_own(world, &record), RECORD_OK);
-	assert_int_equal(world_cluster(world).block, BLOCK_NONE);
-}
-
 static void newer_record_is_not_overwritten(void **state)
 {
 	struct world *world = *state;
@@ -354,7 +335,6 @@ int main(void)
 		ROW(own_record_needs_no_watch),
 		ROW(qemu_appears_during_the_watch),
 		ROW(noise_is_not_overwritten),
-		ROW(noise_among_records_is_taken_over),
 		ROW(newer_record_is_not_overwritten),
 		ROW(other_domain),
 		ROW(other_lease),
