@@ -101,6 +101,7 @@ static const struct {
 	{"broker away", "broker_answers=0", false},
 	{"an id that says up is unknown to sanlock", "peer.2.vm=up peer.2.host=unknown", false},
 	{"an id that says down is unknown to sanlock", "peer.2.host=unknown", true},
+	{"an unreadable record said up", "peer.2.fault=bad peer.2.vm=up peer.2.host=unknown", true},
 	{"the owner is unknown to sanlock",
 	 "cluster.owner=host cluster.owner_id=2 cluster.owner_generation=4 peer.2.host=unknown", false},
 	{"the owner is known", "cluster.owner=host cluster.owner_id=2 cluster.owner_generation=4", true},
