@@ -28,7 +28,7 @@ struct row {
 };
 
 static const struct row rows[] = {
-	{"never seen", {{END}}, 10, false, false, false},
+	{"never seen", {{0, END, 0, 0, 0}}, 10, false, false, false},
 	{"renewed",
 	 {{0, HOST, 7, 1, HOST_LIVE}, {0, CLAIM, 50, 1, 3400}, {10, CLAIM, 60, 1, 3400}},
 	 20,
