@@ -148,6 +148,9 @@ static void ask(struct monitor_engine *monitor)
 	curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)monitor->timeout_ms);
+	/* A VM that boots drops the first packets; the next question finds it sooner than their repetition. */
+	if (!monitor->good && monitor->timeout_ms > EAGER_MS)
+		curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)EAGER_MS);
 	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
