@@ -463,16 +463,13 @@ static bool watch_closely(const struct view *view)
 	}
 }
 
-/* Unknown health is not published: the last one known is, bad before the first (older readers end on a record
- * that says up without good or bad). */
-static enum health publish_health(const struct snapshot *known)
+/* Unknown health is not published: the last known one of the VM as it runs now is, bad before the first
+ * (older readers end on a record that says up without good or bad). */
+static enum health publish_health(const struct snapshot *known, const struct machine *machine)
 {
-	const struct sample *sample = &known->cluster.monitors[MONITOR_ENGINE_HEALTH];
-
 	if (known->vm.vm == VM_UNKNOWN)
 		return HEALTH_UNKNOWN;
-	return known->vm.vm == VM_UP && sample->number != 0 && sample->value == HEALTH_GOOD ? HEALTH_GOOD
-											    : HEALTH_BAD;
+	return machine->healthy_since != MONO_UNSET ? HEALTH_GOOD : HEALTH_BAD;
 }
 
 void machine_step(const struct machine *cur, const struct snapshot *known, const struct policy *policy,
@@ -494,7 +491,7 @@ void machine_step(const struct machine *cur, const struct snapshot *known, const
 	take_score(&view); /* again: the new state has its say */
 
 	row_wake(&view, ret->next.deadline);
-	ret->health = publish_health(known);
+	ret->health = publish_health(known, &ret->next);
 	ret->can_move = view.outlook.can_move;
 	ret->may_start = score_allows_start(&ret->score) && known->cluster.maintenance == FLAG_NO;
 	ret->watch_closely = watch_closely(&view);
