@@ -383,6 +383,13 @@ static bool check_local_maintenance(struct view *view)
 		row_stay(view, REASON_IN_FLIGHT);
 		return true;
 	}
+	/* libvirt may refuse at once: without a loop in between, shutdowns and transitions would flood it and
+	 * the mail. */
+	if (view->now < mono_add(m->in_flight_since, view->policy->loop)) {
+		row_stay(view, REASON_TRY_GAP);
+		row_wake(view, mono_add(m->in_flight_since, view->policy->loop));
+		return true;
+	}
 	m->must_leave = true;
 	row_enter(view, STATE_ENGINE_STOP, REASON_LOCAL_MAINTENANCE);
 	return true;
