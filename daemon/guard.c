@@ -39,6 +39,7 @@
 #define LATE_MS 300	    /* a wake-up this late: we were held up ourselves, an answer may be on its way */
 #define HELD_UP_MS 500	    /* then it has this long to come, */
 #define HELD_UP_MAX_MS 1000 /* but never until later than this after the deadline */
+#define CLOCKS_APART_MS 100
 #define QUESTION_MAX_MS 10000 /* a question is left to hang: three can, then only the deadline counts */
 #define CLIENTS_MAX 8
 #define SERVICE_USER "ovirt-ha"
@@ -50,6 +51,7 @@ enum slot {
 	SLOT_WORKER,
 	SLOT_CONNECTION, /* to sanlock */
 	SLOT_SANLOCK,	 /* pidfd */
+	SLOT_SURVIVOR,	 /* pidfd: was sent SIGKILL and is not gone */
 	SLOT_CLIENTS,
 	SLOT_KILLED = SLOT_CLIENTS + CLIENTS_MAX, /* pidfds */
 	SLOT_COUNT = SLOT_KILLED + QEMU_PIDS_MAX
@@ -81,6 +83,7 @@ struct guard {
 
 	bool killing;
 	mono_t killing_ends;
+	mono_t survives_since; /* of SLOT_SURVIVOR */
 };
 
 static void fd_set_to(struct guard *guard, int slot, int fd, short events)
@@ -130,6 +133,17 @@ static int conf_read(struct guard *guard, mono_t now)
 	else
 		log_info("not deployed, waiting for %s", guard->conf_path);
 	return r < 0 && r != -ENOENT && !guard->deployed ? -EINVAL : 0;
+}
+
+/* Rule 12. Without sync(2): it would wait for the storage that hangs. 0 is not returned. */
+static int reset_host(const char *why)
+{
+	int r;
+
+	log_error("resetting this host why=%s", why);
+	r = reboot(RB_AUTOBOOT) < 0 ? -errno : 0;
+	log_error("reset failed error=%s", strerror(-r));
+	return r;
 }
 
 static void reply(struct guard *guard, int i, uint32_t kind, int error, int alive)
@@ -192,6 +206,36 @@ static void kill_all(struct guard *guard, const char *reason, mono_t now)
 	guard->killing_ends = now + GUARD_KILL_MS;
 }
 
+/* Keeps the pidfd of the first that did not die, until it does: a pid alone could be another's by then. */
+static void survivor_take(struct guard *guard, int slot)
+{
+	if (guard->fds[slot].fd >= 0 && guard->fds[SLOT_SURVIVOR].fd < 0) {
+		guard->fds[SLOT_SURVIVOR] = guard->fds[slot];
+		guard->fds[slot].fd = -1;
+		guard->survives_since = guard->killing_ends - GUARD_KILL_MS;
+	}
+	fd_set_to(guard, slot, -1, 0);
+}
+
+/* Rule 12, also when neither agent nor broker is there to ask for it: what can't be killed may still write.
+ */
+static void survivor_check(struct guard *guard, mono_t now)
+{
+	struct pollfd *survivor = &guard->fds[SLOT_SURVIVOR];
+
+	if (survivor->fd < 0)
+		return;
+	/* Asked this moment: what poll() told may be a second old. */
+	if (poll(survivor, 1, 0) > 0) {
+		fd_set_to(guard, SLOT_SURVIVOR, -1, 0);
+		return;
+	}
+	if (!guard_must_reset(guard->survives_since, now))
+		return;
+	guard->survives_since = now; /* should it fail, not each second */
+	reset_host("QEMU survives SIGKILL");
+}
+
 /* All pidfds told the end, or the time is over: /proc has the last word. */
 static void kill_check(struct guard *guard, mono_t now)
 {
@@ -209,7 +253,7 @@ static void kill_check(struct guard *guard, mono_t now)
 	if (!gone && now < guard->killing_ends)
 		return;
 	for (int i = SLOT_KILLED; i < SLOT_COUNT; i++)
-		fd_set_to(guard, i, -1, 0);
+		survivor_take(guard, i);
 	guard->killing = false;
 	r = qemu_count(guard, &first);
 	if (r == 0)
@@ -361,7 +405,6 @@ static void request_take(struct guard *guard, int i, mono_t now)
 	int fd = guard->fds[SLOT_CLIENTS + i].fd, slot = SLOT_CLIENTS + i;
 	struct guard_request request;
 	struct ucred peer;
-	int r;
 	ssize_t n = recv(fd, &request, sizeof(request), MSG_DONTWAIT | MSG_TRUNC);
 
 	if (n < 0 && errno == EAGAIN)
@@ -392,11 +435,8 @@ static void request_take(struct guard *guard, int i, mono_t now)
 		kill_all(guard, "asked", now);
 		break;
 	case GUARD_RESET:
-		/* Rule 12. Without sync(2): it would wait for the storage that hangs. */
-		log_error("resetting this host why=%s uid=%u pid=%d", request.why, peer.uid, peer.pid);
-		r = reboot(RB_AUTOBOOT) < 0 ? -errno : 0;
-		log_error("reset failed error=%s", strerror(-r));
-		reply(guard, i, GUARD_RESET, r, 0);
+		log_info("asked to reset uid=%u pid=%d", peer.uid, peer.pid);
+		reply(guard, i, GUARD_RESET, reset_host(request.why), 0);
 		break;
 	default:
 		reply(guard, i, 0, -EPROTO, 0);
@@ -420,10 +460,16 @@ static void client_take(struct guard *guard)
 }
 
 /* A suspended host neither renewed nor counted the time (the manual rules it out, this catches it). */
-static void sleep_check(struct guard *guard, mono_t now)
+static void sleep_check(struct guard *guard)
 {
-	int64_t ahead = clock_boot() - now;
+	mono_t before = clock_mono();
+	int64_t ahead = clock_boot() - before;
 
+	guard->facts.slept_ms = 0;
+	/* Held up between the two clocks, not suspended: it would kill a VM that is well. A real suspend
+	 * shows at the next look too. */
+	if (clock_mono() - before > CLOCKS_APART_MS)
+		return;
 	guard->facts.slept_ms = ahead - guard->boot_ahead_ms;
 	guard->boot_ahead_ms = ahead;
 }
@@ -441,10 +487,11 @@ static void due(struct guard *guard)
 {
 	mono_t now = clock_mono();
 
-	sleep_check(guard, now);
+	sleep_check(guard);
 	(void)conf_read(guard, now); /* said by itself; there is nothing else to do about it */
 	ask(guard, now);
 	kill_check(guard, now);
+	survivor_check(guard, now);
 	if (guard->facts.slept_ms > 0 || deadline_over(guard, now))
 		judge(guard, now);
 }

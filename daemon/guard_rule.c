@@ -9,6 +9,7 @@ STRTAB_DEFINE(guard_reason, enum guard_reason, GUARD_REASON_COUNT, "fine", "sanl
 
 #define RENEWALS 6    /* x io_timeout: rule 6 */
 #define DOUBT_MS 1500 /* before the deadline: a poll of 1 s and time to ask */
+#define SURVIVES_MS 60000
 #define SLEPT_MS 1000 /* of clocks that drift apart by themselves: nothing near it */
 
 mono_t guard_deadline(const struct guard_facts *facts)
@@ -21,6 +22,11 @@ mono_t guard_deadline(const struct guard_facts *facts)
 	if (facts->renewed == MONO_UNSET)
 		return mono_add(facts->since, GUARD_GRACE_MS);
 	return mono_add(facts->renewed, RENEWALS * (int64_t)facts->io_timeout_s * MONO_SECOND);
+}
+
+bool guard_must_reset(mono_t since, mono_t now)
+{
+	return mono_passed(since, SURVIVES_MS, now);
 }
 
 bool guard_stamp_doubtful(mono_t renewed, uint32_t io_timeout_s, mono_t now)

@@ -68,5 +68,8 @@ struct guard_facts {
 enum guard_reason guard_judge(const struct guard_facts *facts, mono_t now);
 /* When the time rule would be over with nothing more heard; MONO_NEVER: it does not apply. */
 mono_t guard_deadline(const struct guard_facts *facts);
+/* Rule 12: a QEMU that was sent SIGKILL at `since` and lives at `now` can't be killed: only the end of this
+ * host ends it. */
+bool guard_must_reset(mono_t since, mono_t now);
 /* The stamp is so old that the daemon's exact word is needed. */
 bool guard_stamp_doubtful(mono_t renewed, uint32_t io_timeout_s, mono_t now);

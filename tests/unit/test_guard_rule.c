@@ -97,11 +97,20 @@ static void test_timeline(void **state)
 	assert_true(guard_stamp_doubtful(MONO_UNSET, 1, 0));
 }
 
+static void test_must_reset(void **state)
+{
+	(void)state;
+	assert_false(guard_must_reset(1000, 60999));
+	assert_true(guard_must_reset(1000, 61000));
+	assert_false(guard_must_reset(MONO_UNSET, 99000));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_judge),
 		cmocka_unit_test(test_timeline),
+		cmocka_unit_test(test_must_reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
