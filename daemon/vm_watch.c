@@ -12,12 +12,21 @@ static bool view_lives(const struct domain_view *view)
 	       view->state == DOMAIN_SHUTTING_DOWN;
 }
 
+/* Since when libvirt lists none, however often it is asked. */
+static void note_listed(struct vm_watch *watch, mono_t now)
+{
+	if (view_lives(&watch->view))
+		watch->none_since = MONO_UNSET;
+	else if (watch->none_since == MONO_UNSET)
+		watch->none_since = now;
+}
+
 void vm_watch_init(struct vm_watch *watch)
 {
 	memset(watch, 0, sizeof(*watch));
 	watch->view.begun = MONO_UNSET;
 	watch->running_since = MONO_UNSET;
-	watch->unlisted_since = MONO_UNSET;
+	watch->none_since = watch->unlisted_since = MONO_UNSET;
 	watch->settled_at = watch->silent_since = MONO_UNSET;
 }
 
@@ -39,6 +48,7 @@ void vm_watch_view(struct vm_watch *watch, const struct domain_view *view, mono_
 		return;
 	}
 	watch->view = *view;
+	note_listed(watch, now);
 	if (runs && watch->running_since == MONO_UNSET)
 		watch->running_since = now;
 	if (!runs)
@@ -84,6 +94,7 @@ static void prove(struct vm_watch *watch, enum domain_state state, mono_t now)
 	watch->view.pause = state == DOMAIN_PAUSED ? PAUSE_OTHER : PAUSE_NONE;
 	watch->view.begun = now;
 	watch->settled_at = now;
+	note_listed(watch, now);
 	if (state != DOMAIN_RUNNING)
 		watch->running_since = MONO_UNSET;
 	else if (watch->running_since == MONO_UNSET)
@@ -104,6 +115,8 @@ void vm_watch_ended(struct vm_watch *watch, enum action action, enum outcome out
 			prove(watch, action == ACTION_START ? DOMAIN_RUNNING : DOMAIN_PAUSED, now);
 		} else if (watch->view.state == DOMAIN_PAUSED) {
 			prove(watch, DOMAIN_NONE, now); /* the port has destroyed it */
+		} else if (watch->none_since != MONO_UNSET) {
+			watch->none_since = now; /* QEMU may have been seen though libvirt was not asked */
 		}
 		break;
 	case ACTION_SHUTDOWN:
@@ -202,8 +215,10 @@ void vm_watch_facts(struct vm_watch *watch, int32_t qemu_pid, mono_t pid_begun, 
 		watch->unlisted_since = MONO_UNSET;
 		return;
 	}
-	/* libvirt lost it (a restart that could not adopt it): it runs all the same, and writes. */
-	if (qemu_pid > 0 && mono_passed(watch->view.begun, VM_WATCH_LINGER_MS, pid_begun)) {
+	/* libvirt lost it (a restart that could not adopt it): it runs all the same, and writes. Counted from
+	 * when libvirt ceased to list it, not from its last answer: it is asked each second, so that one is
+	 * always younger, and QEMU would count as `down` and a second one be started (safety rule 3). */
+	if (qemu_pid > 0 && mono_passed(watch->none_since, VM_WATCH_LINGER_MS, pid_begun)) {
 		if (watch->unlisted_since == MONO_UNSET)
 			watch->unlisted_since = now;
 		ret->vm = VM_UP;

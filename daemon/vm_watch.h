@@ -6,7 +6,7 @@
 #include "daemon/vm_port.h"
 
 /* QEMU is listed in /proc a moment longer than libvirt lists its domain; what /proc still shows this long
- * after libvirt's answer lives. */
+ * after libvirt ceased to list it lives. */
 #define VM_WATCH_LINGER_MS 2000
 
 /* A libvirtd that is restarted is back within a second: so short a silence is not worth score 0 and a round
@@ -23,6 +23,7 @@ struct vm_watch {
 	enum action starting;	 /* our start in flight, or ACTION_NONE */
 	bool created;		 /* the paused domain is of our start, and was not resumed since */
 	mono_t running_since;
+	mono_t none_since;     /* libvirt lists none, MONO_UNSET: it does, or never answered */
 	mono_t unlisted_since; /* a QEMU lives that libvirt does not list */
 	mono_t settled_at;     /* when an action's end proved what the VM is; older answers don't count */
 };

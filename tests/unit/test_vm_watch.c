@@ -296,11 +296,40 @@ static void test_running_since(void **state)
 	assert_int_equal(facts.running_since, 11000);
 }
 
+/* A libvirt that is asked all the time and has lost the VM: what /proc shows is up, from then on without a
+ * break, so that rule 3 may judge its lease. */
+static void test_unlisted_and_asked_each_second(void **state)
+{
+	struct vm_watch watch;
+	struct domain_view view = {.state = DOMAIN_RUNNING, .begun = 1000};
+	struct vm_facts facts;
+
+	vm_watch_init(&watch);
+	vm_watch_view(&watch, &view, 1000);
+	view.state = DOMAIN_NONE;
+	for (mono_t now = 2000; now <= 20000; now += 1000) {
+		view.begun = now;
+		vm_watch_view(&watch, &view, now);
+		vm_watch_facts(&watch, 77, now - 500, now, &facts);
+		assert_int_equal(facts.vm, now - 500 < 2000 + VM_WATCH_LINGER_MS ? VM_DOWN_MISSING : VM_UP);
+	}
+	assert_int_equal(facts.running_since, 5000);
+	assert_int_equal(facts.seen_at, 20000);
+
+	/* A pid from before our own start ended is not one that lives on. */
+	vm_watch_settle(&watch);
+	vm_watch_began(&watch, ACTION_START);
+	vm_watch_ended(&watch, ACTION_START, OUTCOME_FAILED, 30000);
+	vm_watch_facts(&watch, 78, 29900, 30100, &facts);
+	assert_int_equal(facts.vm, VM_DOWN);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_running_since),
+		cmocka_unit_test(test_unlisted_and_asked_each_second),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
