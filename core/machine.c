@@ -36,7 +36,7 @@ STRTAB_DEFINE(reason, enum reason, REASON_COUNT, "started", "initialized", "stay
 	      "start-failed", "start-timeout", "lease-refused", "lease-not-to-be-had", "starting-timeout",
 	      "bad-health-timeout", "shutdown-timeout", "shutdown-refused", "destroyed", "away-timeout",
 	      "unexpected-timeout", "alone", "moved", "move-failed", "lease-lost", "lease-moved",
-	      "kill-failed", "storage-back")
+	      "kill-failed", "storage-back", "qemu-lives")
 
 #define TO(state) (1u << STATE_##state)
 /* Every state may be left for these: the checks before the rows go there. */

@@ -87,6 +87,7 @@ enum reason {
 	REASON_LEASE_MOVED,  /* safety rule 11: it changed while the VM was paused */
 	REASON_KILL_FAILED,  /* safety rule 12 */
 	REASON_STORAGE_BACK, /* paused on an I/O error, storage good again: resume */
+	REASON_QEMU_LIVES,   /* libvirt has no VM here, /proc has its QEMU or can't be read */
 	REASON_COUNT
 };
 STRTAB_DECLARE(reason, enum reason);

@@ -217,6 +217,12 @@ static bool start_possible(struct view *view, enum reason *ret_why)
 		row_stay(view, REASON_NOT_READY);
 		return false;
 	}
+	/* libvirt says down, /proc not: a QEMU that dies slowly, or one that libvirt has lost and that may
+	 * run without its lease. A second one beside it is what rule 3 is there against. */
+	if (view->known->cluster.qemu_pid != 0) {
+		row_stay(view, REASON_QEMU_LIVES);
+		return false;
+	}
 	if (!owner_lets_us(view, &hold)) {
 		row_stay(view, hold);
 		return false;
