@@ -296,7 +296,8 @@ static bool take_command(struct view *view)
 	bool fit = known->broker_answers && known->cluster.membership == MEMBERSHIP_JOINED &&
 		   view->step->score.entries[PENALTY_NO_WATCHDOG].points == 0 &&
 		   view->step->score.entries[PENALTY_BLOCKED].points == 0 &&
-		   view->step->score.entries[PENALTY_ALIEN_PEER].points == 0;
+		   view->step->score.entries[PENALTY_ALIEN_PEER].points == 0 &&
+		   view->step->score.entries[PENALTY_LEASE_TIMING].points == 0;
 
 	if (wanted == ACTION_NONE)
 		return false;
