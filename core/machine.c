@@ -94,6 +94,7 @@ void machine_init(struct machine *machine, mono_t now)
 		.last_move = MONO_UNSET,
 		.unknown_since = MONO_UNSET,
 		.paused_since = MONO_UNSET,
+		.held_at = MONO_UNSET,
 		.kill_since = MONO_UNSET,
 		.next_kill = MONO_UNSET,
 	};
@@ -231,8 +232,15 @@ static enum reason lease_contrary(struct view *view)
 			return REASON_LEASE_LOST;
 		if (m->resume_version != 0 && c->owner_version != m->resume_version)
 			return REASON_LEASE_MOVED; /* somebody had it while the VM was paused */
+		/* It was resumed without us, or by a resume of ours that ended after it was given up: one
+		 * acquire is that resume's. More, and after a time so long that others may have run it,
+		 * are somebody's who had it in between. */
+		if (m->held_version != 0 && c->owner_version > m->held_version + 1 &&
+		    mono_passed(m->held_at, view->policy->away, c->owner_begun))
+			return REASON_LEASE_MOVED;
 		m->resume_version = 0;
 		m->held_version = c->owner_version;
+		m->held_at = c->owner_begun;
 	}
 	/* Paused, and somebody took the lease meanwhile: what it has in memory is of the past (rule 11). */
 	if (known->vm.vm == VM_UP && known->vm.pause != PAUSE_NONE && m->held_version != 0 &&
@@ -242,6 +250,7 @@ static enum reason lease_contrary(struct view *view)
 			return REASON_LEASE_MOVED;
 		m->held_version =
 			m->resume_version; /* our own resume took it; it paused again before a look */
+		m->held_at = c->owner_begun;
 		m->resume_version = 0;
 	}
 	/* libvirt has been silent for long, QEMU is not registered and another host owns the lease: running
