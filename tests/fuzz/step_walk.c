@@ -2,7 +2,9 @@
 /* Random walks through fuzz_step.c's histories, short ones and a long one, until STEPS are made; any compiler
  * runs it, and the same seed walks the same way:
  *
- *     walk_step STEPS SEED */
+ *     walk_step STEPS SEED [FILE..]
+ *
+ * The files, what libFuzzer found for example, are played first. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,15 +24,32 @@ static uint64_t next_random(uint64_t *seed)
 	return z ^ (z >> 31);
 }
 
+static int play_file(const char *path)
+{
+	static uint8_t bytes[LONG_WALK];
+	FILE *file = fopen(path, "re");
+
+	if (!file) {
+		perror(path);
+		return -1;
+	}
+	LLVMFuzzerTestOneInput(bytes, fread(bytes, 1, sizeof(bytes), file));
+	fclose(file);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static uint8_t bytes[LONG_WALK];
 	uint64_t steps, seed;
 
-	if (argc != 3) {
-		fprintf(stderr, "walk_step STEPS SEED\n");
+	if (argc < 3) {
+		fprintf(stderr, "walk_step STEPS SEED [FILE..]\n");
 		return 2;
 	}
+	for (int i = 3; i < argc; i++)
+		if (play_file(argv[i]) < 0)
+			return 1;
 	steps = strtoull(argv[1], NULL, 10);
 	seed = strtoull(argv[2], NULL, 10);
 	while (step_walk_steps < steps) {
