@@ -51,18 +51,10 @@ struct service {
 static int load(struct configuration *ret, struct problems *problems)
 {
 	char path[PATH_MAX];
-	int r;
 
-	r = engine_conf_load(file_path(FILE_ENGINE_CONF, path), &ret->engine, problems);
-	if (r == -ENOENT)
-		problems_add(problems, path, 0, NULL, NULL, "does not exist; deploy this host first");
-	else if (r == 0 && !engine_conf_deployed(&ret->engine))
-		problems_add(problems, path, 0, "vmid", "", "this host is not deployed; deploy it first");
+	engine_conf_load_deployed(file_path(FILE_ENGINE_CONF, path), &ret->engine, problems);
 	agent_conf_load(file_path(FILE_AGENT_CONF, path), &ret->engine, &ret->agent, problems);
 	broker_conf_load(file_path(FILE_BROKER_CONF, path), &ret->broker, problems);
-	if (ret->engine.network_test == NETWORK_TEST_PING && !ret->engine.gateway[0] && r == 0)
-		problems_add(problems, file_path(FILE_ENGINE_CONF, path), 0, "gateway", "",
-			     "needed by network_test=ping; set it, or network_test=none");
 	return problems->count ? -EINVAL : 0;
 }
 

@@ -51,19 +51,9 @@ static int load_configuration(struct service *service, struct problems *problems
 {
 	struct broker_conf broker;
 	char path[PATH_MAX];
-	int r, worst = 0;
+	int worst = 0;
 
-	r = engine_conf_load(file_path(FILE_ENGINE_CONF, path), &service->engine, problems);
-	if (r == -ENOENT)
-		problems_add(problems, path, 0, NULL, NULL,
-			     "there is no such file; run hosted-engine --deploy first");
-	else if (r == 0 && !engine_conf_deployed(&service->engine))
-		problems_add(problems, path, 0, "vmid", "",
-			     "this host is not deployed; run hosted-engine --deploy first");
-	else if (r == 0 && !service->engine.vm_xml[0])
-		problems_add(problems, path, 0, "vm_xml", "",
-			     "the VM's configuration is nowhere; name the file with the domain's XML");
-	if (r < 0 || problems->count > 0)
+	if (engine_conf_load_deployed(file_path(FILE_ENGINE_CONF, path), &service->engine, problems) < 0)
 		worst = -EINVAL;
 	if (agent_conf_load(file_path(FILE_AGENT_CONF, path), &service->engine, &service->conf, problems) < 0)
 		worst = -EINVAL;
@@ -197,7 +187,7 @@ static int serve(struct service *service)
 	signal(SIGPIPE, SIG_IGN);
 	r = open_service(service);
 	if (r == 0) {
-		log_info("agent started host-id=%u vm=%s", service->engine.host_id, service->engine.vmid);
+		log_info("started host_id=%u vm=%s", service->engine.host_id, service->engine.vmid);
 		/* Ready is: it runs. Whether broker, libvirt or storage answer, STATUS= and the score tell.
 		 */
 		sd_notify(0, "READY=1");
@@ -207,7 +197,7 @@ static int serve(struct service *service)
 	if (r < 0)
 		log_error("ended error=%s", strerror(-r));
 	else
-		log_info("agent stopped");
+		log_info("stopped");
 	close_service(service);
 	return r < 0 ? EXIT_FAILURE : 0;
 }

@@ -15,6 +15,8 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "broker/broker_conf.h"
+#include "daemon/agent_conf.h"
 #include "daemon/guard.h"
 #include "daemon/guard_watch.h"
 #include "lockspace/fence_port.h"
@@ -37,13 +39,20 @@ static int usage(FILE *out, int status)
 	return status;
 }
 
+/* As every daemon does it: the three files. A host that is not deployed is nothing wrong here: the guard
+ * waits for the file. */
 static int check(const char *path)
 {
-	struct problems problems = {.say = problems_print, .data = stdout};
-	struct engine_conf conf;
-	int r = engine_conf_load(path, &conf, &problems);
+	struct problems problems = {.say = problems_print, .data = stderr};
+	struct engine_conf engine;
+	struct agent_conf agent;
+	struct broker_conf broker;
+	char other[PATH_MAX];
 
-	return r < 0 && r != -ENOENT ? EXIT_CONFIG : 0;
+	engine_conf_load(path, &engine, &problems);
+	agent_conf_load(file_path(FILE_AGENT_CONF, other), &engine, &agent, &problems);
+	broker_conf_load(file_path(FILE_BROKER_CONF, other), &broker, &problems);
+	return problems.count ? EXIT_CONFIG : 0;
 }
 
 static int prove_gone(const char *path, bool leave)
@@ -71,10 +80,17 @@ static int prove_gone(const char *path, bool leave)
 	return r < 0 ? EXIT_FAILURE : 0;
 }
 
+static const char *socket_path(void)
+{
+	const char *path = getenv("OVIRT_HA_GUARD_SOCKET");
+
+	return path && path[0] ? path : GUARD_SOCKET;
+}
+
 /* The socket of systemd, or one of our own, with the group of this process (the unit says Group=ovirt-ha). */
 static int listener_open(void)
 {
-	const char *path = getenv("OVIRT_HA_GUARD_SOCKET");
+	const char *path = socket_path();
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	_cleanup_close_ int fd = -1;
 	mode_t before;
@@ -82,14 +98,16 @@ static int listener_open(void)
 
 	if (sd_listen_fds(1) > 0)
 		return SD_LISTEN_FDS_START;
-	if (!path || !path[0])
-		path = GUARD_SOCKET;
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	strcpy(address.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
+	/* A guard that is started beside another, by hand, must not take its clients away; what a dead one
+	 * left answers nobody. */
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 || errno == EAGAIN)
+		return -EADDRINUSE;
 	if (unlink(path) < 0 && errno != ENOENT)
 		return -errno;
 	before = umask(0117);
@@ -115,7 +133,12 @@ static int serve(const char *path)
 	sigprocmask(SIG_BLOCK, &ending, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	fd = listener_open();
-	r = fd < 0 ? fd : guard_new(path, fd, &guard);
+	if (fd < 0) {
+		log_error("socket %s can't be served: %s%s", socket_path(), strerror(-fd),
+			  fd == -EADDRINUSE ? "; another ovirt-ha-guard runs" : "");
+		return EXIT_FAILURE;
+	}
+	r = guard_new(path, fd, &guard);
 	if (r < 0) {
 		log_error("cannot start error=%s", strerror(-r));
 		return r == -EINVAL ? EXIT_CONFIG : EXIT_FAILURE;

@@ -178,6 +178,24 @@ int engine_conf_load(const char *path, struct engine_conf *ret, struct problems 
 	return engine_conf_deployed(ret) ? engine_conf_check(ret, path, problems) : 0;
 }
 
+int engine_conf_load_deployed(const char *path, struct engine_conf *ret, struct problems *problems)
+{
+	int r = engine_conf_load(path, ret, problems);
+
+	if (r == -ENOENT) {
+		problems_add(problems, path, 0, NULL, NULL,
+			     "does not exist; deploy this host first: hosted-engine --deploy");
+		return r;
+	}
+	if (r < 0)
+		return r;
+	if (!engine_conf_deployed(ret))
+		return missing(path, "vmid", "deploy this host first: hosted-engine --deploy", problems);
+	if (!ret->vm_xml[0])
+		return missing(path, "vm_xml", "name the file with the engine VM's domain XML", problems);
+	return 0;
+}
+
 struct place engine_conf_block0_lease(const struct engine_conf *conf, uint64_t alignment)
 {
 	struct place place = conf->lease;

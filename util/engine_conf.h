@@ -49,6 +49,8 @@ extern const struct settings engine_settings;
  * errno with every problem said: -EINVAL for what it says, another when it can't be read. `ret` is filled as
  * far as it goes. Blocks on the file. */
 int engine_conf_load(const char *path, struct engine_conf *ret, struct problems *problems);
+/* The same for who can't run without it: no file, no vmid and no vm_xml are problems too. 0 or -errno. */
+int engine_conf_load_deployed(const char *path, struct engine_conf *ret, struct problems *problems);
 /* What a deployed host must have besides single values being right: engine_conf_load() checks it when there
  * is a vmid. */
 int engine_conf_check(const struct engine_conf *conf, const char *name, struct problems *problems);

@@ -290,7 +290,7 @@ int keyfile_load(const char *path, bool sections, struct keyfile **ret, struct p
 		r = read_all(fd, &text, &size);
 	if (r == -EFBIG)
 		problems_add(problems, path, 0, NULL, NULL, "is over 4 MiB; is this the right file?");
-	else if (r == -ENXIO)
+	else if (r == -ENXIO || r == -EISDIR)
 		problems_add(problems, path, 0, NULL, NULL, "is not a regular file; put one in its place");
 	else if (r < 0)
 		problems_add(problems, path, 0, NULL, NULL, "cannot be read: %s; check its owner and mode",

@@ -11,6 +11,8 @@
 #include <strings.h>
 
 #define KEY_MAX 64
+/* 1 EiB: whatever is added to it, a whole whiteboard or leases, still is a file offset. */
+#define PLACE_OFFSET_MAX (INT64_C(1) << 60)
 
 static int64_t scale_of(const struct setting *s)
 {
@@ -218,7 +220,11 @@ static int parse_place(const struct setting *s, const char *value, void *target,
 	}
 	/* A colon that is followed by anything but digits belongs to the path. */
 	if (colon && colon[1] && strspn(colon + 1, "0123456789") == strlen(colon + 1)) {
-		if (parse_number(colon + 1, strlen(colon + 1), &offset) < 0 || offset % 512 != 0) {
+		if (parse_number(colon + 1, strlen(colon + 1), &offset) < 0 || offset > PLACE_OFFSET_MAX) {
+			snprintf(what, size, "has an offset beyond any device; give PATH:OFFSET in bytes");
+			return -EINVAL;
+		}
+		if (offset % 512 != 0) {
 			snprintf(what, size,
 				 "has an offset that is no multiple of 512; give PATH:OFFSET in bytes");
 			return -EINVAL;

@@ -30,7 +30,9 @@ static void listen(void *data, const char *line)
 	snprintf(said + strlen(said), sizeof(said) - strlen(said), "F%s\n", line + strlen(path));
 }
 
-static int load(const char *text, struct engine_conf *conf)
+typedef int load_fn(const char *path, struct engine_conf *ret, struct problems *problems);
+
+static int load_by(load_fn *loader, const char *text, struct engine_conf *conf)
 {
 	struct problems problems = {.say = listen};
 	int fd, r;
@@ -41,9 +43,14 @@ static int load(const char *text, struct engine_conf *conf)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 	close(fd);
-	r = engine_conf_load(path, conf, &problems);
+	r = loader(path, conf, &problems);
 	unlink(path);
 	return r;
+}
+
+static int load(const char *text, struct engine_conf *conf)
+{
+	return load_by(engine_conf_load, text, conf);
 }
 
 static void test_full(void **state)
@@ -162,6 +169,32 @@ static void test_problems(void **state)
 	}
 }
 
+/* As a daemon needs it. */
+static void test_deployed(void **state)
+{
+	static const struct {
+		const char *text, *said;
+		int error;
+	} cases[] = {
+		{DEPLOYED "vm_xml=/etc/vm.xml\n", "", 0},
+		{DEPLOYED, "F: vm_xml: is missing; name the file with the engine VM's domain XML\n", -EINVAL},
+		{"", "F: vmid: is missing; deploy this host first: hosted-engine --deploy\n", -EINVAL},
+		{"vmid=x\n",
+		 "F:1: vmid=x: is not a uuid; give one like 3f2b8c1e-0d5a-4c6f-9b7e-2a1d8e4f5c60\n", -EINVAL},
+	};
+	struct problems problems = {.say = listen};
+	struct engine_conf c;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(load_by(engine_conf_load_deployed, cases[i].text, &c), cases[i].error);
+		assert_string_equal(said, cases[i].said);
+	}
+	said[0] = '\0';
+	strcpy(path, "/nonexistent/hosted-engine.conf");
+	assert_int_equal(engine_conf_load_deployed(path, &c, &problems), -ENOENT);
+	assert_string_equal(said, "F: does not exist; deploy this host first: hosted-engine --deploy\n");
+}
+
 static void test_paths(void **state)
 {
 	char at[PATH_MAX];
@@ -182,9 +215,9 @@ static void test_paths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_full),	cmocka_unit_test(test_existing_cluster),
-		cmocka_unit_test(test_no_file), cmocka_unit_test(test_problems),
-		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_full),	 cmocka_unit_test(test_existing_cluster),
+		cmocka_unit_test(test_no_file),	 cmocka_unit_test(test_problems),
+		cmocka_unit_test(test_deployed), cmocka_unit_test(test_paths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

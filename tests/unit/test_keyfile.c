@@ -217,7 +217,7 @@ static void test_files(void **state)
 	assert_int_equal(keyfile_load(path, false, &file, &problems), -ENOENT);
 	assert_string_equal(said, "");
 	assert_int_equal(keyfile_load(folder, false, &file, &problems), -EISDIR);
-	assert_non_null(strstr(said, ": cannot be read: Is a directory; check its owner and mode\n"));
+	assert_non_null(strstr(said, ": is not a regular file; put one in its place\n"));
 	said[0] = '\0';
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(keyfile_load(path, false, &file, &problems), -ENXIO);

@@ -207,6 +207,8 @@ static void test_problems(void **state)
 		{"[t]\npath=/123456789012345",
 		 "f:2: path=/123456789012345: is too long; give at most 15 bytes\n"},
 		{"[t]\nplace=a:0", "f:2: place=a:0: is not an absolute path; begin it with /\n"},
+		{"[t]\nplace=/a:9223372036854775296", "f:2: place=/a:9223372036854775296: has an offset "
+						      "beyond any device; give PATH:OFFSET in bytes\n"},
 		{"[t]\nplace=/a:100",
 		 "f:2: place=/a:100: has an offset that is no multiple of 512; give PATH:OFFSET in bytes\n"},
 		{"[t]\nuuid=1234",
