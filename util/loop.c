@@ -12,12 +12,12 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/timerfd.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "util/clock.h"
 #include "util/worker.h"
-
-#define NS_PER_MS 1000000ULL
 
 struct watch {
 	int fd;
@@ -30,6 +30,11 @@ struct loop {
 	struct clock_port port; /* first: the port's `this` */
 	struct qb_loop *qb;
 	struct watch *watches;
+	int alarm;	     /* timerfd */
+	mono_t alarm_at;     /* what it is set to; MONO_NEVER: nothing */
+	struct timer *first; /* set timers, the earliest first */
+	struct timer *due;   /* those of a round that is under way */
+	bool ringing;
 	bool (*stopping)(void *data);
 	void *stopping_data;
 	bool stop_asked; /* by a signal */
@@ -39,7 +44,6 @@ struct loop {
 };
 
 _Static_assert(offsetof(struct loop, port) == 0, "the port is the loop");
-_Static_assert(sizeof(qb_loop_timer_handle) == sizeof(uint64_t), "struct timer keeps libqb's handle");
 
 static mono_t port_now(struct clock_port *port)
 {
@@ -51,12 +55,93 @@ static int64_t port_wall(struct clock_port *port)
 	return clock_wall();
 }
 
-static void timer_fired(void *data)
+/* libqb counts the last millisecond before a timer by polling without a wait, which is most of what an idle
+ * service would do. So the kernel's clock is asked for the earliest of our timers. */
+static void alarm_set(struct loop *loop)
 {
-	struct timer *timer = data;
+	mono_t at = loop->first ? loop->first->at : MONO_NEVER;
+	struct itimerspec when = {0};
 
+	if (loop->ringing || at == loop->alarm_at)
+		return;
+	loop->alarm_at = at;
+	if (at != MONO_NEVER) {
+		when.it_value.tv_sec = at / MONO_SECOND;
+		when.it_value.tv_nsec = at % MONO_SECOND * 1000000;
+		/* All zero would stop it. */
+		if (at <= 0)
+			when.it_value = (struct timespec){.tv_nsec = 1};
+	}
+	/* Fails for wrong arguments alone, and a lost timer is a lost deadline. */
+	if (timerfd_settime(loop->alarm, TFD_TIMER_ABSTIME, &when, NULL) < 0)
+		abort();
+}
+
+static bool list_remove(struct timer **at, struct timer *timer)
+{
+	while (*at && *at != timer)
+		at = &(*at)->next;
+	if (!*at)
+		return false;
+	*at = timer->next;
+	timer->next = NULL;
 	timer->set = false;
-	timer->fire(timer);
+	return true;
+}
+
+/* Behind those of the same moment: they fire in the order of their setting. */
+static void list_insert(struct timer **at, struct timer *timer)
+{
+	while (*at && (*at)->at <= timer->at)
+		at = &(*at)->next;
+	timer->next = *at;
+	timer->set = true;
+	*at = timer;
+}
+
+/* Fires what is due now. What a callback sets waits for the next round, whatever its moment, so that one that
+ * always asks for "at once" keeps nobody else from the loop. */
+static int32_t alarm_rang(int32_t fd, int32_t revents, void *data)
+{
+	struct loop *loop = data;
+	mono_t now = clock_mono();
+	struct timer **at = &loop->first;
+	uint64_t times;
+
+	/* It is set anew below; how often it rang is nothing to us. */
+	(void)!read(fd, &times, sizeof(times));
+	while (*at && (*at)->at <= now)
+		at = &(*at)->next;
+	if (at != &loop->first) {
+		loop->due = loop->first;
+		loop->first = *at;
+		*at = NULL;
+	}
+	loop->ringing = true;
+	while (loop->due && !loop->stopped) {
+		struct timer *timer = loop->due;
+
+		list_remove(&loop->due, timer);
+		timer->fire(timer);
+	}
+	/* A stop in between: they are due when the loop goes on. */
+	while (loop->due) {
+		struct timer *timer = loop->due;
+
+		list_remove(&loop->due, timer);
+		list_insert(&loop->first, timer);
+	}
+	loop->ringing = false;
+	loop->alarm_at = MONO_UNSET;
+	alarm_set(loop);
+	return 0;
+}
+
+static void timer_remove(struct loop *loop, struct timer *timer)
+{
+	bool found = list_remove(&loop->first, timer) || list_remove(&loop->due, timer);
+
+	assert(found);
 }
 
 static void port_cancel(struct clock_port *port, struct timer *timer)
@@ -65,46 +150,47 @@ static void port_cancel(struct clock_port *port, struct timer *timer)
 
 	if (!timer->set)
 		return;
-	timer->set = false;
-	qb_loop_timer_del(loop->qb, timer->impl_handle);
+	timer_remove(loop, timer);
+	alarm_set(loop);
 }
 
 static void port_set(struct clock_port *port, struct timer *timer, mono_t at)
 {
 	struct loop *loop = (struct loop *)port;
-	mono_t now = clock_mono();
-	uint64_t wait_ms = at > now ? (uint64_t)(at - now) : 0;
-	qb_loop_timer_handle handle;
-	int r;
 
 	assert(timer->fire);
-	port_cancel(port, timer);
-	if (at == MONO_NEVER)
-		return;
-	/* A far moment would overflow libqb's nanoseconds. */
-	if (wait_ms > INT64_MAX / NS_PER_MS / 2)
-		return;
-	r = qb_loop_timer_add(loop->qb, QB_LOOP_MED, wait_ms * NS_PER_MS, timer, timer_fired, &handle);
-	/* Fails only without memory, and a lost timer is a lost deadline. */
-	if (r != 0)
-		abort();
-	timer->impl_handle = handle;
-	timer->set = true;
+	if (timer->set)
+		timer_remove(loop, timer);
+	if (at != MONO_NEVER) {
+		timer->at = at;
+		list_insert(&loop->first, timer);
+	}
+	alarm_set(loop);
 }
 
 int loop_new(struct loop **ret)
 {
 	struct loop *loop = calloc(1, sizeof(*loop));
+	int r;
 
 	assert(ret);
 	if (!loop)
 		return -ENOMEM;
 	loop->port = (struct clock_port){
 		.now = port_now, .wall = port_wall, .set = port_set, .cancel = port_cancel};
-	loop->qb = qb_loop_create();
-	if (!loop->qb) {
+	loop->alarm_at = MONO_NEVER;
+	loop->alarm = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (loop->alarm < 0) {
+		r = -errno;
 		free(loop);
-		return -ENOMEM;
+		return r;
+	}
+	loop->qb = qb_loop_create();
+	r = loop->qb ? qb_loop_poll_add(loop->qb, QB_LOOP_MED, loop->alarm, POLLIN, loop, alarm_rang)
+		     : -ENOMEM;
+	if (r < 0) {
+		loop_free(loop);
+		return r;
 	}
 	*ret = loop;
 	return 0;
@@ -116,7 +202,9 @@ void loop_free(struct loop *loop)
 		return;
 	while (loop->watches)
 		loop_del_fd(loop, loop->watches->fd);
-	qb_loop_destroy(loop->qb);
+	if (loop->qb)
+		qb_loop_destroy(loop->qb);
+	close(loop->alarm);
 	free(loop);
 }
 

@@ -13,8 +13,9 @@ struct clock_port;
 /* One pending call. Owned by the caller, zeroed before its first use, must not move while set. */
 struct timer {
 	void (*fire)(struct timer *timer); /* called once per timer_set; may set it again */
-	void *impl;			   /* the port's own */
-	uint64_t impl_handle;
+	/* The port's own. */
+	struct timer *next;
+	mono_t at;
 	bool set;
 };
 

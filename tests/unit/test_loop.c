@@ -97,6 +97,51 @@ static void test_cancel(void **state)
 	assert_string_equal(f.fired, "c");
 }
 
+static void fire_cancel_next(struct timer *t)
+{
+	fire_letter(t);
+	f.clock->cancel(f.clock, t + 1);
+}
+
+/* Timers of one moment fire in the order of their setting, and one may still cancel the next. */
+static void test_same_moment(void **state)
+{
+	mono_t now = f.clock->now(f.clock);
+	struct timer stop = {.fire = fire_stop};
+
+	f.timers[0].fire = fire_cancel_next;
+	f.clock->set(f.clock, &f.timers[2], now + 5);
+	f.clock->set(f.clock, &f.timers[0], now + 5);
+	f.clock->set(f.clock, &f.timers[1], now + 5);
+	f.clock->set(f.clock, &stop, now + 5);
+	assert_int_equal(loop_run(f.loop), 0);
+	assert_string_equal(f.fired, "ca");
+}
+
+/* What a stop left undone is done when the loop goes on. */
+static void test_stop_in_a_round(void **state)
+{
+	mono_t now = f.clock->now(f.clock);
+	struct timer stop = {.fire = fire_stop}, end = {.fire = fire_stop};
+
+	f.clock->set(f.clock, &stop, now + 1);
+	f.clock->set(f.clock, &f.timers[0], now + 1);
+	f.clock->set(f.clock, &f.timers[1], now + 1);
+	while (f.clock->now(f.clock) <= now + 1)
+		; /* all are due in one round */
+	assert_int_equal(loop_run(f.loop), 0);
+	assert_string_equal(f.fired, "");
+	assert_true(f.timers[1].set);
+	f.clock->set(f.clock, &end, now + 10);
+	assert_int_equal(loop_run(f.loop), 0);
+	assert_string_equal(f.fired, "ab");
+}
+
+static void fire_again_at_once(struct timer *t)
+{
+	f.clock->set(f.clock, t, MONO_UNSET);
+}
+
 static void read_once(int fd, short revents, void *data)
 {
 	char c;
@@ -106,6 +151,22 @@ static void read_once(int fd, short revents, void *data)
 	assert_int_equal(c, 'x');
 	loop_del_fd(f.loop, fd);
 	loop_stop(f.loop);
+}
+
+/* Two timers that always ask for "at once" keep no descriptor from its turn. */
+static void test_no_starving(void **state)
+{
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	f.timers[0].fire = f.timers[1].fire = fire_again_at_once;
+	f.clock->set(f.clock, &f.timers[0], 0);
+	f.clock->set(f.clock, &f.timers[1], 0);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	assert_int_equal(loop_add_fd(f.loop, fds[0], POLLIN, read_once, NULL), 0);
+	assert_int_equal(loop_run(f.loop), 0);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 static void test_descriptor(void **state)
@@ -231,6 +292,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_timers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_same_moment, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stop_in_a_round, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_starving, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_descriptor, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_signals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop_before_run, setup, teardown),
