@@ -3,7 +3,6 @@
  * It decides nothing else. READY=1 once configuration and IPC are up; STATUS= tells the rest. Exit: 0
  * stopped, 2 configuration, 1 other. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +19,10 @@
 #include "util/engine_conf.h"
 #include "util/log.h"
 #include "util/loop.h"
+#include "util/options.h"
 #include "util/paths.h"
 #include "util/problems.h"
 
-#define EXIT_CONFIGURATION 2
 #define STATUS_MS 2000
 
 struct configuration {
@@ -268,50 +267,28 @@ static void finish(struct service *service)
 	loop_free(service->loop);
 }
 
-static int usage(FILE *stream, int status)
-{
-	fprintf(stream, "Usage: ovirt-ha-broker [-n] [-f] [-d]\n"
-			"  -n  check the configuration and exit: 0 good, 2 not\n"
-			"  -f  stay in the foreground and log to stderr\n"
-			"  -d  log every cycle\n");
-	return status;
-}
-
 int main(int argc, char **argv)
 {
 	_cleanup_free_ struct service *service = calloc(1, sizeof(*service));
 	struct problems problems = {.say = problems_log};
-	bool check = false, verbose = false;
-	int option, r;
+	struct options options;
+	int r = options_parse(
+		argc, argv, "ovirt-ha-broker",
+		"Reads and writes the whiteboard, holds the host id, watches this host, serves clients.",
+		NULL, 0, &options);
 
-	while ((option = getopt(argc, argv, "nfdh")) != -1) {
-		switch (option) {
-		case 'n':
-			check = true;
-			break;
-		case 'f':
-			break; /* it always does; systemd keeps it */
-		case 'd':
-			verbose = true;
-			break;
-		case 'h':
-			return usage(stdout, EXIT_SUCCESS);
-		default:
-			return usage(stderr, EXIT_FAILURE);
-		}
-	}
-	if (optind < argc)
-		return usage(stderr, EXIT_FAILURE);
+	if (r >= 0)
+		return r;
 	if (!service)
 		return EXIT_FAILURE;
-	log_open("ovirt-ha-broker", verbose);
-	if (check) {
+	log_open("ovirt-ha-broker", options.debug);
+	if (options.check) {
 		problems.say = problems_print;
 		problems.data = stderr;
 	}
 	r = load(&service->configuration, &problems);
-	if (check || r < 0)
-		return r < 0 ? EXIT_CONFIGURATION : EXIT_SUCCESS;
+	if (options.check || r < 0)
+		return r < 0 ? EXIT_CONFIG : EXIT_SUCCESS;
 
 	r = start(service);
 	if (r == 0) {

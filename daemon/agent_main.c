@@ -3,7 +3,6 @@
  * the VM: daemon/agent.c runs the core. Exit codes: 0 stopped, 2 the configuration is wrong (not restarted by
  * systemd), 1 anything else. */
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,9 +19,8 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/loop.h"
+#include "util/options.h"
 #include "util/paths.h"
-
-#define EXIT_CONFIG 2
 
 /* What is open, in the order of its opening. */
 struct service {
@@ -34,17 +32,6 @@ struct service {
 	enum state shown; /* in STATUS= */
 	int32_t shown_score;
 };
-
-static int usage(FILE *out, int code)
-{
-	fputs("usage: ovirt-ha-agent [-n] [-f] [-d]\n"
-	      "Decides where the engine VM runs, and drives libvirt on this host.\n"
-	      "  -n  check the configuration and exit: 0 it is good, 2 it is not\n"
-	      "  -f  foreground: log to stderr\n"
-	      "  -d  log every cycle\n",
-	      out);
-	return code;
-}
 
 /* The three files, as every daemon checks them; all problems are said. 0 or -EINVAL. */
 static int load_configuration(struct service *service, struct problems *problems)
@@ -205,30 +192,16 @@ static int serve(struct service *service)
 int main(int argc, char *argv[])
 {
 	_cleanup_free_ struct service *service = calloc(1, sizeof(*service));
-	static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-	bool only_check = false, debug = false;
+	struct options options;
+	int r = options_parse(argc, argv, "ovirt-ha-agent",
+			      "Decides where the engine VM runs, and drives libvirt on this host.", NULL, 0,
+			      &options);
 
+	if (r >= 0)
+		return r;
 	if (!service)
 		return EXIT_FAILURE;
 	service->shown = STATE_COUNT;
-	for (int option; (option = getopt_long(argc, argv, "hnfd", options, NULL)) >= 0;)
-		switch (option) {
-		case 'n':
-			only_check = true;
-			break;
-		case 'f':
-			unsetenv("JOURNAL_STREAM");
-			break;
-		case 'd':
-			debug = true;
-			break;
-		case 'h':
-			return usage(stdout, 0);
-		default:
-			return usage(stderr, EXIT_FAILURE);
-		}
-	if (optind < argc)
-		return usage(stderr, EXIT_FAILURE);
-	log_open("ovirt-ha-agent", debug);
-	return only_check ? check(service) : serve(service);
+	log_open("ovirt-ha-agent", options.debug);
+	return options.check ? check(service) : serve(service);
 }

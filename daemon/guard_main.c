@@ -3,7 +3,6 @@
  * nothing about QEMU. Started by systemd as root with CAP_KILL and CAP_SYS_BOOT; `--prove-gone` before
  * sanlock starts (safety rule 4). */
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,21 +22,10 @@
 #include "util/cleanup.h"
 #include "util/engine_conf.h"
 #include "util/log.h"
+#include "util/options.h"
 #include "util/paths.h"
 
 #define PROVE_MS 60000
-#define EXIT_CONFIG 2 /* not restarted */
-
-static int usage(FILE *out, int status)
-{
-	fputs("ovirt-ha-guard [-f] [-d]     kill the engine VM when its lease can't be trusted\n"
-	      "ovirt-ha-guard -n            check the configuration\n"
-	      "ovirt-ha-guard --prove-gone  kill the engine VM here, exit 0 once none is left\n"
-	      "ovirt-ha-guard --leave       the same, then leave the lockspace: this host goes down\n"
-	      "  -f  log to stderr  -d  debug\n",
-	      out);
-	return status;
-}
 
 /* As every daemon does it: the three files. A host that is not deployed is nothing wrong here: the guard
  * waits for the file. */
@@ -156,42 +144,22 @@ static int serve(const char *path)
 
 int main(int argc, char *argv[])
 {
-	static const struct option options[] = {
-		{"help", no_argument, NULL, 'h'},
-		{"leave", no_argument, NULL, 'l'},
-		{"prove-gone", no_argument, NULL, 'p'},
-		{NULL, 0, NULL, 0},
+	bool prove = false, leave = false;
+	const struct options_extra extras[] = {
+		{"prove-gone", "kill the engine VM here, exit 0 once none is left", &prove},
+		{"leave", "the same, then leave the lockspace: this host goes down", &leave},
 	};
-	bool only_check = false, only_prove = false, leave = false, debug = false;
+	struct options options;
 	char path[PATH_MAX];
+	int r = options_parse(argc, argv, "ovirt-ha-guard",
+			      "Kills the engine VM when its lease can't be trusted.", extras,
+			      sizeof(extras) / sizeof(extras[0]), &options);
 
-	for (int option; (option = getopt_long(argc, argv, "hnfd", options, NULL)) >= 0;)
-		switch (option) {
-		case 'n':
-			only_check = true;
-			break;
-		case 'l':
-			only_prove = leave = true;
-			break;
-		case 'p':
-			only_prove = true;
-			break;
-		case 'f':
-			unsetenv("JOURNAL_STREAM");
-			break;
-		case 'd':
-			debug = true;
-			break;
-		case 'h':
-			return usage(stdout, 0);
-		default:
-			return usage(stderr, EXIT_FAILURE);
-		}
-	if (optind < argc)
-		return usage(stderr, EXIT_FAILURE);
-	log_open("ovirt-ha-guard", debug);
+	if (r >= 0)
+		return r;
+	log_open("ovirt-ha-guard", options.debug);
 	file_path(FILE_ENGINE_CONF, path);
-	if (only_check)
+	if (options.check)
 		return check(path);
-	return only_prove ? prove_gone(path, leave) : serve(path);
+	return prove || leave ? prove_gone(path, leave) : serve(path);
 }

@@ -385,10 +385,6 @@ static void test_large_sectors(void **state)
 
 	file_make(f.path, 64 * BLOCK_SIZE, 'd');
 	fd = loop_device(f.path, 4096, device);
-	if (fd == -EPERM || fd == -EACCES || fd == -ENOENT) {
-		print_message("no loop device here: errno %d\n", -fd);
-		skip();
-	}
 	assert_true(fd >= 0);
 	snprintf(spec, sizeof(spec), "%s:8192", device);
 	store_make(spec);
