@@ -83,7 +83,7 @@ static void take_peer(const struct peer *peer, const struct snapshot *known, con
 {
 	bool dead = peer_dead(peer, peer->claim.generation);
 
-	if (peer_alien(peer))
+	if (peer_alien(peer, policy, now))
 		ret->alien = true;
 	if (peer->fault != RECORD_OK)
 		return;

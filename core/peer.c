@@ -72,13 +72,12 @@ bool peer_observe_claim(struct peer *peer, const struct claim *claim, const stru
 {
 	bool known = peer->fault != RECORD_ABSENT && peer->first_seen != MONO_UNSET;
 	bool changed = known && claim->timestamp != peer->claim.timestamp;
-	uint64_t was_generation = writes_generation(peer) ? peer->claim.generation : 0;
-	uint64_t is_generation = claim->generation;
+	uint64_t generation = claim->generation != 0 ? claim->generation : peer->host_generation;
 
-	/* A clock that went back is another boot if the generation rose; without one in the record, sanlock's
-	 * word for the id can't tell the old record's generation, so an old writer is believed. */
-	if (changed && claim->timestamp < peer->claim.timestamp && is_generation != 0 &&
-	    was_generation != 0 && is_generation <= was_generation)
+	/* A clock that went back is another boot if the generation rose: the record's, else the one that
+	 * sanlock saw of that id. Where neither is known the writer is believed. */
+	if (changed && claim->timestamp < peer->claim.timestamp && generation != 0 &&
+	    peer->claim_generation != 0 && generation <= peer->claim_generation)
 		return false;
 
 	if (!known) {
@@ -94,6 +93,7 @@ bool peer_observe_claim(struct peer *peer, const struct claim *claim, const stru
 	}
 	peer->fault = RECORD_OK;
 	peer->claim = *claim;
+	peer->claim_generation = generation;
 	if (claim->score <= 0)
 		peer->able_since = MONO_UNSET;
 	else if (peer->able_since == MONO_UNSET)
@@ -113,6 +113,7 @@ void peer_observe_fault(struct peer *peer, enum record_fault fault, mono_t now)
 	peer->able_since = MONO_UNSET;
 	if (fault == RECORD_ABSENT) {
 		peer->claim = (struct claim){0};
+		peer->claim_generation = 0;
 		peer->first_seen = peer->changed_at = peer->vm_since = MONO_UNSET;
 	}
 	judge_alien(peer, now);
@@ -169,7 +170,7 @@ bool peer_eligible(const struct peer *peer, const struct policy *policy, mono_t 
 	       !peer->claim.stopped && !peer->claim.maintenance && peer->claim.score > 0;
 }
 
-bool peer_alien(const struct peer *peer)
+bool peer_alien(const struct peer *peer, const struct policy *policy, mono_t now)
 {
-	return peer->alien_advances >= ALIEN_ADVANCES;
+	return peer->alien_advances >= ALIEN_ADVANCES && !mono_passed(peer->changed_at, policy->stale, now);
 }

@@ -53,8 +53,10 @@ struct claim {
 struct peer {
 	uint16_t id; /* 1..HOST_ID_MAX */
 	enum record_fault fault;
-	struct claim claim; /* the last readable one; meaningful while fault is RECORD_OK */
-	mono_t first_seen;  /* when its record was first read, MONO_UNSET never */
+	struct claim claim;	   /* the last readable one; meaningful while fault is RECORD_OK */
+	uint64_t claim_generation; /* of the claim: the record's, else sanlock's when it was taken in, 0
+				      neither known */
+	mono_t first_seen;	   /* when its record was first read, MONO_UNSET never */
 	mono_t changed_at; /* when its timestamp was last seen to change, MONO_UNSET never since first_seen */
 	mono_t able_since; /* since when its records claim a score above 0 without a break, else MONO_UNSET */
 	mono_t vm_since;   /* since when its records claim this `vm` without a break */
@@ -91,5 +93,6 @@ bool peer_dead(const struct peer *peer, uint64_t generation);
 /* Fresh, readable, not dead by sanlock, not stopped, not in maintenance, score above 0. */
 bool peer_eligible(const struct peer *peer, const struct policy *policy, mono_t now);
 /* Safety rule 9: its record lives on while sanlock here sees another host or none: it is on different
- * storage. */
-bool peer_alien(const struct peer *peer);
+ * storage. Over once the record has stood still for policy.stale: what a dead host left behind holds nobody
+ * up. */
+bool peer_alien(const struct peer *peer, const struct policy *policy, mono_t now);

@@ -184,6 +184,7 @@ static const struct field peer_fields[] = {
 	FIELD(peer, host_generation, U64),
 	FIELD(peer, host_timestamp, U64),
 	FIELD(peer, renewed_at, MOMENT),
+	FIELD(peer, claim_generation, U64),
 	FIELD(peer, alien_since, MOMENT),
 	FIELD(peer, alien_advances, U8),
 };

@@ -282,6 +282,8 @@ static void test_since(void **state)
 	assert_true(peer.able_since == MONO_UNSET);
 }
 
+#define ASK_S 51 /* after the last event of every row */
+
 /* Safety rule 9: 4 x io_timeout (40 s) of absence, and two advances after it. */
 static const struct {
 	const char *name;
@@ -335,12 +337,28 @@ static void test_alien(void **state)
 		struct peer peer;
 
 		play(&peer, aliens[i].events, sizeof(aliens[i].events) / sizeof(aliens[i].events[0]));
-		if (peer_alien(&peer) != aliens[i].alien)
+		if (peer_alien(&peer, &policy_default, ASK_S * S) != aliens[i].alien)
 			fail_msg("%s: alien=%d", aliens[i].name, !aliens[i].alien);
 	}
 }
 
-static void test_alien_stopped(void **state)
+/* A record without a generation, of an older writer, is judged by the one that sanlock saw. */
+static void test_old_writer_reboots(void **state)
+{
+	struct claim old = {.timestamp = 900, .score = 1}, new = {.timestamp = 5, .score = 2};
+	struct peer peer;
+
+	peer_init(&peer, 2);
+	peer_observe_host(&peer, HOST_LIVE, 3, 1, 0);
+	peer_observe_claim(&peer, &old, &policy_default.lease, 0);
+	assert_false(peer_observe_claim(&peer, &new, &policy_default.lease, 1 * S)); /* a late write */
+	assert_int_equal(peer.claim.score, 1);
+	peer_observe_host(&peer, HOST_LIVE, 4, 2, 2 * S);
+	assert_true(peer_observe_claim(&peer, &new, &policy_default.lease, 3 * S));
+	assert_int_equal(peer.claim.score, 2);
+}
+
+static void test_alien_ends(void **state)
 {
 	struct claim claim = {.timestamp = 1, .generation = 1, .stopped = true};
 	struct peer peer;
@@ -349,15 +367,25 @@ static void test_alien_stopped(void **state)
 	peer_observe_host(&peer, HOST_ABSENT, 0, 0, 0);
 	for (int64_t s = 0; s < 100; s++, claim.timestamp++)
 		peer_observe_claim(&peer, &claim, &policy_default.lease, s * S);
-	assert_false(peer_alien(&peer));
+	assert_false(peer_alien(&peer, &policy_default, 100 * S));
+
+	claim.stopped = false;
+	for (int64_t s = 100; s < 200; s++, claim.timestamp++)
+		peer_observe_claim(&peer, &claim, &policy_default.lease, s * S);
+	assert_true(peer_alien(&peer, &policy_default, 258 * S));
+	assert_false(peer_alien(&peer, &policy_default, 259 * S)); /* it died, and left its record behind */
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),  cmocka_unit_test(test_not_eligible),
-		cmocka_unit_test(test_since), cmocka_unit_test(test_dead_generation),
-		cmocka_unit_test(test_alien), cmocka_unit_test(test_alien_stopped),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_not_eligible),
+		cmocka_unit_test(test_since),
+		cmocka_unit_test(test_dead_generation),
+		cmocka_unit_test(test_alien),
+		cmocka_unit_test(test_alien_ends),
+		cmocka_unit_test(test_old_writer_reboots),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
