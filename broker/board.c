@@ -36,22 +36,33 @@ static void set_timer(struct board *board, struct timer *timer, int64_t ms)
 	board->clock->set(board->clock, timer, mono_add(now_of(board), ms));
 }
 
+/* Says once per change of the error that the whiteboard can't be used, and where; and once that it can again.
+ */
+static void note_io(struct board *board, const char *what, int error, int *last, mono_t *failing_since)
+{
+	if (error < 0 && error != *last)
+		log_warning("whiteboard can't be %s, tried again: %s %s; check that the storage is there and "
+			    "that "
+			    "the service's user may write it",
+			    what, strerror(-error), board->place);
+	else if (error == 0 && *failing_since != MONO_UNSET)
+		log_info("whiteboard is %s again after_s=%lld", what,
+			 (long long)((now_of(board) - *failing_since) / MONO_SECOND));
+	*last = error;
+	if (error == 0)
+		*failing_since = MONO_UNSET;
+	else if (*failing_since == MONO_UNSET)
+		*failing_since = now_of(board);
+}
+
 static void note_read(struct board *board, int error)
 {
-	board->read_error = error;
-	if (error == 0)
-		board->read_failing_since = MONO_UNSET;
-	else if (board->read_failing_since == MONO_UNSET)
-		board->read_failing_since = now_of(board);
+	note_io(board, "read", error, &board->read_error, &board->read_failing_since);
 }
 
 static void note_write(struct board *board, int error)
 {
-	board->write_error = error;
-	if (error == 0)
-		board->write_failing_since = MONO_UNSET;
-	else if (board->write_failing_since == MONO_UNSET)
-		board->write_failing_since = now_of(board);
+	note_io(board, "written", error, &board->write_error, &board->write_failing_since);
 }
 
 /* Safety rule 8: whose record stands in our block? One of another host name that changes is a host that

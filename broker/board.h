@@ -46,6 +46,7 @@ struct board {
 	const struct board_calls *calls;
 	void *data;
 	uint16_t host_id;
+	const char *place; /* of the whiteboard, for people */
 	char hostname[256];
 	struct identity identity; /* domain "": not compared */
 	struct policy policy;

@@ -236,8 +236,11 @@ void broker_sample(struct broker *broker, enum monitor monitor, bool known, int3
 	assert((unsigned)monitor < MONITOR_COUNT);
 	if (++sample->number == 0)
 		sample->number = 1;
-	if (sample->known != known)
-		log_info("monitor %s %s", monitor_str(monitor), known ? "known" : "unknown");
+	/* That a monitor tells at the start is nothing new. */
+	if (!known && (sample->known || sample->number == 1))
+		log_warning("monitor %s can't tell, its last penalty stays", monitor_str(monitor));
+	else if (known && !sample->known && sample->number > 1)
+		log_info("monitor %s tells again", monitor_str(monitor));
 	sample->known = known;
 	if (value >= 0)
 		sample->value = value;
@@ -428,11 +431,13 @@ void broker_trouble(struct broker *broker, char ret[TEXT_MAX])
 	if (health.stuck_since != MONO_UNSET)
 		say(ret, "storage: I/O stuck for %lld s", seconds_since(broker, health.stuck_since));
 	if (board->write_failing_since != MONO_UNSET)
-		say(ret, "storage: writes fail for %lld s: %s",
-		    seconds_since(broker, board->write_failing_since), strerror(-board->write_error));
+		say(ret, "storage: writes fail for %lld s: %s %s",
+		    seconds_since(broker, board->write_failing_since), strerror(-board->write_error),
+		    board->place);
 	if (board->read_failing_since != MONO_UNSET)
-		say(ret, "storage: reads fail for %lld s: %s",
-		    seconds_since(broker, board->read_failing_since), strerror(-board->read_error));
+		say(ret, "storage: reads fail for %lld s: %s %s",
+		    seconds_since(broker, board->read_failing_since), strerror(-board->read_error),
+		    board->place);
 	if (broker->member.trouble[0])
 		say(ret, "lockspace: %s (for %lld s)", broker->member.trouble,
 		    seconds_since(broker, broker->member.trouble_since));
@@ -443,7 +448,8 @@ void broker_trouble(struct broker *broker, char ret[TEXT_MAX])
 		say(ret, "block 0 unreadable for %lld s: %s", seconds_since(broker, flag->unread_since),
 		    flag->cause);
 	if (broker->member.membership == MEMBERSHIP_JOINED && broker->member.owner.error < 0)
-		say(ret, "the engine lease can't be read: %s", strerror(-broker->member.owner.error));
+		say(ret, "the engine lease can't be read: %s %s", strerror(-broker->member.owner.error),
+		    broker->config.places.lease);
 	if (!broker->agent)
 		say(ret, "no agent");
 	else if (board->published_at != MONO_UNSET &&
@@ -546,6 +552,7 @@ int broker_new(const struct broker_config *config, const struct broker_ports *po
 	broker->board.calls = &board_calls;
 	broker->board.data = broker;
 	broker->board.host_id = config->host_id;
+	broker->board.place = broker->config.places.whiteboard;
 	broker->board.policy = config->policy;
 	broker->board.io_ms = config->io_ms ? config->io_ms : io_deadline_ms(&config->policy);
 	strcpy(broker->board.hostname, config->hostname);
@@ -572,6 +579,7 @@ int broker_new(const struct broker_config *config, const struct broker_ports *po
 	broker->member.calls = &membership_calls;
 	broker->member.data = broker;
 	broker->member.host_id = config->host_id;
+	broker->member.places = &broker->config.places;
 	broker->member.loop_ms = config->policy.loop;
 	broker->started = true;
 	membership_start(&broker->member);

@@ -17,6 +17,7 @@ struct broker_config {
 	struct policy policy; /* loop, stale and lease are used */
 	int64_t io_ms; /* deadline of one read or write of the whiteboard, 0: from the timing of sanlock */
 	int64_t monitor_ms[MONITOR_COUNT]; /* period of each, 0: it is not watched for silence */
+	struct storage_places places;	   /* to be named where one can't be used */
 };
 
 /* All required. Owned by the caller and closed after broker_done(). */

@@ -119,6 +119,24 @@ static void own_name(char ret[256])
 			*c = '?';
 }
 
+static void fill_place(const char *key, const struct place *place, char *ret, size_t size)
+{
+	char text[PATH_MAX + 32];
+
+	if (place->offset == 0)
+		snprintf(text, sizeof(text), "%s", place->path);
+	else if (place_format(place, text, sizeof(text)) < 0)
+		text[0] = '\0';
+	snprintf(ret, size, "%s=%s", key, text);
+}
+
+static void fill_places(const struct engine_conf *engine, struct storage_places *ret)
+{
+	fill_place("metadata_path", &engine->metadata, ret->whiteboard, sizeof(ret->whiteboard));
+	fill_place("lockspace_path", &engine->lockspace, ret->lockspace, sizeof(ret->lockspace));
+	fill_place("lease_path", &engine->lease, ret->lease, sizeof(ret->lease));
+}
+
 static void fill_config(const struct configuration *configuration, struct broker_config *ret)
 {
 	const struct engine_conf *engine = &configuration->engine;
@@ -129,6 +147,7 @@ static void fill_config(const struct configuration *configuration, struct broker
 	own_name(ret->hostname);
 	strcpy(ret->domain, engine->sd_uuid);
 	strcpy(ret->lockspace, engine->lockspace_name);
+	fill_places(engine, &ret->places);
 	ret->policy = configuration->agent.policy;
 	ret->io_ms = conf->io_deadline;
 	ret->monitor_ms[MONITOR_NETWORK] = conf->network_period;

@@ -144,9 +144,13 @@ static void joined(void *data, int error)
 			"lockspace or engine lease on disk belong to another domain: check lockspace_path, "
 			"lease_path and lockspace_name in hosted-engine.conf");
 	} else {
-		char text[128];
+		char text[sizeof(member->trouble)];
 
-		snprintf(text, sizeof(text), "sanlock refused the join: %s", strerror(-error));
+		/* EAGAIN: it still leaves the lockspace that the forerunner was in. */
+		snprintf(text, sizeof(text), "sanlock refused the join: %s %s%s", strerror(-error),
+			 member->places->lockspace,
+			 error == -EAGAIN ? ""
+					  : "; check that it is a lockspace and that sanlock may write it");
 		set_trouble(member, text);
 	}
 	member->gate = GATE_PROVE;
@@ -228,7 +232,8 @@ static void gate_step(struct member *member)
 			return;
 		member->gate = GATE_JOIN;
 		member->joining = true;
-		log_info("lockspace join host_id=%u", member->host_id);
+		if (!member->trouble[0])
+			log_info("lockspace join host_id=%u", member->host_id);
 		r = member->lease->join(member->lease, mono_add(now_of(member), DISK_MS), joined, member);
 		if (r < 0)
 			joined(member, r);
@@ -270,6 +275,11 @@ static void owner_read(void *data, const struct lease_owner *owner)
 	member->reading = false;
 	if (owner->error == -EXDEV && member->membership != MEMBERSHIP_JOINED)
 		member->block = BLOCK_DOMAIN;
+	if (owner->error < 0 && owner->error != member->owner.error)
+		log_warning("engine lease can't be read, its owner is unknown and no VM is started: %s %s",
+			    strerror(-owner->error), member->places->lease);
+	else if (owner->error == 0 && member->owner.error < 0)
+		log_info("engine lease is read again");
 	if (owner->error < 0) {
 		/* Unknown, never nobody; the ids of the last good read stay for people. */
 		member->owner.kind = OWNER_UNREAD;
@@ -328,7 +338,7 @@ static void membership_change(struct member *member, enum membership membership)
 		member->watchdog = WATCHDOG_UNKNOWN;
 		if (member->gate != GATE_KILL)
 			member->gate = GATE_CLOSED;
-		set_trouble(member, "sanlock does not answer");
+		set_trouble(member, "sanlock does not answer; check sanlock.service");
 		break;
 	case MEMBERSHIP_COUNT:
 		assert(false);

@@ -29,6 +29,11 @@ enum gate {
 	GATE_COUNT
 };
 
+/* `key=PATH` of hosted-engine.conf, as an operator is told of it. */
+struct storage_places {
+	char whiteboard[200], lockspace[200], lease[200];
+};
+
 struct membership_calls {
 	/* Facts changed or were confirmed. */
 	void (*observed)(void *data);
@@ -48,6 +53,7 @@ struct member {
 	void *data;
 	uint16_t host_id;
 	int64_t loop_ms;
+	const struct storage_places *places;
 
 	/* What is known; written by membership.c alone. */
 	enum membership membership;
@@ -61,7 +67,7 @@ struct member {
 	mono_t held_begun;
 	int lease_error;      /* of the last look */
 	mono_t trouble_since; /* since when not joined, MONO_UNSET: joined */
-	char trouble[256];    /* why, "" joined or nothing to say */
+	char trouble[448];    /* why, "" joined or nothing to say */
 
 	/* The engine. */
 	enum gate gate;

@@ -145,8 +145,8 @@ static void log_step(const struct agent *agent, const struct machine *before,
 		int32_t old = score_before->entries[i].points, new = step->score.entries[i].points;
 
 		if ((old == 0) != (new == 0))
-			log_info("score %d -> %d reason=%s penalty=%d -> %d", score_before->value,
-				 step->score.value, penalty_str((enum penalty)i), old, new);
+			log_info("penalty %s %d -> %d score=%d", penalty_str((enum penalty)i), old, new,
+				 step->score.value);
 	}
 	if (step->alarm && !agent->alarmed)
 		log_error("the operator is needed: state=%s reason=%s score=%d", state_str(step->next.state),
@@ -308,8 +308,12 @@ static void on_lost(void *data, int error)
 {
 	struct agent *agent = data;
 
-	log_warning("the broker does not answer: %s; the VM goes on as it is, nothing is begun",
-		    strerror(-error));
+	if (error == -EEXIST)
+		log_error("another agent is registered with the broker, this one begins nothing; end one of "
+			  "the two");
+	else
+		log_warning("the broker does not answer: %s; the VM goes on as it is, nothing is begun",
+			    strerror(-error));
 	agent->facts_late = true; /* until it is back and has answered */
 	command_lost(agent);
 	agent_poke(agent);

@@ -29,8 +29,7 @@ struct service {
 	struct loop *loop;
 	struct agent *agent;
 	struct agent_ports ports;
-	enum state shown; /* in STATUS= */
-	int32_t shown_score;
+	char shown[160]; /* in STATUS= */
 };
 
 /* The three files, as every daemon checks them; all problems are said. 0 or -EINVAL. */
@@ -96,12 +95,20 @@ static void stepped(void *data, const struct step *step)
 {
 	struct service *service = data;
 
-	if (service->shown == step->next.state && service->shown_score == step->score.value)
+	const struct penalty_entry *entries = step->score.entries;
+	char shown[sizeof(service->shown)];
+	unsigned worst = 0;
+
+	for (unsigned i = 1; i < PENALTY_COUNT; i++)
+		if (entries[i].points > entries[worst].points)
+			worst = i;
+	snprintf(shown, sizeof(shown), "%s since %s, score %d%s%s", state_str(step->next.state),
+		 reason_str(step->next.reason), step->score.value, entries[worst].points ? " for " : "",
+		 entries[worst].points ? penalty_str((enum penalty)worst) : "");
+	if (strcmp(shown, service->shown) == 0)
 		return;
-	service->shown = step->next.state;
-	service->shown_score = step->score.value;
-	sd_notifyf(0, "STATUS=%s, score %d, reason %s", state_str(step->next.state), step->score.value,
-		   reason_str(step->next.reason));
+	strcpy(service->shown, shown);
+	sd_notifyf(0, "STATUS=%s", shown);
 }
 
 static void stopped(void *data)
@@ -201,7 +208,6 @@ int main(int argc, char *argv[])
 		return r;
 	if (!service)
 		return EXIT_FAILURE;
-	service->shown = STATE_COUNT;
 	log_open("ovirt-ha-agent", options.debug);
 	return options.check ? check(service) : serve(service);
 }

@@ -3,7 +3,7 @@
  * Called by the guard's loop after everything that it hears, and at the deadline. */
 #include "daemon/guard_rule.h"
 
-STRTAB_DEFINE(guard_word, enum guard_word, WORD_COUNT, "silent", "gone", "out", "joined")
+STRTAB_DEFINE(guard_word, enum guard_word, WORD_COUNT, "unknown", "not-running", "not-joined", "joined")
 STRTAB_DEFINE(guard_reason, enum guard_reason, GUARD_REASON_COUNT, "fine", "sanlock-gone",
 	      "lockspace-not-joined", "renewal-too-old", "host-was-suspended")
 

@@ -3,6 +3,7 @@
  * the places exist is for those who use them. Called by every main function. */
 #include "util/engine_conf.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -25,6 +26,16 @@ static const char *check_host(const char *value)
 {
 	if (value[strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:%")])
 		return "is neither a host name nor an address; use letters, digits, '.', '-' and ':'";
+	return NULL;
+}
+
+/* A probe that first asks a name server judges that one. */
+static const char *check_address(const char *value)
+{
+	uint8_t address[sizeof(struct in6_addr)];
+
+	if (inet_pton(AF_INET, value, address) != 1 && inet_pton(AF_INET6, value, address) != 1)
+		return "is not an IP address; give one like 192.0.2.1";
 	return NULL;
 }
 
@@ -80,7 +91,7 @@ static const struct setting rows[] = {
 	{"", "require_watchdog", SETTING_BOOL, "yes", FIELD(require_watchdog),
 	 .help = "no: a host without a working watchdog may run the VM, without the safety it gives"},
 	{"", "bridge", SETTING_STRING, "", FIELD(bridge), .check = check_device, .help = "management bridge"},
-	{"", "gateway", SETTING_STRING, "", FIELD(gateway), .check = check_host,
+	{"", "gateway", SETTING_STRING, "", FIELD(gateway), .check = check_address,
 	 .help = "address that network_test=ping asks"},
 	{"", "network_test", SETTING_WORD, "ping", FIELD(network_test), .words = network_tests,
 	 .help = "how the network is judged"},

@@ -151,9 +151,11 @@ static void test_problems(void **state)
 		 "bytes\n"},
 		{"bridge=../x\n",
 		 "F:1: bridge=../x: is not the name of a network interface; see `ip link`\n"},
-		{"gateway=a b\n",
-		 "F:1: gateway=a b: is neither a host name nor an address; use letters, digits, "
-		 "'.', '-' and ':'\n"},
+		{"gateway=a b\n", "F:1: gateway=a b: is not an IP address; give one like 192.0.2.1\n"},
+		{"gateway=no.such.host\n",
+		 "F:1: gateway=no.such.host: is not an IP address; give one like 192.0.2.1\n"},
+		{"fqdn=a b\n", "F:1: fqdn=a b: is neither a host name nor an address; use letters, digits, "
+			       "'.', '-' and ':'\n"},
 		{"health_url=ftp://x\n",
 		 "F:1: health_url=ftp://x: is not an address of http:// or https://; give one\n"},
 		{"hostid=1\n", "F:1: hostid=1: is unknown; did you mean host_id?\n"},
