@@ -62,6 +62,21 @@ static bool is_engine(const char *text, const char *vmid)
 	return strcasestr(text, element) != NULL;
 }
 
+/* Does libvirt's qemu.conf say that leases are sanlock's? Without it libvirt starts the domain and takes no
+ * lease at all; the agent would see that a second later, and two VMs would have written. The file may be
+ * newer than the libvirtd that runs, but one that does not say so must not start the engine. */
+static bool lock_manager_is_sanlock(void)
+{
+	char path[PATH_MAX], line[256], value[32];
+	_cleanup_fclose_ FILE *file = fopen(file_path(FILE_QEMU_CONF, path), "re");
+	bool found = false;
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, " lock_manager = \"%31[^\"]\"", value) == 1)
+			found = strcmp(value, "sanlock") == 0;
+	return found;
+}
+
 static int judge(const struct engine_conf *conf, const char *text, size_t length)
 {
 	const struct domain_lease lease = {
@@ -75,6 +90,13 @@ static int judge(const struct engine_conf *conf, const char *text, size_t length
 	/* A broken configuration must not let pass what a right one would refuse. */
 	if (!lease.lockspace[0] || !lease.key[0] || !lease.path[0]) {
 		fputs("ovirt-ha: the engine VM is not started: hosted-engine.conf does not name its lease\n",
+		      stderr);
+		return EXIT_FAILURE;
+	}
+	if (!lock_manager_is_sanlock()) {
+		fputs("ovirt-ha: the engine VM is not started: libvirt's qemu.conf does not say lock_manager "
+		      "= "
+		      "\"sanlock\"\n",
 		      stderr);
 		return EXIT_FAILURE;
 	}

@@ -43,6 +43,24 @@ static void conf_write(const char *text)
 	fclose(file);
 }
 
+/* libvirt's; NULL: none. */
+static void qemu_conf_write(const char *text)
+{
+	char path[200];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/libvirt", dir);
+	mkdir(path, 0755);
+	strcat(path, "/qemu.conf");
+	unlink(path);
+	if (!text)
+		return;
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
 static int hook(const char *operation, const char *sub, const char *xml)
 {
 	char path[200];
@@ -70,13 +88,13 @@ static int hook(const char *operation, const char *sub, const char *xml)
 	return WEXITSTATUS(status);
 }
 
+static const char deployed[] = "vmid=" UUID "\nhost_id=1\nlockspace_name=LS\nengine_lease_name=engine\n"
+			       "lockspace_path=/srv/ids\nmetadata_path=/srv/board\n"
+			       "lease_path=/srv/leases:1048576\nnetwork_test=none\n";
+static const char good[] = HEAD POWEROFF "<devices>" LEASE_AT("/srv/leases", "1048576") TAIL;
+
 static void test_domains(void **state)
 {
-	static const char deployed[] =
-		"vmid=" UUID "\nhost_id=1\nlockspace_name=LS\nengine_lease_name=engine\n"
-		"lockspace_path=/srv/ids\nmetadata_path=/srv/board\n"
-		"lease_path=/srv/leases:1048576\nnetwork_test=none\n";
-	static const char good[] = HEAD POWEROFF "<devices>" LEASE_AT("/srv/leases", "1048576") TAIL;
 	static const char bare[] = HEAD POWEROFF "<devices>" TAIL;
 	static const struct {
 		const char *name, *conf, *operation, *sub, *xml;
@@ -108,25 +126,66 @@ static void test_domains(void **state)
 		{"a configuration that is not right", "vmid=" UUID "\nhost_id=99999\n", "prepare", "begin",
 		 good, 1},
 	};
-	const char *remove[] = {"rm", "-rf", dir, NULL};
 
 	(void)state;
-	strcpy(dir, "/tmp/ovirt-ha-hook-XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	setenv("OVIRT_HA_CONF_DIR", dir, 1);
+	qemu_conf_write("lock_manager = \"sanlock\"\n");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		conf_write(rows[i].conf);
 		if (hook(rows[i].operation, rows[i].sub, rows[i].xml) != rows[i].status)
 			fail_msg("%s", rows[i].name);
 	}
+}
+
+static void test_lock_manager(void **state)
+{
+	static const struct {
+		const char *name, *conf;
+		int status;
+	} rows[] = {
+		{"no file", NULL, 1},
+		{"not said", "user = \"root\"\n", 1},
+		{"commented out", "#lock_manager = \"sanlock\"\n", 1},
+		{"another", "lock_manager = \"lockd\"\n", 1},
+		{"taken back", "lock_manager = \"sanlock\"\nlock_manager = \"lockd\"\n", 1},
+		{"without blanks", "user = \"root\"\nlock_manager=\"sanlock\"\n", 0},
+		{"set", "lock_manager = \"sanlock\" # leases\n", 0},
+	};
+
+	(void)state;
+	conf_write(deployed);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		qemu_conf_write(rows[i].conf);
+		if (hook("prepare", "begin", good) != rows[i].status)
+			fail_msg("%s", rows[i].name);
+	}
+	conf_write("vmid=\n"); /* other domains are libvirt's own matter */
+	qemu_conf_write(NULL);
+	assert_int_equal(hook("prepare", "begin", good), 0);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(dir, "/tmp/ovirt-ha-hook-XXXXXX");
+	setenv("OVIRT_HA_CONF_DIR", mkdtemp(dir), 1);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	const char *remove[] = {"rm", "-rf", dir, NULL};
+
+	(void)state;
 	if (fork() == 0)
 		execvp(remove[0], (char *const *)remove);
 	wait(NULL);
+	return 0;
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_domains)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_domains),
+					   cmocka_unit_test(test_lock_manager)};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, setup, teardown);
 }
