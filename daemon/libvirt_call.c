@@ -328,6 +328,17 @@ static int clean_up_old(struct libvirt_call *call)
 	return 0;
 }
 
+/* Only what this call has created, told by its id: a call that was given up may end when another has begun,
+ * and a destroy goes by the uuid, which is the new VM's too. */
+static void destroy_created(struct libvirt_call *call, virDomainPtr created)
+{
+	_cleanup_(virDomainFree_p) virDomainPtr domain =
+		virDomainLookupByID(call->connection, (int)virDomainGetID(created));
+
+	if (domain)
+		virDomainDestroy(domain);
+}
+
 /* Safety rule 2: created paused it holds no lease and runs nothing; its XML is checked; the resume takes the
  * lease, or fails. What was created and does not run is destroyed, so that nobody resumes it later. */
 static void run_start(struct libvirt_call *call)
@@ -360,7 +371,7 @@ static void run_start(struct libvirt_call *call)
 	if (call->outcome == OUTCOME_OK && atomic_load(&call->abandoned))
 		call->outcome = OUTCOME_FAILED;
 	if (call->outcome != OUTCOME_OK)
-		virDomainDestroy(domain);
+		destroy_created(call, domain);
 }
 
 /* Safety rule 11: the resume takes the lease again, and libvirt does not look who had it in between. The core
