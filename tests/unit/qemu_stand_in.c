@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -76,4 +78,11 @@ void stand_in_kill(pid_t pid)
 void stand_in_uuid(char uuid[37])
 {
 	snprintf(uuid, 37, "0fa57e57-0000-4000-8000-%012x", (unsigned)getpid());
+}
+
+void stand_in_hide_proc(void)
+{
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("tmpfs", "/proc", "tmpfs", 0, NULL) < 0)
+		_exit(99);
 }

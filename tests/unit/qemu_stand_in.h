@@ -17,3 +17,6 @@ bool stand_in_gone(void *data);
 void stand_in_kill(pid_t pid);
 /* A uuid that no other test uses. */
 void stand_in_uuid(char uuid[37]);
+/* Hides /proc from this process and its children to come, as a unit's sandbox would. Needs root; for a child
+ * that ends soon. */
+void stand_in_hide_proc(void);

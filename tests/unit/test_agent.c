@@ -761,6 +761,25 @@ static void test_stop_with_vm(void **state)
 	end_world();
 }
 
+/* libvirt says that there is none, /proc that QEMU lives, or nothing. */
+static void test_stop_with_a_qemu_that_libvirt_lost(void **state)
+{
+	static const int32_t pids[] = {4711, -1};
+
+	for (size_t i = 0; i < sizeof(pids) / sizeof(pids[0]); i++) {
+		make_world();
+		w.cluster.watchdog = WATCHDOG_NONE;
+		w.cluster.qemu_pid = pids[i];
+		start_agent(NULL);
+		run_for(500);
+		agent_stop(w.agent, stopped, NULL);
+		run_for(500);
+		assert_int_equal(w.published.state, STATE_AGENT_STOPPED);
+		assert_false(w.published.claim.stopped); /* safety rule 7 */
+		end_world();
+	}
+}
+
 static void test_stop_while_the_record_can_not_be_written(void **state)
 {
 	begin_with_vm_up();
@@ -794,6 +813,7 @@ int main(void)
 		cmocka_unit_test(test_local_maintenance_that_can_not_be_saved),
 		cmocka_unit_test(test_stop_without_vm),
 		cmocka_unit_test(test_stop_with_vm),
+		cmocka_unit_test(test_stop_with_a_qemu_that_libvirt_lost),
 		cmocka_unit_test(test_stop_while_the_record_can_not_be_written),
 	};
 

@@ -211,7 +211,8 @@ static void test_renewals(void **state)
 	domain_signal(&b->domain, SIGSTOP);
 	assert_true(domain_wait(stand_in_gone, &qemu, 10000));
 	died = clock_mono();
-	/* not later than 6 x io_timeout after the last renewal (and a moment to see it), not earlier than 4 x - 1 s
+	/* not later than 6 x io_timeout after the last renewal (and a moment to see it), not earlier than 4 x
+	 * - 1 s
 	 */
 	assert_in_range(died - status.last_renewal_s * MONO_SECOND, 3000, 6300);
 	assert_true(log_has(b, "killing QEMU reason=renewal-too-old"));
@@ -282,7 +283,8 @@ static void test_prove_gone(void **state)
 {
 	struct bench *b = *state;
 	const char *argv[] = {GUARD_PROGRAM, "--prove-gone", NULL};
-	pid_t qemu, other;
+	pid_t qemu, other, hidden;
+	int status;
 	const char *other_argv[] = {"qemu-kvm", "-uuid", "0fa57e57-0000-4000-8000-ffffffffffff", NULL};
 
 	assert_int_equal(domain_run(&b->domain, argv), 0);
@@ -297,6 +299,15 @@ static void test_prove_gone(void **state)
 	assert_false(stand_in_gone(&qemu));
 	conf_write(b, "not-a-uuid"); /* cannot be proven */
 	assert_int_equal(domain_run(&b->domain, argv), 1);
+	conf_write(b, uuid); /* nor where /proc is hidden */
+	hidden = fork();
+	if (hidden == 0) {
+		stand_in_hide_proc();
+		execv(argv[0], (char *const *)argv);
+	}
+	assert_int_equal(waitpid(hidden, &status, 0), hidden);
+	assert_int_equal(WEXITSTATUS(status), 1);
+	assert_false(stand_in_gone(&qemu));
 	stand_in_kill(qemu);
 	stand_in_kill(other);
 }

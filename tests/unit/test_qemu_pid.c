@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <ctype.h>
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -117,12 +118,31 @@ static void test_kill(void **state)
 	assert_int_equal(n, 0);
 }
 
+/* What can't be seen is not absent: proofs fail closed (safety rule 5). */
+static void test_hidden_proc(void **state)
+{
+	struct qemu_pids pids;
+	int fds[QEMU_PIDS_MAX], status;
+	size_t n;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) {
+		stand_in_hide_proc();
+		_exit(qemu_find(uuid, &pids) == -EPERM && qemu_kill(uuid, fds, &n) == -EPERM ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_command_lines),
 		cmocka_unit_test(test_zombie_is_none),
 		cmocka_unit_test(test_kill),
+		cmocka_unit_test(test_hidden_proc),
 	};
 
 	stand_in_main();
