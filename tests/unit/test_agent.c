@@ -40,7 +40,7 @@ struct world {
 	struct vm_port vm;
 	struct domain_view view;
 	bool looking, silent;
-	enum action acted[32];
+	enum action acted[128];
 	size_t n_acted;
 	char argument[TEXT_MAX];
 	enum action acting;
@@ -144,7 +144,7 @@ static void vm_fired(struct timer *timer)
 
 static int fake_act(struct vm_port *port, enum action action, const char *argument, mono_t deadline)
 {
-	assert_true(w.n_acted < 32);
+	assert_true(w.n_acted < 128);
 	w.acted[w.n_acted++] = action;
 	snprintf(w.argument, sizeof(w.argument), "%s", argument ? argument : "");
 	if (w.act_busy || (w.acting != ACTION_NONE && action != ACTION_DESTROY))
@@ -499,6 +499,21 @@ static void test_kill_without_guard_asks_libvirt(void **state)
 	end_world();
 }
 
+/* Neither guard nor libvirt can end it (safety rule 12). */
+static void test_unkillable_resets_the_host(void **state)
+{
+	begin_with_vm_up();
+	w.kill_error = -ETIMEDOUT;
+	w.destroy_fails = true;
+	w.cluster.owner_id = 2;
+	run_for(58 * S);
+	assert_true(w.kills >= 1);
+	assert_int_equal(w.resets, 0);
+	run_for(25 * S);
+	assert_true(w.resets >= 1);
+	end_world();
+}
+
 static void test_crash_is_restarted_when_alone(void **state)
 {
 	begin_with_vm_up();
@@ -802,6 +817,7 @@ int main(void)
 		cmocka_unit_test(test_broker_away_begins_nothing),
 		cmocka_unit_test(test_lease_of_another_kills),
 		cmocka_unit_test(test_kill_without_guard_asks_libvirt),
+		cmocka_unit_test(test_unkillable_resets_the_host),
 		cmocka_unit_test(test_crash_is_restarted_when_alone),
 		cmocka_unit_test(test_crash_is_over_when_the_machine_took_it_in),
 		cmocka_unit_test(test_failed_tries_are_saved_and_read),

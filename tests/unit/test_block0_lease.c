@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "lockspace/block0_port.h"
 #include "tests/unit/sanlock_domain.h"
@@ -177,6 +179,29 @@ static void test_lost(void **state)
 	assert_int_equal(b->b->take(b->b, taken, b), -ENOENT);
 }
 
+/* How many of ours live. */
+static int children(void)
+{
+	char command[96];
+	FILE *pipe;
+	int n = -1;
+
+	snprintf(command, sizeof(command), "pgrep -c -P %d -x ovirt-ha-whiteb", getpid());
+	pipe = popen(command, "r");
+	assert_non_null(pipe);
+	assert_int_equal(fscanf(pipe, "%d", &n), 1);
+	pclose(pipe);
+	return n;
+}
+
+static bool has_ended(void *data)
+{
+	siginfo_t info = {0};
+
+	return waitid(P_PID, (id_t) * (pid_t *)data, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	       info.si_pid != 0;
+}
+
 /* sanlock hangs: the child is killed in time, and nothing is left. */
 static void test_hang(void **state)
 {
@@ -192,8 +217,37 @@ static void test_hang(void **state)
 	assert_int_equal(b->error, -ETIMEDOUT);
 	assert_in_range(clock_mono() - begun, BLOCK0_TAKE_MS, BLOCK0_TAKE_MS + 1000);
 	run_for(b, 200);
+	assert_int_equal(children(), 0);
 	assert_int_equal(b->a->take(b->a, taken, b), 0);
 	b->a->release(b->a);
+}
+
+/* Its parent hangs: the child's own clock ends it, and that frees the lease (safety rule 16). */
+static void test_time_of_its_own(void **state)
+{
+	struct bench *b = *state;
+	int in[2], status;
+	char offset[24];
+	pid_t child;
+
+	domain_start(&b->domain);
+	domain_join(&b->domain);
+	snprintf(offset, sizeof(offset), "%zu", (size_t)DOMAIN_ENGINE_OFFSET);
+	assert_int_equal(pipe(in), 0);
+	child = fork();
+	if (child == 0) {
+		dup2(in[0], STDIN_FILENO);
+		execl(WHITEBOARD_LEASE, "ovirt-ha-whiteboard-lease", "LS", "whiteboard", b->domain.disk,
+		      offset, "2", (char *)NULL);
+		_exit(127);
+	}
+	assert_int_equal(domain_wait(has_ended, &child, 6000), true);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGALRM);
+	close(in[0]);
+	close(in[1]);
+	assert_true(domain_wait(free_again, b, 5000));
 }
 
 int main(void)
@@ -202,6 +256,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_take_and_release, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hang, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_time_of_its_own, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
