@@ -85,6 +85,7 @@ void machine_init(struct machine *machine, mono_t now)
 		.reason = REASON_STARTED,
 		.in_flight_since = MONO_UNSET,
 		.last_failed = MONO_UNSET,
+		.refused_at = MONO_UNSET,
 		.next_owner_try = MONO_UNSET,
 		.unexpected_until = MONO_UNSET,
 		.healthy_since = MONO_UNSET,

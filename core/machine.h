@@ -108,6 +108,7 @@ struct machine {
 	uint32_t failed_tries;
 	mono_t last_failed;
 	uint32_t lease_refusals; /* in a row with nobody owning it */
+	mono_t refused_at;	 /* the last start whose lease was not to be had */
 	mono_t next_owner_try;	 /* against a live owner that is silent */
 
 	mono_t unexpected_until; /* score 0 until then */

@@ -124,8 +124,7 @@ enum reason row_start_ended(struct view *view, enum outcome outcome)
 		m->lease_refusals = 0;
 		return REASON_START_OK;
 	case OUTCOME_LEASE_HELD:
-		/* Not to be had at once again: sanlock's answer may lag by a renewal. */
-		m->next_owner_try = mono_add(view->now, MONO_SECOND);
+		m->refused_at = view->now;
 		if (view->outlook.ownership == OWNERSHIP_ALIVE) {
 			m->lease_refusals = 0;
 			m->next_owner_try = mono_add(view->now, view->policy->owner_retry);
@@ -156,6 +155,13 @@ static bool owner_lets_us(struct view *view, enum reason *ret_hold)
 	const struct machine *m = &view->step->next;
 	const struct peer *owner = outlook->owner;
 
+	/* A refusal is newer than what was read before it, and somebody may be taking the lease just now. */
+	if (m->refused_at != MONO_UNSET && (!mono_passed(m->refused_at, MONO_SECOND, view->now) ||
+					    view->known->cluster.owner_begun <= m->refused_at)) {
+		*ret_hold = REASON_LEASE_REFUSED;
+		row_wake(view, mono_add(m->refused_at, MONO_SECOND));
+		return false;
+	}
 	if (view->now < m->next_owner_try && outlook->ownership != OWNERSHIP_FREE) {
 		*ret_hold = REASON_LEASE_OWNED;
 		row_wake(view, m->next_owner_try);

@@ -109,6 +109,7 @@ static const struct field machine_fields[] = {
 	FIELD(machine, failed_tries, U32),
 	FIELD(machine, last_failed, MOMENT),
 	FIELD(machine, lease_refusals, U32),
+	FIELD(machine, refused_at, MOMENT),
 	FIELD(machine, next_owner_try, MOMENT),
 	FIELD(machine, unexpected_until, MOMENT),
 	FIELD(machine, healthy_since, MOMENT),

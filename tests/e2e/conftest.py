@@ -93,6 +93,8 @@ def lab(request, worker):
     try:
         driver.witness = witness = Witness(driver.lab).start()
         driver.wait_well(UP_SECONDS)
+        host = driver.vm_host()  # its agent may see the page later than we do
+        driver.wait(f"state@{host}=EngineUp && health@{host}=good", UP_SECONDS)
     except BaseException:
         request.node.case_failed = True
         finish(request, driver, witness)
