@@ -19,6 +19,7 @@
 #define COMMANDS_MAX 16
 #define WATCH_MS 1000	 /* of the monitors and of storage */
 #define MONITOR_SILENT 3 /* periods without a sample: its monitor is dead */
+#define FIRST_WORDS 3	 /* samples after which a monitor should have told something */
 #define IO_MIN_MS 2000
 #define IO_MAX_MS 10000
 
@@ -236,10 +237,10 @@ void broker_sample(struct broker *broker, enum monitor monitor, bool known, int3
 	assert((unsigned)monitor < MONITOR_COUNT);
 	if (++sample->number == 0)
 		sample->number = 1;
-	/* That a monitor tells at the start is nothing new. */
-	if (!known && (sample->known || sample->number == 1))
+	/* Some need two samples for their first word, which is no news then. */
+	if (!known && (sample->known || sample->number == FIRST_WORDS))
 		log_warning("monitor %s can't tell, its last penalty stays", monitor_str(monitor));
-	else if (known && !sample->known && sample->number > 1)
+	else if (known && !sample->known && sample->number > FIRST_WORDS)
 		log_info("monitor %s tells again", monitor_str(monitor));
 	sample->known = known;
 	if (value >= 0)
