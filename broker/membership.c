@@ -195,9 +195,9 @@ static bool pass_board(struct member *member)
 		break;
 	case BOARD_OTHER_DOMAIN:
 		member->block = BLOCK_DOMAIN;
-		set_trouble(member,
-			    "the whiteboard belongs to another domain: check metadata_path and sdUUID in "
-			    "hosted-engine.conf");
+		set_trouble(member, "the whiteboard belongs to another domain: check metadata_path, sdUUID "
+				    "and lockspace_name in "
+				    "hosted-engine.conf");
 		break;
 	case BOARD_VERDICT_COUNT:
 		assert(false);

@@ -85,12 +85,20 @@ static bool smbios_has(const char *arg, const char *uuid)
 	return false;
 }
 
+/* Other programs have a long option --uuid too (virt-install), and are no VM: to take one for QEMU would find
+ * it without the lease, and the VM would be killed for it. QEMU's own, and libvirt's, is -uuid. */
+static bool names_uuid(const char *option, const char *program)
+{
+	return is_option(option, "uuid") &&
+	       (option[1] != '-' || strstr(program, "qemu") || strstr(program, "kvm"));
+}
+
 static bool text_matches(const struct text *cmdline, const char *uuid)
 {
 	const char *end = cmdline->bytes + cmdline->length, *before = "";
 
 	for (const char *arg = cmdline->bytes; arg < end; before = arg, arg += strlen(arg) + 1) {
-		if (is_option(before, "uuid") && strcasecmp(arg, uuid) == 0)
+		if (names_uuid(before, cmdline->bytes) && strcasecmp(arg, uuid) == 0)
 			return true;
 		if (is_option(before, "smbios") && smbios_has(arg, uuid))
 			return true;

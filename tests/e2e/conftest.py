@@ -95,6 +95,7 @@ def lab(request, worker):
         driver.wait_well(UP_SECONDS)
         host = driver.vm_host()  # its agent may see the page later than we do
         driver.wait(f"state@{host}=EngineUp && health@{host}=good", UP_SECONDS)
+        driver.wait_seen(host, UP_SECONDS)
     except BaseException:
         request.node.case_failed = True
         finish(request, driver, witness)

@@ -8,6 +8,7 @@ import concurrent.futures
 import json
 import os
 import subprocess
+import time
 
 import lab_config
 import lab_engine
@@ -16,6 +17,15 @@ from lab_place import Lab, LabError
 TOP = os.path.realpath(f"{os.path.dirname(__file__)}/../..")
 LAB = f"{TOP}/tools/lab"
 UNITS = ("ovirt-ha-agent", "ovirt-ha-broker", "ovirt-ha-guard", "sanlock", "libvirtd")
+
+
+def poll(ask, seconds, what):
+    """Waits until `ask` holds; its value. `what` is said when it does not come true."""
+    deadline = time.monotonic() + seconds
+    while not (answer := ask()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.2)
+    return answer
 
 
 class LabDriver:
@@ -109,6 +119,13 @@ class LabDriver:
                 terms += [f"{unit}@{key}=active" for unit in ("agent", "broker", "guard", "sanlock", "libvirtd")]
                 terms += [f"lockspace@{key}=joined", f"score@{key}>0"]
         self.wait(" && ".join(terms), timeout)
+
+    def wait_seen(self, host, timeout):
+        """The host itself knows by now that every host could take the VM: it reads the others' records once a loop."""
+        def scores():
+            state = json.loads(self.operator(host, "--vm-status", "--json").stdout)
+            return [state.get(key, {}).get("score", 0) for key in self.keys()]
+        poll(lambda: all(score > 0 for score in scores()), timeout, f"host {host} does not see all hosts well")
 
     # What a case does without the project's daemons.
 

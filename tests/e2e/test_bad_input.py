@@ -6,9 +6,10 @@ import collections
 import os
 import re
 import subprocess
-import time
 
 import pytest
+
+from lab_driver import poll
 
 CONF = "/etc/ovirt-hosted-engine/hosted-engine.conf"
 GOOD = """vmid=3f2b8c1e-0d5a-4c6f-9b7e-2a1d8e4f5c60
@@ -92,13 +93,6 @@ def journal(lab, host, since):
                    "ovirt-ha-agent").stdout.splitlines()
 
 
-def poll(ask, seconds, what):
-    deadline = time.monotonic() + seconds
-    while not ask():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.2)
-
-
 def told(lab, host, since, logged, shown, seconds=20):
     """Both daemons run, ready; the journal has the words, STATUS= and --vm-status too; nothing is said all the time."""
     def texts():
@@ -136,7 +130,9 @@ def test_what_can_heal_is_waited_for(lab):
     fault(f"sed -i s,^lockspace_path=.*,lockspace_path=/srv/storage/nothing, {CONF}",
           "lockspace_path=/srv/storage/nothing", "lockspace_path=/srv/storage/nothing")
     fault(f"sed -i s,^lockspace_name=.*,lockspace_name=other, {CONF}",
-          "belong to another domain", "belong to another domain")
+          "belongs to another domain", "belongs to another domain")
+    fault(f"sed -i s,^sdUUID=.*,sdUUID=11111111-2222-4333-8444-555555555555, {CONF}",
+          "the whiteboard belongs to another domain", "the whiteboard belongs to another domain")
     fault(f"sed -i s,^lease_path=.*,lease_path=/srv/storage/nothing, {CONF}",
           "engine lease can't be read", "lease_path=/srv/storage/nothing")
     other = lab.others(host)[0]

@@ -55,6 +55,7 @@ static void test_command_lines(void **state)
 		{"its first thread has ended", {"qemu-kvm", "-uuid", uuid}, true, true},
 		{"another uuid", {"qemu-kvm", "-uuid", "11111111-2222-4333-8444-555555555555"}, false, false},
 		{"a longer one", {"qemu-kvm", "-uuid", longer}, false, false},
+		{"another program's option", {"virt-install", "--uuid", uuid}, false, false},
 		{"another option", {"virsh", "start", uuid}, false, false},
 		{"the option without a value", {"qemu-kvm", uuid, "-uuid"}, false, false},
 	};

@@ -17,7 +17,7 @@ from lab_place import CLEAN_ENVIRONMENT, LabError, call, monotonic, read, read_p
 
 MIB = 1 << 20
 ALIGNMENT = MIB  # sanlock's for sectors of 512 bytes
-FILES = {"lockspace": ALIGNMENT, "leases": 3 * ALIGNMENT, "metadata": 2001 * 4096, "conf": MIB, "disk": 64 * MIB}
+FILES = {"lockspace": ALIGNMENT, "leases": 3 * ALIGNMENT, "metadata": 2002 * 4096, "conf": MIB, "disk": 64 * MIB}
 EXPORTED = ("lockspace", "leases", "metadata", "conf")
 LOCKSPACE = "hosted-engine"
 RESOURCES = ("engine", "whiteboard", "conf")  # one alignment apart, in this order
@@ -50,6 +50,9 @@ def make_domain(lab, io_timeout):
     for name, size in FILES.items():
         with open(f"{folder(lab)}/{name}", "wb") as file:
             file.truncate(size)
+            if name == "metadata":  # the block after those of the hosts says whose whiteboard it is
+                file.seek(2001 * 4096)
+                file.write(f"domain={lab.domain_uuid}\nlockspace={LOCKSPACE}\n".encode())
         if name in EXPORTED:
             os.symlink(make_loop(lab, name), f"{folder(lab)}/device/{name}")
     sanlock_direct(lab, "init", "-s", f"{LOCKSPACE}:0:{device(lab, 'lockspace')}:0", "-o", str(io_timeout))
