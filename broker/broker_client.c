@@ -168,8 +168,7 @@ static ssize_t call(struct broker_client *client, const void *request, size_t si
 	}
 	/* A refusal of whatever request is a struct reply. */
 	if (client->answer.header.error < 0)
-		return (size_t)n >= sizeof(struct qb_ipc_response_header) ? client->answer.header.error
-									  : -EPROTO;
+		return client->answer.header.error;
 	if ((size_t)n < least) {
 		client->broken = true;
 		return -EPROTO;
@@ -307,10 +306,10 @@ struct link {
 	size_t ring;
 	bool told_lost;
 	bool asked, late;
-	uint64_t serial;		/* of the last publish() */
-	uint64_t sent;			/* last sent */
-	uint64_t answered;		/* last answered */
-	unsigned window;		/* sent and not answered */
+	uint64_t serial; /* of the last publish() */
+	uint64_t sent;	 /* last sent */
+	uint64_t unanswered[PUBLISH_WINDOW];
+	unsigned window;		/* how many of them */
 	struct publish_request pending; /* its serial is above `sent`: to be sent */
 	uint8_t *buffer;
 	bool dispatching, closed;
@@ -355,7 +354,7 @@ static void link_drop(struct link *link)
 	link->state = LINK_IDLE;
 	link->asked = link->late = false;
 	link->window = 0;
-	link->sent = link->answered = link->serial;
+	link->sent = link->serial;
 }
 
 static void link_lost(struct link *link, int error)
@@ -459,7 +458,18 @@ static void link_flush(struct link *link)
 	if (r < 0)
 		return; /* the descriptor tells of a loss */
 	link->sent = link->pending.serial;
-	link->window++;
+	link->unanswered[link->window++] = link->sent;
+}
+
+/* One answer is for all that came before it too: the broker writes the last of several. */
+static void link_answered(struct link *link, uint64_t serial)
+{
+	unsigned left = 0;
+
+	for (unsigned i = 0; i < link->window; i++)
+		if (link->unanswered[i] > serial)
+			link->unanswered[left++] = link->unanswered[i];
+	link->window = left;
 }
 
 static int link_take(struct link *link, size_t n)
@@ -500,9 +510,7 @@ static int link_take(struct link *link, size_t n)
 
 		if (n != sizeof(*reply))
 			return -EPROTO;
-		if (link->window > 0)
-			link->window--;
-		link->answered = reply->serial;
+		link_answered(link, reply->serial);
 		link_flush(link);
 		link->calls->published(link->data, reply->serial, header->error);
 		return 0;
