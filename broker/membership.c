@@ -327,10 +327,13 @@ static void membership_change(struct member *member, enum membership membership)
 		member->watchdog = WATCHDOG_UNKNOWN;
 		/* A lost lockspace is gone from the daemon and must be added again, through the whole gate.
 		 */
-		if (member->gate == GATE_CLOSED && !member->stopping) {
+		if (member->stopping)
+			break;
+		if (member->gate == GATE_CLOSED)
 			member->gate = GATE_PROVE;
+		/* An end of a join or a kill that was begun in an earlier membership sets no timer. */
+		if (!member->joining && !member->killing && !member->gate_timer.set)
 			gate_later(member, 0);
-		}
 		break;
 	case MEMBERSHIP_UNKNOWN:
 		member->hosts_known = false;
@@ -338,7 +341,11 @@ static void membership_change(struct member *member, enum membership membership)
 		member->watchdog = WATCHDOG_UNKNOWN;
 		if (member->gate != GATE_KILL)
 			member->gate = GATE_CLOSED;
-		set_trouble(member, "sanlock does not answer; check sanlock.service");
+		set_trouble(member,
+			    member->lease_error == -EXDEV
+				    ? "the lockspace is joined here under another host id: check host_id in "
+				      "hosted-engine.conf"
+				    : "sanlock does not answer; check sanlock.service");
 		break;
 	case MEMBERSHIP_COUNT:
 		assert(false);

@@ -244,7 +244,8 @@ static int lease_join(struct lease_port *port, mono_t deadline, void (*done)(voi
 	world->join_done = done;
 	world->join_data = data;
 	world->join_timer.fire = join_fired;
-	soon(world, &world->join_timer);
+	clock_set(&world->clock, &world->join_timer,
+		  world->now + (world->join_ms ? world->join_ms : LATENCY_MS));
 	return 0;
 }
 

@@ -46,6 +46,7 @@ struct world {
 	struct lease_owner owner;
 	enum held held;
 	int join_error, leave_error;
+	int64_t join_ms; /* how long a join takes, 0: as all else */
 	unsigned joins, leaves;
 	struct timer look_timer, owner_timer, join_timer, leave_timer, watchdog_timer;
 	pid_t look_pid;

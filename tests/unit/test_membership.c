@@ -120,6 +120,42 @@ static void sanlock_gone_and_back(void **state)
 	assert_int_equal(world_cluster(world).watchdog, WATCHDOG_HARD);
 }
 
+/* sanlock was away for a moment while it was asked to join, and then refuses. */
+static void refusal_from_before_a_loss(void **state)
+{
+	struct world *world = *state;
+
+	world->join_ms = 8000;
+	world->join_error = -EIO;
+	world_start(world);
+	world_run(world, 1500);
+	assert_int_equal(world->joins, 1);
+	world->sanlock_error = -ETIMEDOUT;
+	world_run(world, 2000);
+	assert_int_equal(world_cluster(world).membership, MEMBERSHIP_UNKNOWN);
+	world->sanlock_error = 0;
+	world_run(world, 2000);
+	assert_int_equal(world_cluster(world).membership, MEMBERSHIP_NONE);
+	world_run(world, 5000);
+	world->join_ms = 0;
+	world->join_error = 0;
+	world_run(world, 15000);
+	assert_int_equal(world_cluster(world).membership, MEMBERSHIP_JOINED);
+}
+
+static void joined_as_another(void **state)
+{
+	struct world *world = *state;
+	char text[TEXT_MAX];
+
+	world->sanlock_error = -EXDEV;
+	world_start(world);
+	world_run(world, 3000);
+	broker_trouble(world->broker, text);
+	assert_non_null(strstr(text, "under another host id"));
+	assert_int_equal(world->joins, 0);
+}
+
 static void id_taken(void **state)
 {
 	struct world *world = *state;
@@ -326,6 +362,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ROW(joins_at_once),
+		ROW(refusal_from_before_a_loss),
+		ROW(joined_as_another),
 		ROW(kills_before_the_join),
 		ROW(no_proof_no_join),
 		ROW(no_guard_no_join),
