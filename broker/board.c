@@ -88,6 +88,10 @@ static void judge_own(struct board *board, const uint8_t block[BLOCK_SIZE])
 	}
 	board->foreign = true;
 	snprintf(board->foreign_name, sizeof(board->foreign_name), "%.63s", record.hostname);
+	/* It is shown in STATUS=, where a newline would begin another message to systemd. */
+	for (char *c = board->foreign_name; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
 	if (was)
 		return;
 	log_warning("our block holds the record of another host id=%u name=%s ours=%s", board->host_id,
@@ -116,6 +120,7 @@ static void take_own(struct board *board, const uint8_t block[BLOCK_SIZE])
 		}
 		return;
 	}
+	board->stored = false;
 	judge_own(board, block);
 	if (!board->foreign && board->ever_written && board->own.io == BOARD_IO_NONE) {
 		/* The id is ours, so is the block: a late write of the past, zeros or noise are written over.
@@ -402,6 +407,7 @@ static int write_forbidden(struct board *board)
 
 static void write_failed(struct board *board, uint64_t serial, int error)
 {
+	board->stored = false;
 	answer(board, serial, error);
 	set_timer(board, &board->write_timer, RETRY_MS);
 }
@@ -478,6 +484,7 @@ static void own_done(struct store_op *op, int error)
 		/* Now, not only at the next cycle: what clients see of this host is what it wrote. */
 		slots_take_block(board->slots, board->host_id, board->own_buffer, &board->policy.lease,
 				 now_of(board));
+		board->stored = !board->dirty;
 		answer(board, board->serial_writing, 0);
 		break;
 	case BOARD_IO_IDENTITY:
@@ -521,23 +528,22 @@ static void write_fired(struct timer *timer)
 
 void board_publish(struct board *board, const struct publish_request *request)
 {
-	bool news = board->published_at == MONO_UNSET || !same_words(&board->published, request) ||
-		    !board->ever_written;
-
+	if (board->published_at == MONO_UNSET || !same_words(&board->published, request))
+		board->stored = false;
 	board->published = *request;
 	board->published_at = now_of(board);
-	/* Serials begin anew with each agent. */
-	if (request->serial <= board->serial_done)
-		board->serial_done = request->serial - 1;
-	if (news || board->write_error < 0 || board->dirty) {
-		board->dirty = true;
-		publish_now(board);
-	} else if (board->own.io == BOARD_IO_NONE) {
+	if (board->stored && !board->dirty && board->own.io == BOARD_IO_NONE) {
 		/* The block on storage says so already, or may not. */
 		answer(board, request->serial, write_forbidden(board));
-	} else {
-		board->dirty = true;
+		return;
 	}
+	board->dirty = true;
+	publish_now(board);
+}
+
+void board_forget_agent(struct board *board)
+{
+	board->published.serial = board->serial_writing = board->serial_done = 0;
 }
 
 void board_set_member(struct board *board, bool joined, uint64_t generation)
@@ -545,7 +551,7 @@ void board_set_member(struct board *board, bool joined, uint64_t generation)
 	if (board->joined == joined && board->generation == generation)
 		return;
 	if (!joined || generation != board->generation)
-		board->ever_written = false;
+		board->ever_written = board->stored = false;
 	board->joined = joined;
 	board->generation = generation;
 	if (joined && board->published_at != MONO_UNSET) {

@@ -48,7 +48,7 @@ struct board {
 	uint16_t host_id;
 	const char *place; /* of the whiteboard, for people */
 	char hostname[256];
-	struct identity identity; /* domain "": not compared */
+	struct identity identity; /* domain "": every whiteboard that names its domain is another's */
 	struct policy policy;
 	int64_t io_ms; /* deadline of one read or write */
 
@@ -78,7 +78,8 @@ struct board {
 	struct publish_request published; /* the agent's last */
 	mono_t published_at;		  /* MONO_UNSET: none */
 	uint64_t serial_writing, serial_done;
-	bool dirty; /* the agent said something new */
+	bool dirty;  /* the agent said something new */
+	bool stored; /* what it said was read back from the own block, which has not changed since */
 	bool silent_said;
 
 	/* What stands in the own block, and whose it is. */
@@ -103,6 +104,8 @@ void board_set_member(struct board *board, bool joined, uint64_t generation);
 void board_watch(struct board *board, bool closely, uint16_t owner);
 /* What the agent says of this host; written at once when it is news. */
 void board_publish(struct board *board, const struct publish_request *request);
+/* Another agent comes, whose serials begin anew: what the one before asked is answered to nobody. */
+void board_forget_agent(struct board *board);
 /* For the gate of membership.c. */
 enum board_verdict board_verdict(struct board *board);
 /* Another host's record stands in our block while we are joined, and publishing has stopped. */

@@ -316,6 +316,7 @@ int broker_agent_attach(struct broker *broker, const struct agent_calls *calls, 
 	broker->agent = calls;
 	broker->agent_data = data;
 	broker->told_at = MONO_UNSET;
+	board_forget_agent(&broker->board);
 	make_digest(broker, &broker->told);
 	log_info("agent connected");
 	return 0;

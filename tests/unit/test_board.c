@@ -80,6 +80,49 @@ static void same_words_are_not_written_again(void **state)
 	assert_int_equal(world->published_error, 0);
 }
 
+static void spoil_once(struct world *world, uint32_t block)
+{
+	if (block != 1)
+		return;
+	memset(world->blocks[1], 0xff, BLOCK_SIZE);
+	world->after_write = NULL;
+}
+
+/* What was not found when it was read back is not on storage, though the agent has nothing new to say. */
+static void same_words_are_written_where_they_were_lost(void **state)
+{
+	struct world *world = joined(state);
+	struct record record;
+
+	world_publish(world, 3400);
+	world_run(world, 100);
+	world->after_write = spoil_once;
+	world_publish(world, 2000);
+	world_run(world, 100);
+	assert_null(world->after_write);
+	assert_int_equal(world->published_error, -ESTALE);
+	world_publish(world, 2000);
+	world_run(world, 100);
+	assert_int_equal(world->published_error, 0);
+	assert_int_equal(world_own(world, &record), RECORD_OK);
+	assert_int_equal(record.claim.score, 2000);
+}
+
+static void next_agent_hears_nothing_of_the_last(void **state)
+{
+	struct world *world = joined(state);
+
+	world_publish(world, 3400);
+	broker_agent_detach(world->broker, world);
+	world_attach(world);
+	world_run(world, 15000);
+	assert_true(world->writes > 1);
+	assert_int_equal(world->published, 0);
+	world_publish(world, 3400);
+	world_run(world, 100);
+	assert_int_equal(world->published, 1);
+}
+
 static void silent_agent_no_timestamp(void **state)
 {
 	struct world *world = joined(state);
@@ -305,6 +348,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ROW(writes_at_once_and_every_loop),
 		ROW(same_words_are_not_written_again),
+		ROW(same_words_are_written_where_they_were_lost),
+		ROW(next_agent_hears_nothing_of_the_last),
 		ROW(silent_agent_no_timestamp),
 		ROW(nothing_without_the_host_id),
 		ROW(foreign_record_stops_publishing),
