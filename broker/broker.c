@@ -237,8 +237,9 @@ void broker_sample(struct broker *broker, enum monitor monitor, bool known, int3
 	assert((unsigned)monitor < MONITOR_COUNT);
 	if (++sample->number == 0)
 		sample->number = 1;
-	/* Some need two samples for their first word, which is no news then. */
-	if (!known && (sample->known || sample->number == FIRST_WORDS))
+	/* Some need two samples for their first word, which is no news then. One that gives a value all the
+	 * same has nothing to tell about: the health of a VM that left. */
+	if (!known && value < 0 && (sample->known || sample->number == FIRST_WORDS))
 		log_warning("monitor %s can't tell, its last penalty stays", monitor_str(monitor));
 	else if (known && !sample->known && sample->number > FIRST_WORDS)
 		log_info("monitor %s tells again", monitor_str(monitor));

@@ -12,7 +12,7 @@
 struct broker_config {
 	uint16_t host_id;
 	char hostname[256];
-	char domain[64]; /* sdUUID, "" not configured: not compared */
+	char domain[64]; /* sdUUID, "" not configured: then a whiteboard that names its domain is refused */
 	char lockspace[LEASE_NAME_MAX];
 	struct policy policy; /* loop, stale and lease are used */
 	int64_t io_ms; /* deadline of one read or write of the whiteboard, 0: from the timing of sanlock */

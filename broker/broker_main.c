@@ -3,6 +3,7 @@
  * It decides nothing else. READY=1 once configuration and IPC are up; STATUS= tells the rest. Exit: 0
  * stopped, 2 configuration, 1 other. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -309,6 +310,7 @@ int main(int argc, char **argv)
 	if (options.check || r < 0)
 		return r < 0 ? EXIT_CONFIG : EXIT_SUCCESS;
 
+	signal(SIGPIPE, SIG_IGN);
 	r = start(service);
 	if (r == 0) {
 		log_info("started host_id=%u lockspace=%s", service->configuration.engine.host_id,

@@ -399,7 +399,7 @@ static void serve(struct ipc_client *client, union message *message)
 /* The strings end and the enums and booleans have values of theirs. */
 static bool well_formed(const union message *message, enum request_kind kind)
 {
-	unsigned char flags[4];
+	unsigned char flags[7];
 
 	switch (kind) {
 	case REQUEST_PUBLISH:
@@ -408,6 +408,9 @@ static bool well_formed(const union message *message, enum request_kind kind)
 		memcpy(flags + 1, &message->publish.can_move, 1);
 		memcpy(flags + 2, &message->publish.config_shared, 1);
 		memcpy(flags + 3, &message->publish.watch_closely, 1);
+		memcpy(flags + 4, &message->publish.alarm, 1);
+		memcpy(flags + 5, &message->publish.claim.maintenance, 1);
+		memcpy(flags + 6, &message->publish.claim.stopped, 1);
 		for (size_t i = 0; i < sizeof(flags); i++)
 			if (flags[i] > 1)
 				return false;

@@ -10,7 +10,7 @@
 #include "core/snapshot.h"
 #include "util/loop.h"
 
-/* value -1 with known false: the last known value stays. */
+/* known false with value -1: the last known value stays; with another one: it is replaced. */
 typedef void (*sample_fn)(void *data, enum monitor monitor, bool known, int32_t value);
 
 struct sink {

@@ -291,6 +291,8 @@ static void malformed_body(struct bench *bench)
 	publish.request.header.size = sizeof(publish);
 	publish.request.version = PROTOCOL_VERSION;
 	assert_int_equal(raw(connection, &publish, sizeof(publish)), -EACCES);
+	memset(&publish.claim.stopped, 2, 1);
+	assert_int_equal(raw(connection, &publish, sizeof(publish)), -EBADMSG);
 	qb_ipcc_disconnect(connection);
 
 	client = client_open();
