@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The port of block 0's lease (safety rule 16). The real one (lockspace/block0_lease.c) has a child process hold it; the broker
- * uses it. Nothing blocks. */
+/* The port of block 0's lease (safety rule 16). The real one (lockspace/block0_lease.c) has a child process
+ * hold it; the broker uses it. Nothing blocks. */
 #pragma once
 
 #include "lockspace/lease_port.h"
 
 struct block0_port {
-	/* Begins to take it; `taken` comes once, in the loop: 0 held, or -errno within 10 s. -EBUSY: one is under way, or held. */
+	/* Begins to take it; `taken` comes once, in the loop: 0 held, or -errno within 10 s. -EBUSY: one is
+	 * under way, or held. */
 	int (*take)(struct block0_port *port, void (*taken)(void *data, int error), void *data);
 	/* Lets it go, or gives up taking it (`taken` is not called then). Fine when nothing is held. */
 	void (*release)(struct block0_port *port);
@@ -14,17 +15,17 @@ struct block0_port {
 };
 
 #define BLOCK0_LEASE_NAME "whiteboard" /* the resource's */
-#define BLOCK0_TAKE_MS 10000 /* to get it */
-#define BLOCK0_HOLD_S 120    /* the child's life, should the broker forget it; a change takes two loops and its I/O */
+#define BLOCK0_TAKE_MS 10000	       /* to get it */
+#define BLOCK0_HOLD_S 120	       /* the child's life, should the broker forget it */
 
 struct block0_config {
 	char lockspace[LEASE_NAME_MAX];
-	char name[LEASE_NAME_MAX]; /* the resource's */
+	char name[LEASE_NAME_MAX];	 /* the resource's */
 	struct lease_place engine_place; /* block 0's lease lies one alignment behind the engine's */
 	const char *program; /* ovirt-ha-whiteboard-lease elsewhere, for tests; NULL: the installed one */
 };
 
 struct loop;
-/* A lease that is lost while it is held (sanlock ended, or has lost its storage) is said in the log: whoever writes has to read
- * back anyway. 0 or -ENOMEM. */
+/* A lease that is lost while it is held (sanlock ended, or has lost its storage) is said in the log: whoever
+ * writes has to read back anyway. 0 or -ENOMEM. */
 int block0_lease_new(const struct block0_config *config, struct loop *loop, struct block0_port **ret);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The fence port: what only ovirt-ha-guard may do. The real one (lockspace/fence_guard.c) asks it over its socket; agent and
- * broker use it. Nothing blocks. */
+/* The fence port: what only ovirt-ha-guard may do. The real one (lockspace/fence_guard.c) asks it over its
+ * socket; agent and broker use it. Nothing blocks. */
 #pragma once
 
 #include "util/mono.h"
@@ -8,11 +8,14 @@
 #define GUARD_SOCKET "/run/ovirt-ha-guard/guard" /* SOCK_SEQPACKET; root and user ovirt-ha */
 
 struct fence_port {
-	/* SIGKILL to every QEMU with the engine's uuid on this host. done: error 0 and how many still live (0: proven gone), or
-	 * -errno: no guard, not allowed, late. */
-	int (*kill)(struct fence_port *port, mono_t deadline, void (*done)(void *data, int error, int alive), void *data);
-	/* Resets the host at once (safety rule 12). `why` is logged by the guard first. done is called only on failure. */
-	int (*reset)(struct fence_port *port, const char *why, void (*done)(void *data, int error), void *data);
+	/* SIGKILL to every QEMU with the engine's uuid on this host. done: error 0 and how many still live
+	 * (0: proven gone), or -errno: no guard, not allowed, late. */
+	int (*kill)(struct fence_port *port, mono_t deadline, void (*done)(void *data, int error, int alive),
+		    void *data);
+	/* Resets the host at once (safety rule 12). `why` is logged by the guard first. done is called only
+	 * on failure. */
+	int (*reset)(struct fence_port *port, const char *why, void (*done)(void *data, int error),
+		     void *data);
 	void (*close)(struct fence_port *port);
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The lease port: the host id in the lockspace and who owns the engine lease. The real one is sanlock
- * (lockspace/sanlock_port.c). All calls return at once; their ends
- * come as calls of done() in the loop, with -ETIMEDOUT when sanlock does not answer by the deadline. One of
- * each kind may be under way (-EBUSY; so is a kind of which WORKER_STUCK_MAX calls hang). sanlock.h and friends are also
- * included by the guard and by ovirt-ha-whiteboard-lease, which are programs of their own. */
+ * (lockspace/sanlock_port.c). All calls return at once; their ends come as calls of done() in the loop, with
+ * -ETIMEDOUT when sanlock does not answer by the deadline. One of each kind may be under way (-EBUSY; so is a
+ * kind of which WORKER_STUCK_MAX calls hang). sanlock.h and friends are also included by the guard and by
+ * ovirt-ha-whiteboard-lease, which are programs of their own. */
 #pragma once
 
 #include <sys/types.h>

@@ -5,13 +5,17 @@
  * Called by the broker.
  *
  * What sanlock 3.8.5 answers, measured:
- *   inquire: pid not registered -ESRCH; registered, whatever it holds: 0 and its list; in the middle of a
- * command -EBUSY get_hosts: no such lockspace, or being added -ENOENT; joined and no renewal seen yet -EAGAIN
- * (2-3 x io_timeout long) get_lockspaces: being added SANLK_LSF_ADD, joined no flag, being removed
- * SANLK_LSF_REM add: -EEXIST joined, -EINPROGRESS being added, -EINVAL joined under another host id
- *   read_resource_owners: free: no owner; other lockspace's name -226, other resource's -227, no lease there
- * -223 daemon killed during a call -ECONNRESET or -1, after it -ECONNREFUSED, never started -ENOENT (of its
- * socket) daemon stopped: no call ever returns; storage hung: only those that read or write it don't */
+ *
+ * - inquire: pid not registered -ESRCH; registered, whatever it holds: 0 and its list; in the middle of a
+ *   command -EBUSY.
+ * - get_hosts: no such lockspace, or being added -ENOENT; joined and no renewal seen yet -EAGAIN (2-3 x
+ *   io_timeout long).
+ * - get_lockspaces: being added SANLK_LSF_ADD, joined no flag, being removed SANLK_LSF_REM.
+ * - add: -EEXIST joined, -EINPROGRESS being added, -EINVAL joined under another host id.
+ * - read_resource_owners: free: no owner; other lockspace's name -226, other resource's -227, no lease there
+ *   -223.
+ * - The daemon killed during a call -ECONNRESET or -1, after it -ECONNREFUSED, never started -ENOENT (of its
+ *   socket). Stopped: no call ever returns; storage hung: only those that read or write it don't. */
 #include <assert.h>
 #include <errno.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Reads host blocks and judges whether they can be used. Reads the fields in the order in which the versions
  * before us did, so that a block with several faults is called by the same one. May not believe anything
- * outside the checked line but for the keys that FORMAT names. Called by the slots of the broker, the tools
- * and the simulator; record_write.c is the other way. */
+ * outside the checked line but for the keys that decisions need (struct claim). Called by the slots of the
+ * broker and by the tools; record_write.c is the other way. */
 #include "metadata/record.h"
 
 #include <assert.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Makes host blocks. What is written is ASCII and has no separator inside a field, whatever comes in: readers
  * before us count characters, and one of two bytes would hide every later host from them. Called by the
- * broker and the simulator. */
+ * broker. */
 #include "metadata/record.h"
 
 #include <assert.h>

@@ -207,14 +207,6 @@ int engine_conf_load_deployed(const char *path, struct engine_conf *ret, struct 
 	return 0;
 }
 
-struct place engine_conf_block0_lease(const struct engine_conf *conf, uint64_t alignment)
-{
-	struct place place = conf->lease;
-
-	place.offset += alignment;
-	return place;
-}
-
 int place_format(const struct place *place, char *ret, size_t size)
 {
 	int n = snprintf(ret, size, "%s:%" PRIu64, place->path, place->offset);

@@ -55,8 +55,5 @@ int engine_conf_load_deployed(const char *path, struct engine_conf *ret, struct 
  * is a vmid. */
 int engine_conf_check(const struct engine_conf *conf, const char *name, struct problems *problems);
 bool engine_conf_deployed(const struct engine_conf *conf); /* there is a vmid */
-/* The place of block 0's lease: one alignment (bytes, sanlock's for the sector size and number of hosts)
- * behind the engine's. */
-struct place engine_conf_block0_lease(const struct engine_conf *conf, uint64_t alignment);
 /* "PATH:OFFSET" into ret. -ENAMETOOLONG. */
 int place_format(const struct place *place, char *ret, size_t size);

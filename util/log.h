@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One line to the journal (with PRIORITY and any NAME=value fields) when stderr is the journal's, else to
- * stderr. error   the operator must act         warning  tolerated, and the line says so info    transitions
- * and lifecycle     debug    every cycle Lines are key=value after the first words; bytes that are not
- * printable ASCII are escaped. Never blocks on the journal. */
+/* One line to the journal (with PRIORITY and HA_NAME=value fields of its words) when stderr is the journal's,
+ * else to stderr. An error: the operator must act. A warning: tolerated, and the line says so. Info:
+ * transitions and lifecycle. Debug: every cycle. Lines are key=value after the first words; bytes that are
+ * not printable ASCII are escaped. Never blocks on the journal. */
 #pragma once
 
 #include <stdbool.h>

@@ -55,7 +55,6 @@ static int load(const char *text, struct engine_conf *conf)
 
 static void test_full(void **state)
 {
-	struct place block0;
 	struct engine_conf c;
 	char text[64];
 
@@ -78,11 +77,10 @@ static void test_full(void **state)
 	assert_int_equal(c.network_test, NETWORK_TEST_NONE);
 	assert_string_equal(c.health_url, "http://engine.example/ovirt-engine/services/health");
 	assert_string_equal(c.vm_conf, "/run/ovirt-hosted-engine-ha/vm.conf");
-	block0 = engine_conf_block0_lease(&c, 1048576);
-	assert_int_equal(place_format(&block0, text, sizeof(text)), 0);
-	assert_string_equal(text, "/s/leases:9437184");
-	assert_int_equal(place_format(&block0, text, 17), -ENAMETOOLONG);
-	assert_string_equal(text, "/s/leases:943718");
+	assert_int_equal(place_format(&c.lease, text, sizeof(text)), 0);
+	assert_string_equal(text, "/s/leases:8388608");
+	assert_int_equal(place_format(&c.lease, text, 17), -ENAMETOOLONG);
+	assert_string_equal(text, "/s/leases:838860");
 }
 
 /* Keys and forms that existing deployments write. */
