@@ -18,8 +18,10 @@ struct sink {
 	void *data;
 };
 
-/* Failed pings to `gateway` (a numeric address), per mille of `probes` (1..20) sent 200 ms apart; an answer
- * later than `timeout_ms` (100..10000) counts as failed. `gateway` NULL: no probe, always 0
+#define NETWORK_SPACING_MS 200 /* between two probes of a round */
+
+/* Failed pings to `gateway` (a numeric address), per mille of `probes` (1..20) sent NETWORK_SPACING_MS apart;
+ * an answer later than `timeout_ms` (100..60000) counts as failed. `gateway` NULL: no probe, always 0
  * (network_test=none). 0 or -errno. */
 struct monitor_network;
 int monitor_network_new(struct loop *loop, const char *gateway, unsigned probes, int64_t timeout_ms,

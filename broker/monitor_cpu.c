@@ -11,7 +11,7 @@
 
 #include "util/cleanup.h"
 
-#define PIECES_MAX 3600
+#define PIECES_MAX 7201 /* an hour of half seconds: the longest window of the shortest periods */
 
 struct piece { /* one period, in clock ticks of all CPUs */
 	mono_t ended;

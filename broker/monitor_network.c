@@ -18,7 +18,6 @@
 #include "util/log.h"
 
 #define PROBES_MAX 20
-#define SPACING_MS 200
 
 struct monitor_network {
 	struct timer timer; /* first: the next probe, the end of the round, or the next round */
@@ -137,7 +136,7 @@ static void send_probe(struct timer *timer)
 	(void)!sendto(monitor->fd, packet, sizeof(packet), MSG_DONTWAIT | MSG_NOSIGNAL, &monitor->gateway.any,
 		      monitor->gateway_size);
 	if (monitor->sent < monitor->probes)
-		set_timer(monitor, mono_add(now, SPACING_MS), send_probe);
+		set_timer(monitor, mono_add(now, NETWORK_SPACING_MS), send_probe);
 	else
 		set_timer(monitor, mono_add(now, monitor->timeout_ms), end_round);
 }
