@@ -122,12 +122,13 @@ static void line_late(struct timer *timer)
 {
 	struct line *line = (struct line *)((char *)timer - offsetof(struct line, deadline));
 	struct libvirt_port *p = line->port;
-	const struct libvirt_call *act = p->lines[LINE_ACT].call;
+	const struct libvirt_call *act = p->lines[LINE_ACT].call, *call = line->call;
 	enum action action;
 	char why[64];
 
-	worker_dispatch(line->worker); /* it may have ended this instant */
-	if (!line->call)
+	/* It may have ended this instant, and the next one have begun: that one is not late. */
+	worker_dispatch(line->worker);
+	if (!line->call || line->call != call)
 		return;
 	action = line->call->action;
 	/* A resume that waits for its lease holds libvirt's lock of the domain: a look has to wait with it,

@@ -157,10 +157,12 @@ static void late(struct timer *timer)
 {
 	static const struct local_view nothing;
 	struct local_files *l = (struct local_files *)((char *)timer - offsetof(struct local_files, limit));
+	const struct local_call *call = l->call;
 	enum kind kind;
 
-	worker_dispatch(l->worker); /* it may have ended this instant */
-	if (!l->call)
+	/* It may have ended this instant, and the next one have begun: that one is not late. */
+	worker_dispatch(l->worker);
+	if (!l->call || l->call != call)
 		return;
 	kind = l->call->kind;
 	l->call = NULL;
