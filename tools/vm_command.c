@@ -9,18 +9,32 @@
 #include <string.h>
 
 #include "broker/broker_client.h"
+#include "core/policy.h"
 #include "tools/broker_trouble.h"
 #include "tools/commands.h"
 #include "tools/deployment.h"
 #include "tools/vm_answer.h"
 #include "util/cleanup.h"
+#include "util/paths.h"
 
 #define OPEN_MS 5000
-/* A start answers when QEMU is created and its lease taken or refused: sanlock needs up to 8 x io_timeout +
- * watchdog for it. */
-#define COMMAND_MS (240 * 1000)
+#define BEGIN_MS (40 * 1000) /* until the agent has begun it, or refused it */
 
 CLEANUP_DEFINE(struct broker_client *, broker_client_close)
+
+/* A start answers when QEMU is created and its lease taken or refused, at the latest when the agent gives it
+ * up, which follows from sanlock's timeouts: 200 s at defaults, 1140 s at most. */
+static int64_t answer_ms(void)
+{
+	struct problems quiet = {0};
+	struct engine_conf conf;
+	char path[PATH_MAX];
+
+	/* What is wrong in it is the daemons' to tell; until they run nobody answers either. */
+	(void)engine_conf_load(file_path(FILE_ENGINE_CONF, path), &conf, &quiet);
+	return BEGIN_MS + lease_start_ms(&(struct lease_timing){.io_timeout_s = conf.io_timeout_s,
+								.watchdog_fire_s = conf.watchdog_fire_s});
+}
 
 static int ask(enum command command, const char *argument, char text[TEXT_MAX])
 {
@@ -31,7 +45,7 @@ static int ask(enum command command, const char *argument, char text[TEXT_MAX])
 	r = broker_client_open(OPEN_MS, &client);
 	if (r < 0)
 		return r;
-	return broker_client_command(client, command, argument, COMMAND_MS, text);
+	return broker_client_command(client, command, argument, (int)answer_ms(), text);
 }
 
 int command_run_vm_start(const struct invocation *call)
