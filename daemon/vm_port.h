@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The VM port: libvirt as the agent sees it. The real one (daemon/libvirt_port.c) is the only file that includes the library.
- * Nothing blocks; ends and changes come as calls in the loop. */
+/* The VM port: libvirt as the agent sees it. The real one is daemon/libvirt_port.c; the library is included
+ * by daemon/libvirt_call.c alone. Nothing blocks; ends and changes come as calls in the loop. */
 #pragma once
 
 #include "core/snapshot.h"
 
-/* What libvirt says of the engine's domain now; turned into struct vm_facts by daemon/vm_watch.c, which has the memory. */
+/* What libvirt says of the engine's domain now; turned into struct vm_facts by daemon/vm_watch.c, which has
+ * the memory. */
 enum domain_state {
 	DOMAIN_UNKNOWN, /* libvirt does not answer, or not yet */
 	DOMAIN_NONE,	/* not listed */
@@ -26,7 +27,7 @@ enum domain_end { /* why it ended, from the last STOPPED event */
 struct domain_view {
 	enum domain_state state;
 	enum pause pause;     /* while DOMAIN_PAUSED */
-	enum domain_end end;  /* of the last STOPPED event since the connection was made, END_NONE: no event */
+	enum domain_end end;  /* of the last STOPPED event that was heard, END_NONE: none was */
 	uint32_t ends;	      /* counts those events */
 	mono_t begun;	      /* when the question was asked */
 };
