@@ -77,6 +77,11 @@ struct lease_port {
 	/* Does sanlock use a watchdog? Asked once after each start of the daemon. */
 	int (*watchdog)(struct lease_port *port, mono_t deadline,
 			void (*done)(void *data, enum watchdog watchdog), void *data);
+	/* Writes a new lease called `name` (1..47 bytes) at `place`, with the lockspace's alignment and
+	 * sector size; both are copied. Never over a lease, whoever owns it: -EEXIST. The lockspace must be
+	 * there. done: 0 or -errno. */
+	int (*create)(struct lease_port *port, const char *name, const struct lease_place *place,
+		      mono_t deadline, void (*done)(void *data, int error), void *data);
 	void (*close)(struct lease_port *port);
 };
 

@@ -37,7 +37,7 @@
 _Static_assert(LEASE_NAME_MAX == SANLK_NAME_LEN && LEASE_PATH_MAX == SANLK_PATH_LEN,
 	       "the port's limits are sanlock's");
 
-enum kind { KIND_LOOK, KIND_OWNER, KIND_JOIN, KIND_LEAVE, KIND_WATCHDOG, KIND_COUNT };
+enum kind { KIND_LOOK, KIND_OWNER, KIND_JOIN, KIND_LEAVE, KIND_CREATE, KIND_WATCHDOG, KIND_COUNT };
 
 struct sanlock_port;
 
@@ -52,6 +52,8 @@ struct question {
 	struct lease_look look;
 	struct lease_owner owner;
 	enum watchdog watchdog;
+	char name[LEASE_NAME_MAX]; /* KIND_CREATE */
+	struct lease_place place;
 };
 
 /* One kind of call: at most one question under way. */
@@ -61,7 +63,9 @@ struct call {
 	enum kind kind;
 	struct worker *worker;
 	bool asked;
-	pid_t pid; /* of KIND_LOOK */
+	pid_t pid;		   /* of KIND_LOOK */
+	char name[LEASE_NAME_MAX]; /* of KIND_CREATE */
+	struct lease_place place;
 	mono_t begun;
 	union {
 		void (*look)(void *data, const struct lease_look *look);
@@ -240,20 +244,32 @@ static void look_run(struct question *q)
 		q->look.held = look_held(&q->config, q->look.pid);
 }
 
+/* libsanlock's resource with its one disk, which must follow it in memory. */
+struct resource {
+	struct sanlk_resource res;
+	struct sanlk_disk disk;
+};
+_Static_assert(offsetof(struct resource, disk) == offsetof(struct sanlk_resource, disks),
+	       "the disk follows at once");
+
+static void resource_fill(struct resource *at, const struct lease_config *config,
+			  const char name[LEASE_NAME_MAX], const struct lease_place *place)
+{
+	memset(at, 0, sizeof(*at));
+	memcpy(at->res.lockspace_name, config->lockspace, sizeof(at->res.lockspace_name));
+	memcpy(at->res.name, name, sizeof(at->res.name));
+	at->res.num_disks = 1;
+	memcpy(at->disk.path, place->path, sizeof(at->disk.path));
+	at->disk.offset = place->offset;
+}
+
 static void owner_run(struct question *q)
 {
-	struct {
-		struct sanlk_resource res;
-		struct sanlk_disk disk;
-	} at = {0};
 	_cleanup_free_ struct sanlk_host *owners = NULL;
+	struct resource at;
 	int count = 0, r;
 
-	memcpy(at.res.lockspace_name, q->config.lockspace, sizeof(at.res.lockspace_name));
-	memcpy(at.res.name, q->config.engine, sizeof(at.res.name));
-	at.res.num_disks = 1;
-	memcpy(at.disk.path, q->config.engine_place.path, sizeof(at.disk.path));
-	at.disk.offset = q->config.engine_place.offset;
+	resource_fill(&at, &q->config, q->config.engine, &q->config.engine_place);
 	r = sanlock_read_resource_owners(&at.res, 0, &owners, &count);
 	if (r < 0) {
 		/* Here -ENOENT is the path's or the socket's: unknown in either case. */
@@ -304,6 +320,36 @@ static void leave_run(struct question *q)
 	q->error = r == -ENOENT || r == -EINPROGRESS ? 0 : code(r);
 }
 
+static void create_run(struct question *q)
+{
+	const uint32_t shape = SANLK_LSF_ALIGN1M | SANLK_LSF_ALIGN2M | SANLK_LSF_ALIGN4M | SANLK_LSF_ALIGN8M |
+			       SANLK_LSF_SECTOR512 | SANLK_LSF_SECTOR4K;
+	struct sanlk_lockspace ls;
+	struct resource at;
+	uint32_t io_timeout;
+	int r;
+
+	lockspace_fill(&ls, &q->config);
+	r = sanlock_read_lockspace(&ls, 0, &io_timeout);
+	if (r < 0) {
+		q->error = code(r);
+		return;
+	}
+	/* Whatever lease is there has perhaps an owner that lives: a holder does not notice that its lease
+	 * was written anew (safety rule 3). Without a name any lease is found. */
+	resource_fill(&at, &q->config, q->name, &q->place);
+	memset(at.res.lockspace_name, 0, sizeof(at.res.lockspace_name));
+	memset(at.res.name, 0, sizeof(at.res.name));
+	r = sanlock_read_resource(&at.res, 0);
+	if (r != SANLK_LEADER_MAGIC) {
+		q->error = r < 0 ? code(r) : -EEXIST;
+		return;
+	}
+	resource_fill(&at, &q->config, q->name, &q->place);
+	at.res.flags = ls.flags & shape; /* the flags of both are the same bits, by sanlock.h */
+	q->error = code(sanlock_write_resource(&at.res, 0, 0, 0));
+}
+
 static void watchdog_run(struct question *q)
 {
 	struct sanlock_status status;
@@ -330,6 +376,9 @@ static void question_run(struct job *job)
 		break;
 	case KIND_LEAVE:
 		leave_run(q);
+		break;
+	case KIND_CREATE:
+		create_run(q);
 		break;
 	case KIND_WATCHDOG:
 		watchdog_run(q);
@@ -361,6 +410,7 @@ static void answer(struct call *call, const struct question *q)
 		break;
 	case KIND_JOIN:
 	case KIND_LEAVE:
+	case KIND_CREATE:
 		call->done.error(data, q->error);
 		break;
 	case KIND_WATCHDOG:
@@ -417,7 +467,9 @@ static int ask(struct sanlock_port *port, enum kind kind, pid_t pid, mono_t dead
 		.timeout_ms = deadline - call->begun > 60000 ? 60000 : (int)(deadline - call->begun),
 		.look = {.pid = pid, .begun = call->begun},
 		.owner = {.begun = call->begun},
+		.place = call->place,
 	};
+	memcpy(q->name, call->name, sizeof(q->name));
 	r = worker_start(call->worker, &q->job);
 	if (r < 0) {
 		free(q);
@@ -479,6 +531,21 @@ static int port_leave(struct lease_port *lease, mono_t deadline, void (*done)(vo
 	return ask_error(lease, KIND_LEAVE, deadline, done, data);
 }
 
+static int port_create(struct lease_port *lease, const char *name, const struct lease_place *place,
+		       mono_t deadline, void (*done)(void *data, int error), void *data)
+{
+	struct call *call = &((struct sanlock_port *)lease)->calls[KIND_CREATE];
+	size_t length = strlen(name);
+
+	if (length < 1 || length >= sizeof(call->name))
+		return -EINVAL;
+	if (call->asked)
+		return -EBUSY;
+	memcpy(call->name, name, length + 1);
+	call->place = *place;
+	return ask_error(lease, KIND_CREATE, deadline, done, data);
+}
+
 static int port_watchdog(struct lease_port *lease, mono_t deadline,
 			 void (*done)(void *data, enum watchdog watchdog), void *data)
 {
@@ -512,8 +579,9 @@ static void port_close(struct lease_port *lease)
 int lease_sanlock_new(const struct lease_config *config, struct loop *loop, struct lease_port **ret)
 {
 	static const char *const names[KIND_COUNT] = {
-		[KIND_LOOK] = "sanlock-look",	[KIND_OWNER] = "sanlock-owner", [KIND_JOIN] = "sanlock-join",
-		[KIND_LEAVE] = "sanlock-leave", [KIND_WATCHDOG] = "sanlock-wd",
+		[KIND_LOOK] = "sanlock-look",	  [KIND_OWNER] = "sanlock-owner",
+		[KIND_JOIN] = "sanlock-join",	  [KIND_LEAVE] = "sanlock-leave",
+		[KIND_CREATE] = "sanlock-create", [KIND_WATCHDOG] = "sanlock-wd",
 	};
 	struct sanlock_port *port;
 
@@ -527,6 +595,7 @@ int lease_sanlock_new(const struct lease_config *config, struct loop *loop, stru
 		.read_owner = port_read_owner,
 		.join = port_join,
 		.leave = port_leave,
+		.create = port_create,
 		.watchdog = port_watchdog,
 		.close = port_close,
 	};

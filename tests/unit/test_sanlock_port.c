@@ -301,6 +301,39 @@ static void test_other_names(void **state)
 	assert_int_equal(b->owner.error, -ENOENT);
 }
 
+static int create(struct bench *b, const char *name, const struct lease_place *place)
+{
+	assert_int_equal(b->port->create(b->port, name, place, clock_mono() + 5000, ended, b), 0);
+	await(b);
+	return b->error;
+}
+
+static void test_create(void **state)
+{
+	struct bench *b = *state;
+	struct lease_config config = config_of(b);
+	const struct lease_place taken = config.engine_place;
+
+	domain_start(&b->domain);
+	config.engine_place.offset = 4 * DOMAIN_MIB;
+	assert_int_equal(create(b, "fresh", &config.engine_place), 0);
+	assert_int_equal(create(b, "fresh", &config.engine_place), -EEXIST);
+	assert_int_equal(create(b, "fresh", &taken), -EEXIST); /* never over a lease of another name */
+	assert_int_equal(b->port->create(b->port, "", &taken, clock_mono() + 5000, ended, b), -EINVAL);
+
+	strcpy(config.engine, "fresh");
+	port_swap(b, &config);
+	read_owner(b, 2000);
+	assert_int_equal(b->owner.error, 0);
+	assert_int_equal(b->owner.kind, OWNER_NOBODY);
+
+	config = config_of(b);
+	config.lockspace_place.offset = 6 * DOMAIN_MIB; /* no lockspace there: no lease without one */
+	port_swap(b, &config);
+	config.engine_place.offset = 5 * DOMAIN_MIB;
+	assert_true(create(b, "fresh", &config.engine_place) < 0);
+}
+
 static void test_daemon_stopped_and_killed(void **state)
 {
 	struct bench *b = *state;
@@ -344,6 +377,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_life, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_create, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_daemon_stopped_and_killed, setup, teardown),
 	};
 
