@@ -7,7 +7,9 @@ idle. Judges nothing: a busy machine makes any of it slower. Called by tests/run
 second lab or a compiler beside it is seen in the numbers.
 """
 import argparse
+import glob
 import os
+import re
 import statistics
 import sys
 import time
@@ -93,6 +95,24 @@ def kib(pid, name):
     raise AssertionError(f"no {name} of {pid}")
 
 
+def scanned_bytes(pid):
+    """Read from the whiteboard since the broker's start: the bytes that its threads for others' blocks read."""
+    total = 0
+    for thread in glob.glob(f"/proc/{pid}/task/*"):
+        if (read(f"{thread}/comm") or "").startswith("store-scan"):
+            total += int(re.search(r"rchar: (\d+)", read(f"{thread}/io")).group(1))
+    return total
+
+
+def first_decision(lab):
+    """From the join of the lockspace until the agent may decide to start the VM, by the host's own journal."""
+    for host in lab.keys():
+        lines = lab.run(host, "journalctl", "-b", "-o", "short-monotonic", "--no-pager", "-u", "ovirt-ha-*").stdout
+        times = [float(re.search(r"\[ *([0-9.]+)\]", line).group(1)) for line in lines.splitlines()
+                 if "-> joined" in line and "ovirt-ha-broker" in line or "penalty no-knowledge" in line and "-> 0" in line]
+        row(f"join -> first decision, host {host}", "hosts known + 1 s", f"{times[1] - times[0]:.2f} s")
+
+
 def weight(lab):
     lab.wait_well(90)
     for host in lab.keys():
@@ -105,10 +125,14 @@ def weight(lab):
             f"{dirty:.1f} MB dirty, RSS {resident:.0f} MB")
     pids = {host: daemons(lab, host).values() for host in lab.keys()}
     before = {host: cpu_seconds(pids[host]) for host in pids}
+    brokers = {host: daemons(lab, host)["ovirt-ha-broker"] for host in lab.keys()}
+    scanned = {host: scanned_bytes(brokers[host]) for host in brokers}
     time.sleep(IDLE_SECONDS)
     for host in lab.keys():
         used = (cpu_seconds(pids[host]) - before[host]) * 60 / IDLE_SECONDS
         row(f"CPU of all daemons idle, host {host}", "under 0.1 s/min", f"{used:.2f} s/min")
+        cycle = (scanned_bytes(brokers[host]) - scanned[host]) * 10 / IDLE_SECONDS / 1024
+        row(f"whiteboard read per 10 s cycle, host {host}", "blocks in use only", f"{cycle:.0f} KiB")
 
 
 def main():
@@ -123,6 +147,7 @@ def main():
         begin = monotonic()
         lab.wait("vm=up && http=ok", 90)
         row("lab up -> engine answers", "-", f"{monotonic() - begin:.1f} s")
+        first_decision(lab)
         weight(lab)
         kills(lab)
         power_cut(lab)
