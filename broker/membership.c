@@ -168,6 +168,18 @@ static bool pass_board(struct member *member)
 		member->board_since = MONO_UNSET;
 	switch (verdict) {
 	case BOARD_CLEAR:
+		/* The engine lease must be of our domain too; it has not been asked for before the first
+		 * look. */
+		if (member->owner.begun == MONO_UNSET) {
+			gate_later(member, BOARD_POLL_MS);
+			return false;
+		}
+		if (member->owner.error == -EXDEV) {
+			member->block = BLOCK_DOMAIN;
+			set_trouble(member, "the engine lease belongs to another domain: check lease_path, "
+					    "lockspace_name and engine_lease_name in hosted-engine.conf");
+			break;
+		}
 		member->block = BLOCK_NONE;
 		return true;
 	case BOARD_UNREAD:

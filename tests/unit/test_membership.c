@@ -253,6 +253,21 @@ static void other_lease(void **state)
 	assert_int_equal(world_cluster(world).membership, MEMBERSHIP_NONE);
 }
 
+static void engine_lease_of_another_domain(void **state)
+{
+	struct world *world = *state;
+
+	world->owner.error = -EXDEV;
+	world_start(world);
+	world_run(world, 30000);
+	assert_int_equal(world->joins, 0);
+	assert_int_equal(world_cluster(world).block, BLOCK_DOMAIN);
+	world->owner.error = 0;
+	world_run(world, 10000);
+	assert_int_equal(world->joins, 1);
+	assert_int_equal(world_cluster(world).block, BLOCK_NONE);
+}
+
 static void storage_away_at_start(void **state)
 {
 	struct world *world = *state;
@@ -376,6 +391,7 @@ int main(void)
 		ROW(newer_record_is_not_overwritten),
 		ROW(other_domain),
 		ROW(other_lease),
+		ROW(engine_lease_of_another_domain),
 		ROW(storage_away_at_start),
 		ROW(held_of_this_pid_alone),
 		ROW(unread_owner_is_unknown),
