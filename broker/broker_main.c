@@ -239,7 +239,7 @@ static int start(struct service *service)
 	if (r == 0)
 		r = fence_guard_new(service->loop, &service->ports.fence);
 	if (r == 0)
-		r = qemu_proc_new(engine->vmid, &service->ports.qemu);
+		r = qemu_proc_new(engine->vmid, service->loop, &service->ports.qemu);
 	if (r == 0)
 		r = kept_file_new(file_path(FILE_GLOBAL_FLAG, path), service->loop, &service->ports.kept);
 	if (r == 0)
@@ -279,7 +279,8 @@ static void finish(struct service *service)
 	if (ports->block0)
 		ports->block0->close(ports->block0);
 	kept_file_free(ports->kept);
-	qemu_proc_free(ports->qemu);
+	if (ports->qemu)
+		ports->qemu->close(ports->qemu);
 	if (ports->fence)
 		ports->fence->close(ports->fence);
 	if (ports->lease)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The broker's own small ports: QEMU in /proc, and the last good value of global maintenance on local disk.
- * They decide nothing. Called by membership.c and global_flag.c through their ports. */
+/* The broker's own small port: the last good value of global maintenance on local disk. It decides nothing.
+ * Called by global_flag.c through it. */
 #include "broker/broker_ports.h"
 
 #include <errno.h>
@@ -11,49 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lockspace/qemu_pid.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/loop.h"
 #include "util/worker.h"
-
-struct qemu_proc {
-	struct qemu_port port; /* first */
-	const char *uuid;
-};
-
-static int qemu_proc_find(struct qemu_port *port, int32_t *ret_pid)
-{
-	const struct qemu_proc *proc = (const struct qemu_proc *)port;
-	struct qemu_pids pids;
-	int32_t lowest = 0;
-	int r = qemu_find(proc->uuid, &pids);
-
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < pids.n && i < QEMU_PIDS_MAX; i++)
-		if (lowest == 0 || pids.pids[i] < lowest)
-			lowest = pids.pids[i];
-	*ret_pid = lowest;
-	return 0;
-}
-
-int qemu_proc_new(const char *uuid, struct qemu_port **ret)
-{
-	struct qemu_proc *proc = calloc(1, sizeof(*proc));
-
-	if (!proc)
-		return -ENOMEM;
-	proc->port.find = qemu_proc_find;
-	proc->uuid = uuid;
-	*ret = &proc->port;
-	return 0;
-}
-
-void qemu_proc_free(struct qemu_port *port)
-{
-	free(port);
-}
 
 struct kept_file {
 	struct kept_port port; /* first */

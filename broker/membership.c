@@ -21,6 +21,9 @@
 #define BOARD_PATIENCE_MS 3000
 #define KILL_MS 5000
 #define STOP_MS 1500
+/* /proc is read in ms; longer is a process in state D that keeps its reader waiting. */
+#define FIND_MS 1000
+#define STOP_PROVE_MS 500
 
 static mono_t now_of(struct member *member)
 {
@@ -54,11 +57,10 @@ static void clear_trouble(struct member *member)
 	member->trouble_since = MONO_UNSET;
 }
 
-static void find_qemu(struct member *member)
+static void take_qemu(struct member *member, int error, int32_t pid, mono_t begun)
 {
-	int32_t pid;
-
-	member->qemu_pid = member->qemu->find(member->qemu, &pid) < 0 ? -1 : pid;
+	member->qemu_pid = error < 0 ? -1 : pid;
+	member->find_begun = begun;
 }
 
 static void gate_step(struct member *member);
@@ -93,34 +95,6 @@ static void killed(void *data, int error, int alive)
 		member->gate = GATE_PROVE;
 		gate_later(member, error == 0 && alive == 0 ? 0 : GATE_RETRY_MS);
 	}
-}
-
-/* Safety rule 4: joining under the same name frees the old lease at once, so a QEMU that still runs would be
- * one of two. True when it is proven that none lives. Proofs fail closed: /proc unreadable is not a proof. */
-static bool prove_no_qemu(struct member *member)
-{
-	int r;
-
-	find_qemu(member);
-	if (member->qemu_pid == 0)
-		return true;
-	member->gate = GATE_PROVE;
-	if (member->qemu_pid < 0) {
-		set_trouble(member,
-			    "can't prove that no QEMU of the engine lives here: /proc is not readable");
-		gate_later(member, GATE_RETRY_MS);
-		return false;
-	}
-	log_warning("QEMU of the engine lives while the host id is not joined, killed before the join pid=%d",
-		    member->qemu_pid);
-	member->gate = GATE_KILL;
-	if (member->killing)
-		return false;
-	member->killing = true;
-	r = member->fence->kill(member->fence, mono_add(now_of(member), KILL_MS), killed, member);
-	if (r < 0)
-		killed(member, r, -1);
-	return false;
 }
 
 static void joined(void *data, int error)
@@ -220,36 +194,97 @@ static bool pass_board(struct member *member)
 	return false;
 }
 
-static void gate_step(struct member *member)
+static void join(struct member *member)
 {
 	int r;
 
-	if (member->stopping || member->membership != MEMBERSHIP_NONE || member->joining || member->killing)
+	member->gate = GATE_JOIN;
+	member->joining = true;
+	if (!member->trouble[0])
+		log_info("lockspace join host_id=%u", member->host_id);
+	r = member->lease->join(member->lease, mono_add(now_of(member), DISK_MS), joined, member);
+	if (r < 0)
+		joined(member, r);
+}
+
+static void kill_qemu(struct member *member)
+{
+	int r;
+
+	log_warning("QEMU of the engine lives while the host id is not joined, killed before the join pid=%d",
+		    member->qemu_pid);
+	member->gate = GATE_KILL;
+	member->killing = true;
+	r = member->fence->kill(member->fence, mono_add(now_of(member), KILL_MS), killed, member);
+	if (r < 0)
+		killed(member, r, -1);
+}
+
+/* Safety rule 4: joining under the same name frees the old lease at once, so a QEMU that still runs would be
+ * one of two. Only a whole reading of /proc that was begun after the question, in this membership, and ended
+ * in time proves that none lives: proofs fail closed. */
+static void proven(void *data, int error, int32_t pid, mono_t begun)
+{
+	struct member *member = data;
+
+	member->proving = false;
+	if (member->stopping)
+		return;
+	take_qemu(member, error, pid, begun);
+	if (member->membership != MEMBERSHIP_NONE ||
+	    (member->gate != GATE_PROVE && member->gate != GATE_BOARD))
+		return;
+	if (member->proof_void) {
+		member->gate = GATE_PROVE;
+		gate_later(member, 0);
+	} else if (error < 0) {
+		member->gate = GATE_PROVE;
+		set_trouble(
+			member,
+			error == -ETIMEDOUT || error == -EBUSY
+				? "can't prove that no QEMU of the engine lives here: reading /proc hangs "
+				  "at a process in state D"
+				: "can't prove that no QEMU of the engine lives here: /proc is not "
+				  "readable");
+		gate_later(member, GATE_RETRY_MS);
+	} else if (pid > 0) {
+		kill_qemu(member);
+	} else {
+		member->gate = GATE_BOARD;
+		/* It is of this moment, so with a board that is clear now the way is free. */
+		if (pass_board(member))
+			join(member);
+	}
+}
+
+static void prove_no_qemu(struct member *member)
+{
+	mono_t now = now_of(member);
+	int r;
+
+	member->proving = true;
+	member->proof_void = false;
+	r = member->qemu->prove(member->qemu, mono_add(now, FIND_MS), proven, member);
+	if (r < 0)
+		proven(member, r, 0, now);
+}
+
+static void gate_step(struct member *member)
+{
+	if (member->stopping || member->membership != MEMBERSHIP_NONE || member->joining || member->killing ||
+	    member->proving)
 		return;
 	switch (member->gate) {
+	case GATE_PROVE:
+		prove_no_qemu(member);
+		return;
+	case GATE_BOARD:
+		/* The watch of the board may take a minute: rule 4 is proven at the moment of the join. */
+		if (pass_board(member))
+			prove_no_qemu(member);
+		return;
 	case GATE_CLOSED:
 	case GATE_KILL:
-		return;
-	case GATE_PROVE:
-		if (!prove_no_qemu(member))
-			return;
-		member->gate = GATE_BOARD;
-		__attribute__((fallthrough));
-	case GATE_BOARD:
-		if (!pass_board(member))
-			return;
-		/* The watch of the board may have taken a minute: rule 4 is proven at the moment of the join.
-		 */
-		if (!prove_no_qemu(member))
-			return;
-		member->gate = GATE_JOIN;
-		member->joining = true;
-		if (!member->trouble[0])
-			log_info("lockspace join host_id=%u", member->host_id);
-		r = member->lease->join(member->lease, mono_add(now_of(member), DISK_MS), joined, member);
-		if (r < 0)
-			joined(member, r);
-		return;
 	case GATE_JOIN:
 	case GATE_COUNT:
 		return;
@@ -318,6 +353,8 @@ static void membership_change(struct member *member, enum membership membership)
 	enum membership was = member->membership;
 
 	member->membership = membership;
+	if (membership != MEMBERSHIP_NONE)
+		member->proof_void = true;
 	if (was != membership)
 		log_info("lockspace %s -> %s host_id=%u generation=%llu", membership_str(was),
 			 membership_str(membership), member->host_id, (unsigned long long)member->generation);
@@ -344,7 +381,7 @@ static void membership_change(struct member *member, enum membership membership)
 		if (member->gate == GATE_CLOSED)
 			member->gate = GATE_PROVE;
 		/* An end of a join or a kill that was begun in an earlier membership sets no timer. */
-		if (!member->joining && !member->killing && !member->gate_timer.set)
+		if (!member->joining && !member->killing && !member->proving && !member->gate_timer.set)
 			gate_later(member, 0);
 		break;
 	case MEMBERSHIP_UNKNOWN:
@@ -393,7 +430,8 @@ static void looked(void *data, const struct lease_look *look)
 		/* An answer about another pid than the one that lives now says nothing. */
 		member->held = look->pid == member->qemu_pid && look->pid > 0 ? look->held : HELD_UNKNOWN;
 	}
-	member->held_begun = look->begun;
+	/* Of both questions the earlier. */
+	member->held_begun = member->find_begun < look->begun ? member->find_begun : look->begun;
 	member->calls->looked(member->data, look);
 	read_owner(member);
 	member->settled = settled(member, look);
@@ -402,9 +440,23 @@ static void looked(void *data, const struct lease_look *look)
 	member->calls->observed(member->data);
 }
 
+/* sanlock is asked about the QEMU that lives now, or about none when that is not known. */
+static void found(void *data, int error, int32_t pid, mono_t begun)
+{
+	struct member *member = data;
+
+	take_qemu(member, error, pid, begun);
+	if (member->stopping ||
+	    member->lease->look(member->lease, member->qemu_pid > 0 ? member->qemu_pid : 0,
+				mono_add(now_of(member), ANSWER_MS), looked, member) < 0)
+		member->looking = false;
+}
+
 void membership_look(struct member *member)
 {
 	bool often = member->closely || !member->settled;
+	mono_t now = now_of(member);
+	int r;
 
 	if (member->stopping)
 		return;
@@ -412,11 +464,10 @@ void membership_look(struct member *member)
 		  often && CLOSE_LOOK_MS < member->loop_ms ? CLOSE_LOOK_MS : member->loop_ms);
 	if (member->looking)
 		return;
-	find_qemu(member);
 	member->looking = true;
-	if (member->lease->look(member->lease, member->qemu_pid > 0 ? member->qemu_pid : 0,
-				mono_add(now_of(member), ANSWER_MS), looked, member) < 0)
-		member->looking = false;
+	r = member->qemu->find(member->qemu, mono_add(now, FIND_MS), found, member);
+	if (r < 0)
+		found(member, r, 0, now);
 }
 
 static void look_fired(struct timer *timer)
@@ -454,27 +505,45 @@ static void leave_ended(void *data, int error)
 	stop_ended(data);
 }
 
+/* Safety rule 7: leaving is for a host without QEMU; what is not proven counts as one. */
+static void stop_proven(void *data, int error, int32_t pid, mono_t begun)
+{
+	struct member *member = data;
+
+	if (member->left)
+		return;
+	take_qemu(member, error, pid, begun);
+	if (member->qemu_pid != 0) {
+		log_info("lockspace kept: %s", error < 0 ? "it is not proven that no QEMU of the engine lives"
+							 : "QEMU of the engine lives here");
+		stop_ended(member);
+		return;
+	}
+	if (member->lease->leave(member->lease, member->stop_by, leave_ended, member) < 0)
+		stop_ended(member);
+}
+
 void membership_stop(struct member *member, void (*stopped)(void *data))
 {
+	mono_t now = now_of(member);
+	int r;
+
 	if (member->stopping)
 		return;
 	member->stopping = true;
 	member->stopped = stopped;
 	member->stop_timer.fire = stop_fired;
+	member->stop_by = mono_add(now, STOP_MS);
 	member->clock->cancel(member->clock, &member->look_timer);
 	member->clock->cancel(member->clock, &member->gate_timer);
-	set_timer(member, &member->stop_timer, STOP_MS);
-	find_qemu(member);
-	/* Safety rule 7: leaving is for a host without QEMU; what is not proven counts as one. */
-	if (member->qemu_pid != 0 ||
-	    (member->membership != MEMBERSHIP_JOINED && member->membership != MEMBERSHIP_JOINING)) {
-		if (member->qemu_pid != 0)
-			log_info("lockspace kept: QEMU of the engine lives here");
+	member->clock->set(member->clock, &member->stop_timer, member->stop_by);
+	if (member->membership != MEMBERSHIP_JOINED && member->membership != MEMBERSHIP_JOINING) {
 		stop_ended(member);
 		return;
 	}
-	if (member->lease->leave(member->lease, mono_add(now_of(member), STOP_MS), leave_ended, member) < 0)
-		stop_ended(member);
+	r = member->qemu->prove(member->qemu, mono_add(now, STOP_PROVE_MS), stop_proven, member);
+	if (r < 0)
+		stop_proven(member, r, 0, now);
 }
 
 void membership_start(struct member *member)
@@ -485,7 +554,7 @@ void membership_start(struct member *member)
 	member->gate_timer.fire = gate_fired;
 	member->membership = MEMBERSHIP_UNKNOWN;
 	member->owner.kind = OWNER_UNREAD;
-	member->owner.begun = member->held_begun = MONO_UNSET;
+	member->owner.begun = member->held_begun = member->find_begun = MONO_UNSET;
 	member->qemu_pid = -1;
 	member->trouble_since = member->board_since = MONO_UNSET;
 	membership_look(member);

@@ -63,6 +63,7 @@ struct member {
 	enum block_reason block;
 	struct lease_owner owner; /* the last good one; kind OWNER_UNREAD: none since the last failure */
 	int32_t qemu_pid;
+	mono_t find_begun; /* of qemu_pid: what `held` may be younger than */
 	enum held held;
 	mono_t held_begun;
 	int lease_error;      /* of the last look */
@@ -72,10 +73,12 @@ struct member {
 	/* The engine. */
 	enum gate gate;
 	mono_t board_since; /* since when the whiteboard could not be read */
-	bool looking, reading, asking_watchdog, joining, killing, stopping, left;
+	bool looking, reading, asking_watchdog, proving, joining, killing, stopping, left;
+	bool proof_void; /* the one under way was begun in an earlier membership */
 	bool closely;
 	bool settled; /* nothing more is to be expected of sanlock soon */
 	void (*stopped)(void *data);
+	mono_t stop_by;
 	struct timer look_timer, gate_timer, stop_timer;
 };
 

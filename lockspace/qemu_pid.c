@@ -228,6 +228,26 @@ int qemu_find(const char *uuid, struct qemu_pids *ret)
 	return 0;
 }
 
+int qemu_open(const char *uuid, pid_t pid)
+{
+	_cleanup_(text_done) struct text text = {0};
+	_cleanup_close_ int fd = -1, proc = -1;
+	char name[16];
+	int r;
+
+	proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (proc < 0)
+		return -errno;
+	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (fd < 0)
+		return -errno;
+	snprintf(name, sizeof(name), "%d", pid);
+	r = process_matches(proc, name, uuid, &text);
+	if (r <= 0)
+		return r < 0 ? r : -ESRCH;
+	return TAKE_FD(fd);
+}
+
 struct killing {
 	const char *uuid;
 	int *fds;

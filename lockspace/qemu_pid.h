@@ -18,9 +18,14 @@ struct qemu_pids {
 /* Every process that was started with `-uuid UUID`, or with `-smbios ...,uuid=UUID`. Its name does not
  * matter: a renamed or wrapped binary writes to the disk just as well. The uuid is compared without regard to
  * case. 0, or -errno when /proc can't be read fully (then nothing is known, and a proof fails). -EPERM: this
- * process is not shown the others' command lines (hidepid, ProtectProc). Reads /proc only: does not block on
- * storage. */
+ * process is not shown the others' command lines (hidepid, ProtectProc). Reads /proc only, and yet may
+ * block without limit: a process that waits for I/O with its memory map locked, in state D, keeps the reader
+ * of its command line waiting. For worker threads, or for who may hang. */
 int qemu_find(const char *uuid, struct qemu_pids *ret);
+
+/* A pidfd of this process if it is one that qemu_find() lists, checked with the pidfd open, so that it is no
+ * other's that took the pid; the caller closes it. -ESRCH: it is none (any more). -errno. */
+int qemu_open(const char *uuid, pid_t pid);
 
 /* Sends SIGKILL to all that qemu_find() lists, each through a pidfd that was opened before its command line
  * was read, so that no other process can be hit. ret_fds gets the pidfds, which become readable once the last

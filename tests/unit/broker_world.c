@@ -239,7 +239,7 @@ static int lease_join(struct lease_port *port, mono_t deadline, void (*done)(voi
 	struct world *world = WORLD_OF(port, lease);
 
 	/* Safety rule 4, whoever asks. */
-	assert(world->qemu_pid == 0 && world->qemu_error == 0);
+	assert(world->qemu_pid == 0 && world->qemu_error == 0 && world->proofs > world->joins);
 	world->joins++;
 	world->join_done = done;
 	world->join_data = data;
@@ -311,14 +311,53 @@ static int fence_kill(struct fence_port *port, mono_t deadline,
 	return 0;
 }
 
-static int qemu_find_pid(struct qemu_port *port, int32_t *ret_pid)
+static void qemu_fired(struct timer *timer)
+{
+	struct world_search *search =
+		(struct world_search *)((char *)timer - offsetof(struct world_search, timer));
+	struct world *world = search->world;
+	qemu_found_fn found = search->found;
+
+	search->found = NULL;
+	if (search->hangs)
+		found(search->data, -ETIMEDOUT, 0, search->begun);
+	else
+		found(search->data, world->qemu_error, world->qemu_error < 0 ? 0 : world->qemu_pid,
+		      search->begun);
+}
+
+static int qemu_ask(struct world *world, struct world_search *search, mono_t deadline, qemu_found_fn found,
+		    void *data)
+{
+	if (search->found)
+		return -EBUSY;
+	*search = (struct world_search){.world = world,
+					.found = found,
+					.data = data,
+					.begun = world->now,
+					.hangs = world->qemu_hangs};
+	search->timer.fire = qemu_fired;
+	clock_set(&world->clock, &search->timer, search->hangs ? deadline : world->now + LATENCY_MS);
+	return 0;
+}
+
+static int qemu_find_pid(struct qemu_port *port, mono_t deadline, qemu_found_fn found, void *data)
 {
 	struct world *world = WORLD_OF(port, qemu);
 
-	if (world->qemu_error < 0)
-		return world->qemu_error;
-	*ret_pid = world->qemu_pid;
-	return 0;
+	return qemu_ask(world, &world->find, deadline, found, data);
+}
+
+static int qemu_prove(struct qemu_port *port, mono_t deadline, qemu_found_fn found, void *data)
+{
+	struct world *world = WORLD_OF(port, qemu);
+
+	int r = qemu_ask(world, &world->prove, deadline, found, data);
+
+	world->proofs++;
+	if (r == 0 && !world->qemu_hangs && world->prove_ms != 0)
+		clock_set(&world->clock, &world->prove.timer, world->now + world->prove_ms);
+	return r;
 }
 
 static void block0_fired(struct timer *timer)
@@ -382,6 +421,7 @@ struct world *world_new(void)
 	world->owner.kind = OWNER_NOBODY;
 	world->fence.kill = fence_kill;
 	world->qemu.find = qemu_find_pid;
+	world->qemu.prove = qemu_prove;
 	world->block0.take = block0_take;
 	world->block0.release = block0_release;
 	world->kept.load = kept_load;

@@ -68,7 +68,18 @@ struct world {
 
 	struct qemu_port qemu;
 	int qemu_error;
+	bool qemu_hangs; /* who asks now has no answer before the deadline */
 	int32_t qemu_pid;
+	int64_t prove_ms; /* how long a proof takes, 0: as all else */
+	unsigned proofs;
+	struct world_search {
+		struct world *world;
+		struct timer timer;
+		qemu_found_fn found;
+		void *data;
+		mono_t begun;
+		bool hangs;
+	} find, prove;
 
 	struct block0_port block0;
 	int block0_error;

@@ -72,6 +72,61 @@ static void no_proof_no_join(void **state)
 	assert_int_equal(world->joins, 1);
 }
 
+/* A process in state D keeps the reader of /proc waiting: all else goes on, no join. */
+static void hanging_proc_no_join(void **state)
+{
+	struct world *world = *state;
+	char text[TEXT_MAX];
+
+	world->qemu_hangs = true;
+	world_start(world);
+	world_run(world, 30000);
+	assert_int_equal(world->joins, 0);
+	assert_int_equal(world_cluster(world).membership, MEMBERSHIP_NONE);
+	assert_int_equal(world_cluster(world).qemu_pid, -1);
+	assert_true(world_cluster(world).whiteboard_read);
+	assert_true(world->proofs > 10);
+	broker_trouble(world->broker, text);
+	assert_non_null(strstr(text, "reading /proc hangs"));
+	world->qemu_hangs = false;
+	world_run(world, 3000);
+	assert_int_equal(world->joins, 1);
+}
+
+/* The VM's state changes, so the broker looks at once. */
+static void make_look(struct world *world, enum vm vm)
+{
+	struct publish_request request = {.claim = {.vm = vm}, .timeout_in_ms = -1, .config_age_ms = -1};
+
+	broker_publish(world->broker, &request);
+	world_run(world, 10);
+}
+
+/* What /proc shows in the membership before proves nothing in this one. */
+static void proof_from_before_a_loss(void **state)
+{
+	struct world *world = *state;
+
+	world->prove_ms = 900;
+	world_start(world);
+	world_attach(world);
+	world_run(world, 100);
+	assert_int_equal(world->proofs, 1);
+	world->sanlock_error = -ECONNREFUSED;
+	make_look(world, VM_DOWN);
+	assert_int_equal(world_cluster(world).membership, MEMBERSHIP_UNKNOWN);
+	world->sanlock_error = 0;
+	make_look(world, VM_UP);
+	assert_int_equal(world_cluster(world).membership, MEMBERSHIP_NONE);
+	/* Void, then one before and one after the whiteboard is read. */
+	world_run(world, 1800);
+	assert_int_equal(world->joins, 0);
+	assert_int_equal(world->proofs, 3);
+	world_run(world, 1000);
+	assert_int_equal(world->joins, 1);
+	assert_int_equal(world->proofs, 3);
+}
+
 static void no_guard_no_join(void **state)
 {
 	struct world *world = *state;
@@ -343,6 +398,7 @@ static void stop_with_qemu_stays(void **state)
 	world_run(world, 2000);
 	world->qemu_pid = 4;
 	broker_stop(world->broker, mark_stopped, world);
+	world_run(world, 10);
 	assert_true(world->stopped);
 	assert_int_equal(world->leaves, 0);
 }
@@ -355,6 +411,21 @@ static void stop_unproven_stays(void **state)
 	world_run(world, 2000);
 	world->qemu_error = -EACCES;
 	broker_stop(world->broker, mark_stopped, world);
+	world_run(world, 10);
+	assert_true(world->stopped);
+	assert_int_equal(world->leaves, 0);
+}
+
+static void stop_with_hanging_proc_stays(void **state)
+{
+	struct world *world = *state;
+
+	world_start(world);
+	world_run(world, 2000);
+	world->qemu_hangs = true;
+	broker_stop(world->broker, mark_stopped, world);
+	assert_false(world->stopped);
+	world_run(world, 1000);
 	assert_true(world->stopped);
 	assert_int_equal(world->leaves, 0);
 }
@@ -381,6 +452,8 @@ int main(void)
 		ROW(joined_as_another),
 		ROW(kills_before_the_join),
 		ROW(no_proof_no_join),
+		ROW(hanging_proc_no_join),
+		ROW(proof_from_before_a_loss),
 		ROW(no_guard_no_join),
 		ROW(joins_again_after_a_loss),
 		ROW(sanlock_gone_and_back),
@@ -398,6 +471,7 @@ int main(void)
 		ROW(stop_leaves),
 		ROW(stop_with_qemu_stays),
 		ROW(stop_unproven_stays),
+		ROW(stop_with_hanging_proc_stays),
 		ROW(stop_is_bounded),
 	};
 

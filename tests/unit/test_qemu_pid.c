@@ -119,6 +119,24 @@ static void test_kill(void **state)
 	assert_int_equal(n, 0);
 }
 
+static void test_open(void **state)
+{
+	const char *argv[] = {"qemu-kvm", "-uuid", uuid, NULL}, *other[] = {"qemu-kvm", "-uuid", "x", NULL};
+	pid_t pid = stand_in_start(argv, false), stranger = stand_in_start(other, false);
+	struct pollfd ended = {.events = POLLIN};
+
+	(void)state;
+	ended.fd = qemu_open(uuid, pid);
+	assert_true(ended.fd >= 0);
+	assert_int_equal(poll(&ended, 1, 0), 0);
+	assert_int_equal(qemu_open(uuid, stranger), -ESRCH);
+	stand_in_kill(stranger);
+	stand_in_kill(pid);
+	assert_int_equal(poll(&ended, 1, 5000), 1);
+	close(ended.fd);
+	assert_int_equal(qemu_open(uuid, pid), -ESRCH);
+}
+
 /* What can't be seen is not absent: proofs fail closed (safety rule 5). */
 static void test_hidden_proc(void **state)
 {
@@ -140,9 +158,8 @@ static void test_hidden_proc(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_command_lines),
-		cmocka_unit_test(test_zombie_is_none),
-		cmocka_unit_test(test_kill),
+		cmocka_unit_test(test_command_lines), cmocka_unit_test(test_zombie_is_none),
+		cmocka_unit_test(test_kill),	      cmocka_unit_test(test_open),
 		cmocka_unit_test(test_hidden_proc),
 	};
 
