@@ -95,6 +95,7 @@ void machine_init(struct machine *machine, mono_t now)
 		.last_move = MONO_UNSET,
 		.unknown_since = MONO_UNSET,
 		.paused_since = MONO_UNSET,
+		.config_since = MONO_UNSET,
 		.held_at = MONO_UNSET,
 		.kill_since = MONO_UNSET,
 		.next_kill = MONO_UNSET,
@@ -113,6 +114,7 @@ static void take_score(struct view *view)
 		.failed_tries = m->failed_tries,
 		.tries_clear_at = mono_add(m->last_failed, policy->retry_window),
 		.unexpected_until = m->unexpected_until,
+		.config_since = m->config_since,
 	};
 	bool joined = known->broker_answers && known->cluster.membership == MEMBERSHIP_JOINED;
 	bool ready = m->state != STATE_START && m->state != STATE_REINITIALIZE;
@@ -191,6 +193,7 @@ static void keep_memory(struct view *view)
 		remember_since(&m->lease_free_since, outlook_lease_free(&view->outlook) && !holds_here, now);
 
 	remember_since(&m->paused_since, up && known->vm.pause != PAUSE_NONE, now);
+	remember_since(&m->config_since, known->config_outdated, now);
 	remember_since(&m->unknown_since, known->vm.vm == VM_UNKNOWN, now);
 
 	if (taken)

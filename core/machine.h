@@ -119,6 +119,7 @@ struct machine {
 	mono_t last_move;
 	mono_t unknown_since; /* libvirt has not answered */
 	mono_t paused_since;
+	mono_t config_since;	 /* the VM's configuration has been out of date */
 	uint64_t held_version;	 /* of the lease while it was last seen held here, 0 never */
 	mono_t held_at;		 /* when the question was asked that told held_version */
 	uint64_t resume_version; /* after a resume: what the version must be, 0 nothing to check */

@@ -60,6 +60,14 @@ static void set_entry(struct score_memory *memory, struct score *score, enum pen
 		(struct penalty_entry){.points = points, .since = memory->since[which], .until = until};
 }
 
+/* The agent looks at its files once a loop: `samples` of them are one loop less apart. */
+static bool config_lasts(const struct policy *policy, mono_t since, mono_t now)
+{
+	int64_t loops = (int64_t)policy->other.samples - 1;
+
+	return mono_passed(since, loops * policy->loop, now) && mono_passed(since, policy->other.ms, now);
+}
+
 static void monitor_entries(struct score_memory *memory, const struct snapshot *known,
 			    const struct policy *policy, const struct score_input *input, mono_t now,
 			    struct score *score)
@@ -105,7 +113,8 @@ void score_update(struct score_memory *memory, const struct snapshot *known, con
 
 	*ret = (struct score){0};
 	monitor_entries(memory, known, policy, input, now, ret);
-	set_entry(memory, ret, PENALTY_CONFIG, known->config_outdated ? weights->config : 0, MONO_NEVER, now);
+	set_entry(memory, ret, PENALTY_CONFIG,
+		  config_lasts(policy, input->config_since, now) ? weights->config : 0, MONO_NEVER, now);
 	set_entry(memory, ret, PENALTY_RETRIES, spent ? 0 : (int32_t)input->failed_tries * weights->retry,
 		  input->tries_clear_at, now);
 	set_entry(memory, ret, PENALTY_TRIES_SPENT, spent ? weights->base : 0, input->tries_clear_at, now);

@@ -63,8 +63,9 @@ struct score_memory {
 struct score_input {
 	bool judge_memory; /* not while the VM runs here, nor in global maintenance */
 	uint32_t failed_tries;
-	mono_t tries_clear_at;	  /* when they clear by time */
-	mono_t unexpected_until;  /* MONO_UNSET: no unexpected shutdown */
+	mono_t tries_clear_at;	 /* when they clear by time */
+	mono_t unexpected_until; /* MONO_UNSET: no unexpected shutdown */
+	mono_t config_since;	 /* since when the VM's configuration is out of date, MONO_UNSET: it is not */
 	bool zero[PENALTY_COUNT]; /* the causes from PENALTY_FIRST_NEVER on that apply */
 };
 

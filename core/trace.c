@@ -119,6 +119,7 @@ static const struct field machine_fields[] = {
 	FIELD(machine, last_move, MOMENT),
 	FIELD(machine, unknown_since, MOMENT),
 	FIELD(machine, paused_since, MOMENT),
+	FIELD(machine, config_since, MOMENT),
 	FIELD(machine, held_version, U64),
 	FIELD(machine, held_at, MOMENT),
 	FIELD(machine, resume_version, U64),

@@ -23,7 +23,8 @@ static void begin(struct fixture *f)
 {
 	*f = (struct fixture){.input = {.judge_memory = true,
 					.tries_clear_at = MONO_NEVER,
-					.unexpected_until = MONO_UNSET}};
+					.unexpected_until = MONO_UNSET,
+					.config_since = MONO_UNSET}};
 	f->known.vm.memory_mib = 4096;
 	f->known.cluster.monitors[MONITOR_MGMT_BRIDGE].value = 1;
 	f->known.cluster.monitors[MONITOR_MEM_FREE].value = 8192;
@@ -157,12 +158,27 @@ static void test_zero(void **state)
 	}
 }
 
+/* Three looks are two loops. */
+static void test_configuration(void **state)
+{
+	struct fixture f;
+
+	begin(&f);
+	f.input.config_since = 5 * S;
+	assert_int_equal(ask(&f, 5 * S), 3400);
+	assert_int_equal(ask(&f, 25 * S - 1), 3400);
+	assert_int_equal(ask(&f, 25 * S), 2400);
+	assert_true(score_allows_start(&f.score));
+	f.input.config_since = MONO_UNSET;
+	assert_int_equal(ask(&f, 26 * S), 3400);
+}
+
 static void test_never_below_zero(void **state)
 {
 	struct fixture f;
 
 	begin(&f);
-	f.known.config_outdated = true;
+	f.input.config_since = -20 * S;
 	f.input.failed_tries = 3;
 	after_samples(&f, MONITOR_MGMT_BRIDGE, 0, 4);
 	after_samples(&f, MONITOR_CPU_LOAD, 1000, 40);
@@ -178,6 +194,7 @@ int main(void)
 		cmocka_unit_test(test_memory_not_judged),
 		cmocka_unit_test(test_tries),
 		cmocka_unit_test(test_zero),
+		cmocka_unit_test(test_configuration),
 		cmocka_unit_test(test_never_below_zero),
 	};
 
