@@ -323,7 +323,7 @@ static void row_engine_start(struct view *view)
 /* A paused VM holds no lease. It is resumed only after an I/O error, when storage is good again and the lease
  * is proven to be as we left it (safety rule 11); otherwise it may stay so for a moment and is then stopped.
  * True: the row is done. */
-static bool handle_paused(struct view *view)
+bool row_paused(struct view *view)
 {
 	struct machine *m = &view->step->next;
 	const struct cluster *c = &view->known->cluster;
@@ -363,7 +363,7 @@ static void row_engine_starting(struct view *view)
 	}
 	switch (view->known->vm.vm) {
 	case VM_UP:
-		if (handle_paused(view))
+		if (row_paused(view))
 			return;
 		if (row_health(view) == HEALTH_GOOD)
 			row_enter(view, STATE_ENGINE_UP, REASON_VM_HEALTHY);
@@ -421,7 +421,7 @@ static void row_engine_up(struct view *view)
 		row_enter(view, STATE_ENGINE_MAYBE_AWAY, REASON_VM_GONE);
 		return;
 	}
-	if (handle_paused(view))
+	if (row_paused(view))
 		return;
 	if (m->in_flight == ACTION_NONE && should_move(view)) {
 		m->last_move = view->now;

@@ -23,6 +23,8 @@ void row_enter(struct view *view, enum state to, enum reason reason);
 void row_stay(struct view *view, enum reason reason);
 /* Begins an action. At most one is in flight, kills aside. */
 void row_act(struct view *view, enum action action);
+/* The rule of a paused VM that is here; true: it decided the step. */
+bool row_paused(struct view *view);
 /* The step must come again by then. */
 void row_wake(struct view *view, mono_t at);
 /* Counts a failed try to bring the VM up here. */

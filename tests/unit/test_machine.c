@@ -14,7 +14,8 @@
 
 /* From each state by its row and its timeout, and (after the bar) by the checks that come first:
  * AgentStopped, GlobalMaintenance, UnknownLocalVmState from everywhere; local maintenance from where
- * STATES.md does not say that the state finishes by its row. StartState, ReinitializeFSM and EngineDown go to
+ * STATES.md does not say that the state finishes by its row; a VM that stays there and is paused goes to
+ * EngineForceStop. StartState, ReinitializeFSM and EngineDown go to
  * EngineStarting first when they find a VM here, and leave it from there; the maintenance states and the
  * unknown VM go on over ReinitializeFSM. */
 static const struct {
@@ -23,7 +24,7 @@ static const struct {
 	{"StartState", "ReinitializeFSM | LocalMaintenance"},
 	{"ReinitializeFSM", "EngineStarting EngineDown | LocalMaintenance"},
 	{"GlobalMaintenance", "ReinitializeFSM"},
-	{"LocalMaintenance", "ReinitializeFSM | EngineStop EngineMigratingAway"},
+	{"LocalMaintenance", "ReinitializeFSM | EngineStop EngineForceStop EngineMigratingAway"},
 	{"UnknownLocalVmState", "ReinitializeFSM"},
 	{"EngineDown", "EngineStarting EngineStart | LocalMaintenance"},
 	{"EngineStart", "EngineStarting EngineDown EngineForceStop"},
@@ -39,9 +40,11 @@ static const struct {
 	{"EngineStop", "EngineForceStop EngineDown ReinitializeFSM"},
 	{"EngineForceStop", "EngineDown"},
 	{"EngineMaybeAway",
-	 "EngineUnexpectedlyDown EngineDown EngineUp | LocalMaintenance EngineStop EngineMigratingAway"},
+	 "EngineUnexpectedlyDown EngineDown EngineUp | LocalMaintenance EngineStop EngineForceStop "
+	 "EngineMigratingAway"},
 	{"EngineUnexpectedlyDown",
-	 "EngineDown EngineUp EngineStart | LocalMaintenance EngineStop EngineMigratingAway"},
+	 "EngineDown EngineUp EngineStart | LocalMaintenance EngineStop EngineForceStop "
+	 "EngineMigratingAway"},
 	{"EngineMigratingAway", "EngineDown EngineUp EngineStop"},
 	{"AgentStopped", ""},
 };
