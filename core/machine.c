@@ -86,6 +86,7 @@ void machine_init(struct machine *machine, mono_t now)
 		.reason = REASON_STARTED,
 		.in_flight_since = MONO_UNSET,
 		.last_failed = MONO_UNSET,
+		.last_crash = MONO_UNSET,
 		.refused_at = MONO_UNSET,
 		.next_owner_try = MONO_UNSET,
 		.unexpected_until = MONO_UNSET,
@@ -182,13 +183,15 @@ static void keep_memory(struct view *view)
 
 	if (m->failed_tries > 0 && mono_passed(m->last_failed, policy->retry_window, now))
 		m->failed_tries = 0;
+	if (mono_passed(m->last_crash, policy->retry_window, now))
+		m->crashes = 0;
 	if (mono_passed(m->unexpected_until, 0, now) || good)
 		m->unexpected_until = MONO_UNSET;
 
 	if (good || !up || row_health(view) == HEALTH_BAD)
 		remember_since(&m->healthy_since, good, now);
 	if (mono_passed(m->healthy_since, policy->healthy_clears, now))
-		m->failed_tries = 0;
+		m->failed_tries = m->crashes = 0;
 
 	if (view->outlook.ownership != OWNERSHIP_UNKNOWN)
 		remember_since(&m->lease_free_since, outlook_lease_free(&view->outlook) && !holds_here, now);

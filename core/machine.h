@@ -106,7 +106,9 @@ struct machine {
 	bool must_leave; /* EngineStop / EngineMigratingAway was a must (maintenance), not a wish */
 
 	uint32_t failed_tries;
+	uint32_t crashes; /* how often the VM ended unexpectedly here without being healthy for long */
 	mono_t last_failed;
+	mono_t last_crash;
 	uint32_t lease_refusals; /* in a row with nobody owning it */
 	mono_t refused_at;	 /* the last start whose lease was not to be had */
 	mono_t next_owner_try;	 /* against a live owner that is silent */

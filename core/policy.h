@@ -84,5 +84,6 @@ extern const struct policy policy_default;
 
 /* Back-off before try number `failed` + 1, ms: 0, 1 s, 5 s, 15 s, then 60 s. */
 int64_t policy_try_gap(uint32_t failed);
-/* The same in EngineUnexpectedlyDown: 0, 5 s, 15 s, then 60 s. */
+/* The same in EngineUnexpectedlyDown: 0, 5 s, 15 s, then 60 s; `failed` counts failed tries, or the crashes
+ * before the last one. */
 int64_t policy_unexpected_gap(uint32_t failed);

@@ -99,6 +99,9 @@ void row_enter(struct view *view, enum state to, enum reason reason)
 		break;
 	case STATE_ENGINE_UNEXPECTEDLY_DOWN:
 		m->unexpected_until = mono_add(view->now, view->policy->unexpected);
+		m->last_crash = view->now;
+		if (m->crashes < UINT32_MAX)
+			m->crashes++;
 		break;
 	default:
 		break;
@@ -195,14 +198,24 @@ static bool owner_lets_us(struct view *view, enum reason *ret_hold)
 	return false;
 }
 
-/* After failed tries the next one waits. */
+static mono_t later(mono_t a, mono_t b)
+{
+	return a > b ? a : b;
+}
+
+/* After failed tries the next one waits, and after crashes of a VM that was healthy for a moment each time:
+ * else it would be started as fast as it dies, by each host in turn where there are several. Those that have
+ * seen it crash often wait for as long after the lease was given up by the last one. */
 static bool try_gap_over(struct view *view)
 {
 	const struct machine *m = &view->step->next;
-	int64_t gap = m->state == STATE_ENGINE_UNEXPECTEDLY_DOWN ? policy_unexpected_gap(m->failed_tries)
-								 : policy_try_gap(m->failed_tries);
+	bool crashed = m->state == STATE_ENGINE_UNEXPECTEDLY_DOWN;
+	int64_t gap = crashed ? policy_unexpected_gap(m->failed_tries) : policy_try_gap(m->failed_tries);
 	mono_t at = m->failed_tries == 0 ? MONO_UNSET : mono_add(m->last_failed, gap);
 
+	if (crashed && m->crashes > 1)
+		at = later(at, mono_add(later(m->last_crash, m->lease_free_since),
+					policy_unexpected_gap(m->crashes - 1)));
 	if (view->now >= at)
 		return true;
 	row_wake(view, at);

@@ -108,6 +108,8 @@ static const struct field machine_fields[] = {
 	FIELD(machine, must_leave, BOOL),
 	FIELD(machine, failed_tries, U32),
 	FIELD(machine, last_failed, MOMENT),
+	FIELD(machine, crashes, U32),
+	FIELD(machine, last_crash, MOMENT),
 	FIELD(machine, lease_refusals, U32),
 	FIELD(machine, refused_at, MOMENT),
 	FIELD(machine, next_owner_try, MOMENT),

@@ -205,7 +205,7 @@ static bool skip_machine(size_t offset)
 			offsetof(struct cause, value) + sizeof(int32_t)) ||
 	       BETWEEN(machine, state, entered) || BETWEEN(machine, in_flight, in_flight_since) ||
 	       BETWEEN(machine, must_leave, failed_tries) || BETWEEN(machine, reason, in_flight) ||
-	       BETWEEN(machine, lease_refusals, refused_at) || BETWEEN(machine, failed_tries, last_failed) ||
+	       BETWEEN(machine, lease_refusals, refused_at) || BETWEEN(machine, crashes, last_failed) ||
 	       offset >= offsetof(struct machine, scores.applied) + PENALTY_COUNT;
 }
 
