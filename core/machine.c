@@ -155,6 +155,10 @@ static void take_results(struct view *view)
 		view->result = *result;
 		if (result->action == ACTION_START)
 			view->ended = row_start_ended(view, result->outcome);
+		/* libvirt asks QEMU to end first and may hang; SIGKILL has been sent when the destroy ends.
+		 */
+		if (result->action == ACTION_DESTROY && m->kill_since == MONO_NEVER)
+			m->kill_since = view->now;
 		if (result->action == ACTION_RESUME && result->outcome != OUTCOME_OK)
 			m->resume_version = 0;
 	}
@@ -292,7 +296,7 @@ static bool check_safety(struct view *view)
 	if (m->next_kill == MONO_UNSET || view->now >= m->next_kill) {
 		row_act(view, ACTION_KILL);
 		m->next_kill = mono_add(view->now, MONO_SECOND);
-		if (m->kill_since == MONO_UNSET)
+		if (m->kill_since == MONO_UNSET || m->kill_since == MONO_NEVER)
 			m->kill_since = view->now;
 	}
 	row_stay(view, contrary);

@@ -95,7 +95,8 @@ void row_enter(struct view *view, enum state to, enum reason reason)
 	case STATE_ENGINE_FORCE_STOP:
 		/* Whatever is in flight: a destroy has its own connection and ends it. */
 		row_act(view, ACTION_DESTROY);
-		m->kill_since = m->kill_since == MONO_UNSET ? view->now : m->kill_since;
+		if (m->kill_since == MONO_UNSET)
+			m->kill_since = MONO_NEVER;
 		break;
 	case STATE_ENGINE_UNEXPECTEDLY_DOWN:
 		m->unexpected_until = mono_add(view->now, view->policy->unexpected);
