@@ -197,8 +197,16 @@ static void keep_memory(struct view *view)
 	if (mono_passed(m->healthy_since, policy->healthy_clears, now))
 		m->failed_tries = m->crashes = 0;
 
-	if (view->outlook.ownership != OWNERSHIP_UNKNOWN)
-		remember_since(&m->lease_free_since, outlook_lease_free(&view->outlook) && !holds_here, now);
+	/* While the owner can't be read somebody may take the lease and give it up again: its version, which
+	 * rises at each acquire, tells afterwards. */
+	if (view->outlook.ownership != OWNERSHIP_UNKNOWN) {
+		bool free = outlook_lease_free(&view->outlook) && !holds_here;
+
+		if (c->owner_version != m->free_version)
+			m->lease_free_since = MONO_UNSET;
+		m->free_version = c->owner_version;
+		remember_since(&m->lease_free_since, free, now);
+	}
 
 	remember_since(&m->paused_since, up && known->vm.pause != PAUSE_NONE, now);
 	remember_since(&m->config_since, known->config_outdated, now);

@@ -115,7 +115,8 @@ struct machine {
 
 	mono_t unexpected_until; /* score 0 until then */
 	mono_t healthy_since;	 /* up and good here without a break */
-	mono_t lease_free_since; /* nobody, or nobody alive, owns it */
+	mono_t lease_free_since; /* nobody, or nobody alive, owns it, and nobody took it meanwhile */
+	uint64_t free_version;	 /* the lease's version then */
 	mono_t start_due_since;	 /* since when only the rank holds us */
 	mono_t better_since;	 /* the best remote is better by the threshold */
 	mono_t last_move;

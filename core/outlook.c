@@ -128,9 +128,8 @@ void outlook_take(const struct snapshot *known, const struct policy *policy, mon
 
 	*ret = (struct outlook){0};
 	ret->ownership = take_ownership(known, policy, now, &ret->owner);
-	ret->knowledge = known->broker_answers && c->membership == MEMBERSHIP_JOINED && c->hosts_known &&
-			 c->whiteboard_read && c->maintenance_read &&
-			 !(c->owner == OWNER_HOST && ret->ownership == OWNERSHIP_UNKNOWN);
+	/* Who owns the lease is known to who has joined, hears of the hosts and could read it. */
+	ret->knowledge = ret->ownership != OWNERSHIP_UNKNOWN && c->whiteboard_read && c->maintenance_read;
 	for (size_t i = 0; i < known->n_peers; i++)
 		take_peer(&known->peers[i], known, policy, lease_free_since, score, now, ret);
 	ret->timing_differs = timing_differs(known, policy, now);

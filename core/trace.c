@@ -116,6 +116,7 @@ static const struct field machine_fields[] = {
 	FIELD(machine, unexpected_until, MOMENT),
 	FIELD(machine, healthy_since, MOMENT),
 	FIELD(machine, lease_free_since, MOMENT),
+	FIELD(machine, free_version, U64),
 	FIELD(machine, start_due_since, MOMENT),
 	FIELD(machine, better_since, MOMENT),
 	FIELD(machine, last_move, MOMENT),

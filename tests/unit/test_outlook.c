@@ -104,6 +104,7 @@ static const struct {
 	{"an unreadable record said up", "peer.2.fault=bad peer.2.vm=up peer.2.host=unknown", true},
 	{"the owner is unknown to sanlock",
 	 "cluster.owner=host cluster.owner_id=2 cluster.owner_generation=4 peer.2.host=unknown", false},
+	{"the lease could not be read", "cluster.owner=unread", false},
 	{"the owner is known", "cluster.owner=host cluster.owner_id=2 cluster.owner_generation=4", true},
 };
 
