@@ -1,56 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What `hosted-engine` understands: one table of commands with their options, help and functions. Parsing,
- * usage, help, the completion file and the option list of the man page all follow it (the last two are tested
- * equal). Parsing is strict: no abbreviations, nothing given twice, nothing left over. Nothing here talks to
- * the broker; hosted_engine_main.c calls it. */
+/* What `hosted-engine` understands. hosted_engine_main.c and --help use it; the completion file and the man
+ * page are tested equal to it. */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdio.h>
+#include "tools/command_line.h"
 
-#define COMMAND_OPTIONS_MAX 3
-
-struct command_option {
-	const char *name;   /* without dashes */
-	const char *value;  /* what it takes, for people: "FILE", "global|local|none"; NULL: takes none */
-	const char *needed; /* what to say when it is missing; NULL: it may be */
-	bool words;	    /* `value` lists all allowed words */
-	const char *help;
-};
-
-struct invocation;
-
-struct tool_command {
-	const char *name;    /* without dashes */
-	const char *operand; /* what it takes by itself: "FILE"; "[COMMAND]" may be left out; NULL: none */
-	const char *assign;  /* the option that `--name=VALUE` stands for, NULL: none */
-	struct command_option options[COMMAND_OPTIONS_MAX]; /* ends with a NULL name or the array */
-	const char *help;				    /* one line */
-	const char *details;				    /* lines of the long help */
-	bool deployed;					    /* E1 where the host is not deployed */
-	/* Returns the exit code. */
-	int (*run)(const struct invocation *call);
-};
-
-extern const struct tool_command tool_commands[];
-extern const size_t tool_commands_count;
-
-struct invocation {
-	const struct tool_command *command;
-	const char *operand;			 /* NULL: not given */
-	const char *values[COMMAND_OPTIONS_MAX]; /* by the option's place; NULL: not given, "" for one without
-						    value */
-	bool help;				 /* --help beside the command */
-};
-
-/* The command of that name, with or without its two dashes; NULL: there is none. */
-const struct tool_command *command_find(const char *name);
-/* The option's value in the call, NULL: not given. The name must be one of the command's. */
-const char *invocation_value(const struct invocation *call, const char *option);
-
-/* Reads the arguments after the program's name. 0, or the exit code after it said what is wrong: `out` gets
- * what scripts know from stdout, `err` the rest. */
-int command_parse(int argc, char *const argv[], FILE *out, FILE *err, struct invocation *ret);
-void command_usage(FILE *out);
-void command_help(const struct tool_command *command, FILE *out);
+extern const struct command_set hosted_engine_commands;

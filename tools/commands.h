@@ -4,9 +4,8 @@
  * says. */
 #pragma once
 
-#include "tools/command_table.h"
+#include "tools/command_line.h"
 
-int command_run_help(const struct invocation *call);
 int command_run_vm_start(const struct invocation *call); /* --vm-start, --vm-start-paused */
 int command_run_vm_stop(const struct invocation *call);	 /* --vm-shutdown, --vm-poweroff */
 int command_run_vm_status(const struct invocation *call);

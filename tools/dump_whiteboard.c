@@ -1,98 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* --dump-whiteboard: reads the blocks of a whiteboard, or of a copy of one, and hands them to the printer.
- * Reads at most the blocks that there can be, whatever the file is; never writes; needs no configuration and
- * no daemon. */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
+/* --dump-whiteboard: hands the blocks of a whiteboard, or of a copy of one, to the printer. Needs no
+ * configuration and no daemon. */
 #include <string.h>
-#include <unistd.h>
 
+#include "tools/board_source.h"
 #include "tools/commands.h"
-#include "tools/status_text.h"
 #include "tools/terminal_text.h"
 #include "util/cleanup.h"
-
-#define PIECE ((size_t)1024 * 1024)
-
-/* Reads up to `size` bytes from the start of `fd`; what the file lacks stays as it is. 0 or -errno. */
-static int read_up_to(int fd, uint8_t *buf, size_t size)
-{
-	size_t got = 0;
-
-	while (got < size) {
-		size_t want = size - got < PIECE ? size - got : PIECE;
-		ssize_t n = read(fd, buf + got, want);
-		int flags;
-
-		if (n > 0) {
-			got += (size_t)n;
-			continue;
-		}
-		if (n == 0)
-			return 0;
-		if (errno == EINTR)
-			continue;
-		/* After a short read, or on a file system without it, O_DIRECT is refused: the rest goes
-		 * without. */
-		flags = fcntl(fd, F_GETFL);
-		if (errno != EINVAL || flags < 0 || !(flags & O_DIRECT) ||
-		    fcntl(fd, F_SETFL, flags & ~O_DIRECT) < 0)
-			return -errno;
-	}
-	return 0;
-}
-
-static int read_blocks(const char *path, struct slot_block **ret, size_t *ret_n)
-{
-	_cleanup_free_ struct slot_block *blocks = NULL;
-	_cleanup_free_ uint8_t *image = NULL;
-	_cleanup_close_ int fd = -1;
-	size_t n = 0;
-	int r;
-
-	/* O_DIRECT, since other hosts write and the page cache does not know of it. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
-	if (fd < 0 && errno == EINVAL)
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	image = aligned_alloc(BLOCK_SIZE, (size_t)BLOCKS_MAX * BLOCK_SIZE);
-	if (!image)
-		return -ENOMEM;
-	memset(image, 0, (size_t)BLOCKS_MAX * BLOCK_SIZE);
-	r = read_up_to(fd, image, (size_t)BLOCKS_MAX * BLOCK_SIZE);
-	if (r < 0)
-		return r;
-
-	for (size_t i = 0; i < BLOCKS_MAX; i++)
-		n += image[i * BLOCK_SIZE] != 0;
-	blocks = calloc(n ? n : 1, sizeof(*blocks));
-	if (!blocks)
-		return -ENOMEM;
-	n = 0;
-	for (size_t i = 0; i < BLOCKS_MAX; i++) {
-		if (image[i * BLOCK_SIZE] == 0)
-			continue;
-		blocks[n].id = (uint32_t)i;
-		blocks[n].read_at = blocks[n].changed_at = MONO_UNSET;
-		memcpy(blocks[n].block, image + i * BLOCK_SIZE, BLOCK_SIZE);
-		n++;
-	}
-	*ret = TAKE_PTR(blocks);
-	*ret_n = n;
-	return 0;
-}
 
 int command_run_dump_whiteboard(const struct invocation *call)
 {
 	_cleanup_free_ struct slot_block *blocks = NULL;
-	struct board_status status = {.now = MONO_UNSET, .trouble = ""};
+	struct board_status status;
 	int r;
 
-	r = read_blocks(call->operand, &blocks, &status.n_blocks);
+	r = board_from_file(call->operand, &blocks, &status);
 	if (r == 0) {
-		status.blocks = blocks;
 		if (!invocation_value(call, "json"))
 			status_put_text(&status, stdout);
 		else

@@ -6,31 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
+#include "tools/json_text.h"
 #include "tools/status_text.h"
 #include "tools/status_view.h"
 #include "util/cleanup.h"
 
 #define DUMP_FLAGS JSON_ENSURE_ASCII
-
-CLEANUP_DEFINE(json_t *, json_decref)
-
-/* The text as a JSON string; what is not UTF-8 shows as `?`. */
-static json_t *string_of(const char *text, size_t len)
-{
-	json_t *string = json_stringn(text, len);
-	_cleanup_free_ char *copy = NULL;
-
-	if (string)
-		return string;
-	copy = malloc(len + 1);
-	if (!copy)
-		return NULL;
-	for (size_t i = 0; i < len; i++)
-		copy[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
-	return json_stringn(copy, len);
-}
 
 static json_t *number_of(uint64_t number)
 {
@@ -88,7 +69,7 @@ static json_t *penalties_of(const struct record *record)
 	while (record_penalty_next(&cursor, &penalty)) {
 		json_t *until = penalty.until_s ? json_integer(penalty.until_s) : json_null();
 		json_t *entry = json_pack(
-			"{s:o, s:i, s:I, s:o}", "cause", string_of(penalty.word, strlen(penalty.word)),
+			"{s:o, s:i, s:I, s:o}", "cause", json_text(penalty.word, strlen(penalty.word)),
 			"points", (int)penalty.points, "since", (json_int_t)penalty.since_s, "until", until);
 
 		if (json_array_append_new(array, entry) < 0)
@@ -109,7 +90,7 @@ static int set_known(json_t *host, const struct status_view *v)
 	bad |= json_object_set_new(host, "host-ts", number_of(r->claim.timestamp));
 	bad |= json_object_set_new(host, "score", json_integer(r->claim.score));
 	bad |= json_object_set_new(host, "engine-status", engine_status_of(r->status));
-	bad |= json_object_set_new(host, "hostname", string_of(r->hostname, strlen(r->hostname)));
+	bad |= json_object_set_new(host, "hostname", json_text(r->hostname, strlen(r->hostname)));
 	if (r->n_fields >= 8)
 		bad |= json_object_set_new(host, "maintenance", json_boolean(r->claim.maintenance));
 	if (r->n_fields >= 9)
@@ -123,7 +104,7 @@ static int set_known(json_t *host, const struct status_view *v)
 		bad |= json_object_set_new(host, "local_conf_timestamp", number_of(r->config_timestamp));
 	}
 	if (v->extra_len > 0)
-		bad |= json_object_set_new(host, "extra", string_of(v->extra, v->extra_len));
+		bad |= json_object_set_new(host, "extra", json_text(v->extra, v->extra_len));
 	return bad;
 }
 
@@ -140,9 +121,9 @@ static int set_ours(json_t *host, const struct status_view *v, const struct boar
 			bad |= json_object_set_new(host, "timeout-left", json_integer(v->timeout_s));
 	}
 	if (r->state[0])
-		bad |= json_object_set_new(host, "state", string_of(r->state, strlen(r->state)));
+		bad |= json_object_set_new(host, "state", json_text(r->state, strlen(r->state)));
 	if (r->reason[0])
-		bad |= json_object_set_new(host, "reason", string_of(r->reason, strlen(r->reason)));
+		bad |= json_object_set_new(host, "reason", json_text(r->reason, strlen(r->reason)));
 	bad |= json_object_set_new(host, "penalties", penalties_of(r));
 	return bad;
 }
@@ -165,7 +146,7 @@ static json_t *host_of(const struct status_view *v, const struct board_status *s
 	}
 	if (status->trouble[0] && v->id == status->own_id)
 		bad |= json_object_set_new(host, "trouble",
-					   string_of(status->trouble, strlen(status->trouble)));
+					   json_text(status->trouble, strlen(status->trouble)));
 	return bad ? NULL : TAKE_PTR(host);
 }
 
@@ -237,7 +218,7 @@ void status_put_error(const char *text, FILE *out)
 {
 	_cleanup_(json_decref_p) json_t *object = json_object();
 
-	json_object_set_new(object, "error", string_of(text, strlen(text)));
+	json_object_set_new(object, "error", json_text(text, strlen(text)));
 	json_dumpf(object, out, DUMP_FLAGS);
 	fputc('\n', out);
 }

@@ -4,31 +4,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "broker/broker_client.h"
+#include "tools/board_source.h"
 #include "tools/broker_trouble.h"
 #include "tools/commands.h"
 #include "tools/deployment.h"
-#include "tools/status_text.h"
 #include "util/cleanup.h"
-
-#define OPEN_MS 5000
-#define ANSWER_MS 5000
-
-CLEANUP_DEFINE(struct broker_client *, broker_client_close)
-
-static int fetch(struct status_reply *ret_status, struct slot_block **ret_blocks, size_t *ret_n)
-{
-	_cleanup_(broker_client_close_p) struct broker_client *client = NULL;
-	int r;
-
-	r = broker_client_open(OPEN_MS, &client);
-	if (r < 0)
-		return r;
-	r = broker_client_status(client, ANSWER_MS, ret_status);
-	if (r < 0)
-		return r;
-	return broker_client_all_blocks(client, ANSWER_MS, ret_blocks, ret_n);
-}
 
 static int refused(int error, bool json)
 {
@@ -52,7 +32,6 @@ int command_run_vm_status(const struct invocation *call)
 	bool json = invocation_value(call, "json");
 	struct status_reply reply;
 	struct board_status status;
-	size_t n = 0;
 	int r;
 
 	r = deployment_check_finished(stdout);
@@ -61,20 +40,10 @@ int command_run_vm_status(const struct invocation *call)
 	r = deployment_check_vm(stdout);
 	if (r != 0)
 		return r;
-	r = fetch(&reply, &blocks, &n);
+	r = board_from_broker(&reply, &blocks, &status);
 	if (r < 0)
 		return refused(r, json);
 
-	reply.trouble[sizeof(reply.trouble) - 1] = '\0';
-	status = (struct board_status){
-		.blocks = blocks,
-		.n_blocks = n,
-		.live = true,
-		.now = reply.now,
-		.maintenance = reply.cluster.maintenance,
-		.own_id = reply.cluster.host_id,
-		.trouble = reply.trouble,
-	};
 	if (!json) {
 		status_put_text(&status, stdout);
 		return 0;

@@ -9,7 +9,7 @@ shift
 failed=0 options=0
 
 for program in "$@"; do
-	page=$pages/$(basename "$program").8.scd
+	page=$(echo "$pages/$(basename "$program")".[18].scd)
 	help=$(timeout 10 "$program" --help 2>/dev/null || timeout 10 "$program" -h)
 	for option in $(grep -oE '(^|[[ ])--?[a-z][a-z-]*' <<<"$help" | tr -d '[ ' | sort -u); do
 		options=$((options + 1))

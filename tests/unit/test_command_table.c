@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The table of hosted-engine's commands: command lines and what is made of them, and that the completion file
- * and the man page say the same as the table. */
+/* The tables of the tools' commands: command lines and what is made of them, and that completion files and
+ * man pages say the same as the tables. */
 #include "tools/command_table.h"
 
 #include <setjmp.h>
@@ -12,7 +12,17 @@
 
 #include <cmocka.h>
 
+#include "tools/simulator/simulator_table.h"
+
 #define ARGS_MAX 5
+
+static const struct {
+	const struct command_set *set;
+	const char *page, *completion;
+} tools[] = {
+	{&hosted_engine_commands, "man/hosted-engine.8.scd", "tools/hosted-engine.bash"},
+	{&simulator_commands, "man/hosted-engine-sim.1.scd", "tools/simulator/hosted-engine-sim.bash"},
+};
 
 static void test_lines(void **state)
 {
@@ -275,7 +285,8 @@ static void test_lines(void **state)
 		assert_true(out && err);
 		for (; argc < ARGS_MAX && rows[i].args[argc]; argc++)
 			args[argc] = (char *)rows[i].args[argc];
-		assert_int_equal(command_parse(argc, args, out, err, &call), rows[i].code);
+		assert_int_equal(command_parse(&hosted_engine_commands, argc, args, out, err, &call),
+				 rows[i].code);
 		fclose(out);
 		fclose(err);
 		if (rows[i].out)
@@ -347,18 +358,17 @@ static void assert_lines(const char *text, const char *from, const char *to, con
 	free(found);
 }
 
-/* The man page's entries are the table's, in its order, with the same options. */
-static void test_man_page(void **state)
+static void check_page(const struct command_set *set, const char *name)
 {
-	char *page = read_source("man/hosted-engine.8.scd"), *wanted = NULL;
+	char *page = read_source(name), *wanted = NULL, begin[8];
 	size_t size;
 	FILE *out = open_memstream(&wanted, &size);
 
 	assert_non_null(out);
-	for (size_t i = 0; i < tool_commands_count; i++) {
-		const struct tool_command *c = &tool_commands[i];
+	for (size_t i = 0; i < set->n_commands; i++) {
+		const struct tool_command *c = &set->commands[i];
 
-		fprintf(out, "*--%s*", c->name);
+		fprintf(out, "*%s%s*", set->dashes, c->name);
 		if (c->operand)
 			fprintf(out, " %s", c->operand);
 		for (int k = 0; k < COMMAND_OPTIONS_MAX && c->options[k].name; k++) {
@@ -370,40 +380,54 @@ static void test_man_page(void **state)
 		fputc('\n', out);
 	}
 	fclose(out);
-	assert_lines(page, "# COMMANDS\n", "# EXIT STATUS\n", "*--", wanted);
+	snprintf(begin, sizeof(begin), "*%s", set->dashes);
+	assert_lines(page, "# COMMANDS\n", "\n# ", begin, wanted);
 	free(wanted);
 	free(page);
 }
 
-/* So are the two tables of the completion file. */
-static void test_completion(void **state)
+/* The man page's entries are the table's, in its order, with the same options. */
+static void test_man_page(void **state)
 {
-	char *file = read_source("tools/hosted-engine.bash"), *options = NULL, *values = NULL;
+	for (size_t i = 0; i < sizeof(tools) / sizeof(tools[0]); i++)
+		check_page(tools[i].set, tools[i].page);
+}
+
+static void check_completion(const struct command_set *set, const char *name)
+{
+	char *file = read_source(name), *options = NULL, *values = NULL;
 	size_t size;
 	FILE *out = open_memstream(&options, &size), *value_out = open_memstream(&values, &size);
 
 	assert_true(out && value_out);
-	for (size_t i = 0; i < tool_commands_count; i++) {
-		const struct tool_command *c = &tool_commands[i];
+	for (size_t i = 0; i < set->n_commands; i++) {
+		const struct tool_command *c = &set->commands[i];
 		const char *space = "";
 
-		fprintf(out, "\t\t[--%s]=\"", c->name);
+		fprintf(out, "\t\t[%s%s]=\"", set->dashes, c->name);
 		if (strcmp(c->name, "help") == 0)
-			for (size_t k = 1; k < tool_commands_count; k++, space = " ")
-				fprintf(out, "%s--%s", space, tool_commands[k].name);
+			for (size_t k = 1; k < set->n_commands; k++, space = " ")
+				fprintf(out, "%s%s%s", space, set->dashes, set->commands[k].name);
 		for (int k = 0; k < COMMAND_OPTIONS_MAX && c->options[k].name; k++, space = " ")
 			fprintf(out, "%s--%s%s", space, c->options[k].name, c->options[k].value ? "=" : "");
 		fputs("\"\n", out);
 
 		if (c->operand && c->operand[0] != '[')
-			fprintf(value_out, "\t\t[--%s]=\"%s\"\n", c->name, c->operand);
+			fprintf(value_out, "\t\t[%s%s]=\"%s\"\n", set->dashes, c->name, c->operand);
 		for (int k = 0; k < COMMAND_OPTIONS_MAX && c->options[k].name; k++) {
+			char entry[128];
+
 			if (!c->options[k].value)
 				continue;
-			fprintf(value_out, "\t\t[--%s]=\"", c->options[k].name);
-			for (const char *p = c->options[k].value; *p; p++)
-				fputc(*p == '|' ? ' ' : *p, value_out);
-			fputs("\"\n", value_out);
+			snprintf(entry, sizeof(entry), "\t\t[--%s]=\"%s\"\n", c->options[k].name,
+				 c->options[k].value);
+			for (char *p = entry; *p; p++)
+				if (*p == '|')
+					*p = ' ';
+			/* Two commands may have the same option. */
+			fflush(value_out);
+			if (!strstr(values, entry))
+				fputs(entry, value_out);
 		}
 	}
 	fclose(out);
@@ -415,42 +439,95 @@ static void test_completion(void **state)
 	free(file);
 }
 
-/* Usage names every command with its line of help, and help of each its options. */
-static void test_help(void **state)
+/* So are the two tables of the completion file. */
+static void test_completion(void **state)
+{
+	for (size_t i = 0; i < sizeof(tools) / sizeof(tools[0]); i++)
+		check_completion(tools[i].set, tools[i].completion);
+}
+
+static void check_help(const struct command_set *set)
 {
 	char *usage = NULL;
 	size_t size;
 	FILE *out = open_memstream(&usage, &size);
 
 	assert_non_null(out);
-	command_usage(out);
+	command_usage(set, out);
 	fclose(out);
-	for (size_t i = 0; i < tool_commands_count; i++) {
-		const struct tool_command *c = &tool_commands[i];
+	for (size_t i = 0; i < set->n_commands; i++) {
+		const struct tool_command *c = &set->commands[i];
 		char *help = NULL;
 
 		assert_non_null(strstr(usage, c->name));
 		assert_non_null(strstr(usage, c->help));
 		out = open_memstream(&help, &size);
 		assert_non_null(out);
-		command_help(c, out);
+		command_help(set, c, out);
 		fclose(out);
 		assert_non_null(strstr(help, c->details));
 		for (int k = 0; k < COMMAND_OPTIONS_MAX && c->options[k].name; k++)
 			assert_non_null(strstr(help, c->options[k].name));
 		free(help);
-		assert_ptr_equal(command_find(c->name), c);
+		assert_ptr_equal(command_find(set, c->name), c);
 	}
 	free(usage);
+}
+
+/* Usage names every command with its line of help, and help of each its options. */
+static void test_help(void **state)
+{
+	for (size_t i = 0; i < sizeof(tools) / sizeof(tools[0]); i++)
+		check_help(tools[i].set);
+}
+
+/* Commands without dashes: --help alone is known with them, too. */
+static void test_words(void **state)
+{
+	static const struct {
+		const char *args[ARGS_MAX];
+		const char *command, *err;
+	} rows[] = {
+		{{"scores"}, "scores", NULL},
+		{{"scores", "--json"}, "scores", NULL},
+		{{"--help"}, "help", NULL},
+		{{"help", "scores"}, "help", NULL},
+		{{"replay", "-"}, "replay", NULL},
+		{{"--scores"}, NULL, "Invalid command '--scores'\nUsage: "},
+		{{"score"}, NULL, "Invalid command 'score'\nUsage: "},
+		{{"replay"}, NULL, "replay needs a "},
+		{{"scores", "x"},
+		 NULL,
+		 "Invalid argument 'x' for scores\nTry: hosted-engine-sim --help scores\n"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *args[ARGS_MAX + 1] = {NULL}, *err_text = NULL;
+		struct invocation call = {0};
+		size_t size;
+		FILE *err = open_memstream(&err_text, &size);
+		int argc = 0;
+
+		assert_non_null(err);
+		for (; argc < ARGS_MAX && rows[i].args[argc]; argc++)
+			args[argc] = (char *)rows[i].args[argc];
+		assert_int_equal(command_parse(&simulator_commands, argc, args, err, err, &call),
+				 rows[i].err ? 1 : 0);
+		fclose(err);
+		if (rows[i].err)
+			assert_memory_equal(err_text, rows[i].err, strlen(rows[i].err));
+		else
+			assert_string_equal(call.command->name, rows[i].command);
+		free(err_text);
+	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_man_page),
-		cmocka_unit_test(test_completion),
-		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_lines),	   cmocka_unit_test(test_man_page),
+		cmocka_unit_test(test_completion), cmocka_unit_test(test_help),
+		cmocka_unit_test(test_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

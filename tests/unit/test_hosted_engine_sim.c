@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The real hosted-engine-sim, run on recorded whiteboards and logs: what it writes where, and its exit code.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "metadata/record.h"
+#include "tests/unit/command_run.h"
+
+#define STEP                                                                                                 \
+	"input now=1000010 machine.state=EngineDown machine.entered=1000010 machine.reason=initialized "     \
+	"machine.lease_free_since=1000010 broker_answers=1 vm.vm=down vm.detail=Down vm.seen_at=1000010 "    \
+	"cluster.host_id=1 cluster.generation=3 cluster.membership=joined cluster.hosts_known=1 "            \
+	"cluster.whiteboard_read=1 cluster.maintenance=no cluster.maintenance_read=1 cluster.watchdog=hard " \
+	"cluster.io_timeout_s=10 cluster.watchdog_fire_s=60 cluster.owner=nobody cluster.owner_version=5 "   \
+	"cluster.owner_begun=1000005 cluster.held=no cluster.held_begun=1000005\n"
+#define MOVED "state EngineDown -> EngineStart reason=best-score score=3400 vs=0\n"
+#define OTHER "state EngineDown -> EngineStart reason=alone score=3400 vs=0\n"
+#define BEGUN "action start begun state=EngineStart reason=best-score\n"
+
+static char dir[] = "/tmp/test_hosted_engine_sim.XXXXXX";
+
+static const char *file_with(const void *data, size_t size)
+{
+	static char path[sizeof(dir) + 8];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/file", dir);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	assert_int_equal(fwrite(data, 1, size, f), size);
+	assert_int_equal(fclose(f), 0);
+	return path;
+}
+
+/* Two hosts, one with something off its score, and one that can't be read. */
+static const char *whiteboard(void)
+{
+	static uint8_t blocks[4][BLOCK_SIZE];
+	struct score score = {.value = 1800};
+	struct record record = {
+		.claim = {.timestamp = 500,
+			  .score = 3400,
+			  .vm = VM_UP,
+			  .health = HEALTH_GOOD,
+			  .detail = DETAIL_UP},
+		.host_id = 1,
+		.hostname = "host1.example.com",
+		.state = "EngineUp",
+	};
+
+	memset(blocks, 0, sizeof(blocks));
+	memcpy(blocks[0], "maintenance=1", 13);
+	assert_int_equal(record_encode(&record, 86400, blocks[1]), 0);
+	score.entries[PENALTY_NETWORK] =
+		(struct penalty_entry){.points = 1600, .since = 440 * MONO_SECOND, .until = MONO_NEVER};
+	record.host_id = 2;
+	record.claim = (struct claim){
+		.timestamp = 500, .score = 1800, .vm = VM_DOWN, .health = HEALTH_BAD, .detail = DETAIL_DOWN};
+	strcpy(record.hostname, "host2\x1b[31m");
+	strcpy(record.state, "EngineDown");
+	record_set_penalties(&record, &score);
+	assert_int_equal(record_encode(&record, 86400, blocks[2]), 0);
+	memset(blocks[3], '?', 100);
+	return file_with(blocks, sizeof(blocks));
+}
+
+static void expect(const char *const *args, int code, const char *out, const char *err)
+{
+	char *said, *complained;
+	int is = command_run(args, &said, &complained);
+
+	if (is != code || !strstr(said, out) || !strstr(complained, err))
+		print_message("# exit code %d\n%s\n%s", is, said, complained);
+	assert_int_equal(is, code);
+	assert_non_null(strstr(said, out));
+	assert_non_null(strstr(complained, err));
+	free(said);
+	free(complained);
+}
+
+static void test_scores(void **state)
+{
+	const char *path = whiteboard();
+
+	expect((const char *[]){"scores", "--whiteboard", path, NULL}, 0,
+	       "host 1 host1.example.com: score 3400, EngineUp, VM up and healthy\n", "");
+	expect((const char *[]){"scores", "--whiteboard", path, NULL}, 0,
+	       "    -1600  network: the network test fails; since Thu Jan  1 23:59:00 1970\n", "");
+	expect((const char *[]){"scores", "--whiteboard", path, NULL}, 0,
+	       "host 3: its record can't be read: ", "");
+	expect((const char *[]){"scores", "--whiteboard", "/nowhere", NULL}, 1, "",
+	       "Cannot read /nowhere: No such file or directory. Give --whiteboard ");
+}
+
+static void test_scores_json(void **state)
+{
+	const char *args[] = {"scores", "--json", "--whiteboard", whiteboard()};
+	const char *cause, *meaning, *error;
+	char *out, *err;
+	json_t *json;
+	int points, id;
+
+	assert_int_equal(command_run(args, &out, &err), 0);
+	json = json_loads(out, 0, NULL);
+	assert_int_equal(json_unpack(json, "{s:b, s:[{s:i}, {s:[{s:s, s:i, s:s}]}, {s:s}]}",
+				     "global_maintenance", &id, "hosts", "host-id", &id, "penalties", "cause",
+				     &cause, "points", &points, "meaning", &meaning, "error", &error),
+			 0);
+	assert_int_equal(id, 1);
+	assert_string_equal(cause, "network");
+	assert_int_equal(points, 1600);
+	json_decref(json);
+	free(out);
+	free(err);
+}
+
+/* Without a broker it says what to do without one. */
+static void test_no_broker(void **state)
+{
+	setenv("OVIRT_HA_BROKER_SOCKET", "no-such-broker", 1);
+	expect((const char *[]){"scores", NULL}, 1, "", "--whiteboard=FILE");
+}
+
+static void test_replay(void **state)
+{
+	static const struct {
+		const char *name, *log;
+		int code;
+		const char *out, *err;
+	} rows[] = {
+		{"as logged", STEP MOVED BEGUN, 0, "the log says the same", ""},
+		{"two steps", STEP MOVED BEGUN STEP MOVED BEGUN, 0, "2 steps, 0 differ", ""},
+		{"another version", STEP OTHER BEGUN, 1, "DIFFERS: the log says reason=alone", ""},
+		{"no log", "systemd[1]: Started.\n", 1, "", "No step in it"},
+		{"unknown key", "a line\ninput now=7 vm.colour=red x=1\n", 1, "",
+		 ":2: not known to this version, or out of its range: vm.colour=red\n"},
+		{"cut", "input cut=yes now=7\n", 1, "", "can't be replayed"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		print_message("# %s\n", rows[i].name);
+		expect((const char *[]){"replay", file_with(rows[i].log, strlen(rows[i].log)), NULL},
+		       rows[i].code, rows[i].out, rows[i].err);
+	}
+	expect((const char *[]){"replay", STEP, NULL}, 0,
+	       "EngineDown -> EngineStart best-score score=3400 do=start\n"
+	       "    why: no other host has a higher score\n",
+	       "");
+	expect((const char *[]){"replay", STEP, "--json", NULL}, 0, "\"differs\": null", "");
+	expect((const char *[]){"replay", "/nowhere", NULL}, 1, "", "Cannot read /nowhere: ");
+}
+
+static int begin(void **state)
+{
+	setenv("HOSTED_ENGINE", getenv("HOSTED_ENGINE_SIM"), 1);
+	setenv("TZ", "UTC", 1);
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int end(void **state)
+{
+	char command[sizeof(dir) + 16];
+
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	return system(command);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_scores),
+		cmocka_unit_test(test_scores_json),
+		cmocka_unit_test(test_no_broker),
+		cmocka_unit_test(test_replay),
+	};
+
+	return cmocka_run_group_tests(tests, begin, end);
+}

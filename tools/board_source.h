@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where the tools get a whiteboard from: the broker of this host, or a file. Each leaves the blocks to its
+ * caller, by rising id, for free(). Reads only. */
+#pragma once
+
+#include "tools/status_text.h"
+
+/* Of the broker: ret->live. Waits for its answers, seconds at most each. `reply` stays with `ret`, which
+ * points into it. 0 or what broker_client.h says. */
+int board_from_broker(struct status_reply *reply, struct slot_block **ret_blocks, struct board_status *ret);
+/* Of a whiteboard or a copy of one, at most the blocks that there can be, whatever the file is. Needs no
+ * configuration and no daemon. 0 or -errno. */
+int board_from_file(const char *path, struct slot_block **ret_blocks, struct board_status *ret);
