@@ -8,15 +8,14 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
-#include <pwd.h>
 #include <qb/qbipcc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "util/cleanup.h"
 #include "util/loop.h"
+#include "util/service_account.h"
 
-#define SERVICE_USER "ovirt-ha"
 #define CONNECT_MS 2000
 /* libqb makes three rings of it, all of them dirty memory: enough for the facts of some 300 hosts. A larger
  * cluster makes the agent connect again with PROTOCOL_MESSAGE_MAX. */
@@ -59,19 +58,15 @@ static int client_error(ssize_t error)
 }
 
 /* The socket's name is abstract: anyone could have taken it before the broker. */
-static int check_server(qb_ipcc_connection_t *connection)
+static int check_server(qb_ipcc_connection_t *connection, const struct service_account *account)
 {
 	pid_t pid;
 	uid_t uid;
 	gid_t gid;
-	struct passwd *service;
 
 	if (qb_ipcc_auth_get(connection, &pid, &uid, &gid) < 0)
 		return -EPROTO;
-	if (uid == 0 || uid == geteuid())
-		return 0;
-	service = getpwnam(SERVICE_USER);
-	return service && service->pw_uid == uid ? 0 : -EPROTO;
+	return uid == 0 || uid == geteuid() || (account->has_user && uid == account->uid) ? 0 : -EPROTO;
 }
 
 static void request_init(struct request *request, enum request_kind kind, size_t size)
@@ -107,6 +102,7 @@ int broker_client_open(int timeout_ms, struct broker_client **ret)
 {
 	_cleanup_free_ struct broker_client *client = NULL;
 	struct pollfd ready = {.events = POLLIN};
+	struct service_account account;
 	qb_ipcc_connection_t *connection;
 	int r;
 
@@ -127,7 +123,8 @@ int broker_client_open(int timeout_ms, struct broker_client **ret)
 	if (r < 0)
 		return client_error(r);
 	client->connection = connection;
-	r = check_server(connection);
+	service_account_find(&account);
+	r = check_server(connection, &account);
 	if (r < 0) {
 		broker_client_close(TAKE_PTR(client));
 		return r;
@@ -295,6 +292,7 @@ enum link_state {
 struct link {
 	struct broker_port port; /* first */
 	struct loop *loop;
+	struct service_account account;
 	const struct broker_calls *calls;
 	void *data;
 	qb_ipcc_connection_t *connection;
@@ -438,7 +436,7 @@ static void link_greeted(struct link *link)
 		link_lost(link, r);
 		return;
 	}
-	r = check_server(connection);
+	r = check_server(connection, &link->account);
 	if (r == 0) {
 		memset(&request, 0, sizeof(request));
 		request_init(&request, REQUEST_AGENT, sizeof(request));
@@ -659,6 +657,7 @@ int broker_client_port_new(struct loop *loop, const struct broker_calls *calls, 
 	link->buffer = malloc(PROTOCOL_MESSAGE_MAX);
 	if (!link->buffer)
 		return -ENOMEM;
+	service_account_find(&link->account);
 	link->port = link_port;
 	link->loop = loop;
 	link->calls = calls;

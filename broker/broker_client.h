@@ -30,6 +30,7 @@ int broker_client_global(struct broker_client *client, bool maintenance, int tim
 int broker_client_command(struct broker_client *client, enum command command, const char *argument,
 			  int timeout_ms, char text[TEXT_MAX]);
 
-/* The agent's. Begins to connect at once; `calls` must stay. 0 or -errno. */
+/* The agent's, before its loop runs (it looks up an account). Begins to connect at once; `calls` must stay. 0
+ * or -errno. */
 int broker_client_port_new(struct loop *loop, const struct broker_calls *calls, void *data,
 			   struct broker_port **ret);

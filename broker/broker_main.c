@@ -219,6 +219,7 @@ static int start(struct service *service)
 	struct broker_config config;
 	struct lease_config lease;
 	struct block0_config block0;
+	struct service_account account;
 	char place[PATH_MAX], path[PATH_MAX];
 	int r;
 
@@ -253,7 +254,8 @@ static int start(struct service *service)
 	if (r < 0)
 		return r;
 	start_monitors(service);
-	r = ipc_server_new(service->broker, service->loop, &service->ipc);
+	service_account_find(&account);
+	r = ipc_server_new(service->broker, &account, service->loop, &service->ipc);
 	if (r < 0) {
 		log_error("IPC %s can't be served: %s%s", BROKER_SOCKET, strerror(-r),
 			  r == -EADDRINUSE ? "; another ovirt-ha-broker runs" : "");

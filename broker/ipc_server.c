@@ -7,8 +7,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <qb/qbipcs.h>
 #include <qb/qbloop.h>
 #include <stdlib.h>
@@ -17,9 +15,6 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/loop.h"
-
-#define SERVICE_NAME "ovirt-ha"
-#define GROUPS_MAX 256
 
 struct ipc_client {
 	struct ipc_server *server;
@@ -34,6 +29,7 @@ struct ipc_client {
 struct ipc_server {
 	struct broker *broker;
 	struct loop *loop;
+	struct service_account account;
 	qb_ipcs_service_t *service;
 	struct ipc_client *clients;
 	unsigned readers, changers;
@@ -66,45 +62,22 @@ static int32_t job_add(enum qb_loop_priority priority, void *data, qb_loop_job_d
 	return qb_loop_job_add(loop_qb(the_server->loop), priority, data, dispatch);
 }
 
-enum client_right ipc_right(uid_t uid, gid_t gid)
-{
-	struct passwd *user;
-	struct group *group;
-	gid_t groups[GROUPS_MAX];
-	gid_t wanted;
-	int n = GROUPS_MAX;
-
-	/* The service itself, under whatever name it runs. */
-	if (uid == 0 || uid == geteuid())
-		return RIGHT_CHANGE;
-	user = getpwnam(SERVICE_NAME);
-	if (user && user->pw_uid == uid)
-		return RIGHT_CHANGE;
-	group = getgrnam(SERVICE_NAME);
-	if (!group)
-		return RIGHT_NONE;
-	wanted = group->gr_gid;
-	if (gid == wanted)
-		return RIGHT_READ;
-	/* libqb knows the peer's primary group alone. */
-	user = getpwuid(uid);
-	if (!user || getgrouplist(user->pw_name, gid, groups, &n) < 0)
-		return RIGHT_NONE;
-	for (int i = 0; i < n; i++)
-		if (groups[i] == wanted)
-			return RIGHT_READ;
-	return RIGHT_NONE;
-}
-
 static int32_t client_accept(qb_ipcs_connection_t *connection, uid_t uid, gid_t gid)
 {
 	struct ipc_server *server = qb_ipcs_connection_service_context_get(connection);
-	enum client_right right = ipc_right(uid, gid);
+	struct qb_ipcs_connection_stats stats = {};
+	enum client_right right;
 	struct ipc_client *client;
-	unsigned *count = right == RIGHT_CHANGE ? &server->changers : &server->readers;
+	unsigned *count;
+
+	/* Here for the pid, which libqb has from the kernel like uid and gid. */
+	if (qb_ipcs_connection_stats_get(connection, &stats, 0) < 0)
+		stats.client_pid = 0;
+	right = client_right(&server->account, uid, gid, stats.client_pid);
+	count = right == RIGHT_CHANGE ? &server->changers : &server->readers;
 
 	if (right == RIGHT_NONE) {
-		log_info("client refused uid=%u gid=%u: reading needs group %s", uid, gid, SERVICE_NAME);
+		log_info("client refused uid=%u gid=%u: reading needs group %s", uid, gid, SERVICE_ACCOUNT);
 		return -EACCES;
 	}
 	/* Readers can't use up the places of those who change. */
@@ -466,14 +439,15 @@ static int32_t client_message(qb_ipcs_connection_t *connection, void *data, size
 	    (request_rules[kind].agent && !client->agent)) {
 		reply(client, (enum request_kind)kind, -EACCES,
 		      request_rules[kind].agent ? "for the registered agent only"
-						: "needs root or user " SERVICE_NAME);
+						: "needs root or user " SERVICE_ACCOUNT);
 		return 0;
 	}
 	serve(client, &message);
 	return 0;
 }
 
-int ipc_server_new(struct broker *broker, struct loop *loop, struct ipc_server **ret)
+int ipc_server_new(struct broker *broker, const struct service_account *account, struct loop *loop,
+		   struct ipc_server **ret)
 {
 	_cleanup_free_ struct ipc_server *server = NULL;
 	const char *name = getenv("OVIRT_HA_BROKER_SOCKET");
@@ -498,6 +472,7 @@ int ipc_server_new(struct broker *broker, struct loop *loop, struct ipc_server *
 		return -ENOMEM;
 	server->broker = broker;
 	server->loop = loop;
+	server->account = *account;
 	server->service = qb_ipcs_create(name && *name ? name : BROKER_SOCKET, 0, QB_IPC_SHM, &handlers);
 	if (!server->service)
 		return -ENOMEM;

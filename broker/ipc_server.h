@@ -5,6 +5,7 @@
 #pragma once
 
 #include "broker/broker.h"
+#include "broker/client_right.h"
 
 struct ipc_server;
 struct loop;
@@ -13,15 +14,7 @@ struct loop;
 #define READERS_MAX 100
 #define CHANGERS_MAX 100
 
-/* 0, or -errno: -EADDRINUSE when a broker runs already. */
-int ipc_server_new(struct broker *broker, struct loop *loop, struct ipc_server **ret);
+/* `account` is copied. 0, or -errno: -EADDRINUSE when a broker runs already. */
+int ipc_server_new(struct broker *broker, const struct service_account *account, struct loop *loop,
+		   struct ipc_server **ret);
 void ipc_server_free(struct ipc_server *server);
-
-/* Of a peer's uid and gid: may it read, may it change. The accounts are looked up at each call, so that a
- * change of groups counts for the next connection. */
-enum client_right {
-	RIGHT_NONE,
-	RIGHT_READ,  /* group ovirt-ha, primary or supplementary */
-	RIGHT_CHANGE /* root, user ovirt-ha */
-};
-enum client_right ipc_right(uid_t uid, gid_t gid);

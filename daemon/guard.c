@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <linux/reboot.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,6 +31,7 @@
 #include "util/clock.h"
 #include "util/engine_conf.h"
 #include "util/log.h"
+#include "util/service_account.h"
 #include "util/worker.h"
 
 #define TICK_MS 1000
@@ -42,7 +42,6 @@
 #define CLOCKS_APART_MS 100
 #define QUESTION_MAX_MS 10000 /* a question is left to hang: three can, then only the deadline counts */
 #define CLIENTS_MAX 8
-#define SERVICE_USER "ovirt-ha"
 
 /* Where things stand in the poll set. */
 enum slot {
@@ -557,7 +556,7 @@ void guard_free(struct guard *guard)
 int guard_new(const char *conf_path, int listener, struct guard **ret)
 {
 	struct guard *guard = calloc(1, sizeof(*guard));
-	const struct passwd *user = getpwnam(SERVICE_USER);
+	struct service_account account;
 	sigset_t ending;
 	int r;
 
@@ -568,7 +567,8 @@ int guard_new(const char *conf_path, int listener, struct guard **ret)
 		guard->fds[i].fd = -1;
 	guard->conf_path = conf_path;
 	guard->conf_changed.tv_nsec = -1; /* no file's */
-	guard->service_uid = user ? user->pw_uid : 0;
+	service_account_find(&account);
+	guard->service_uid = account.has_user ? account.uid : 0;
 	guard->question_ends = MONO_NEVER;
 	guard->boot_ahead_ms = clock_boot() - clock_mono();
 	fd_set_to(guard, SLOT_LISTENER, listener, POLLIN);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <grp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <qb/qbipcc.h>
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "broker/broker_client.h"
@@ -27,6 +29,11 @@
 
 #define WAIT_MS 5000
 #define SILENT 50
+#define STRANGER 4242
+
+/* Of no user or group that there is. */
+static const struct service_account account = {
+	.has_user = true, .has_group = true, .uid = 54320, .gid = 54321};
 
 struct bench {
 	struct world *world;
@@ -83,7 +90,7 @@ static int setup_hosts(void **state, uint16_t last)
 		world_record(bench->world, id, "other", 10, 1, 3000);
 	world_start(bench->world);
 	assert_int_equal(loop_new(&bench->loop), 0);
-	assert_int_equal(ipc_server_new(bench->world->broker, bench->loop, &bench->server), 0);
+	assert_int_equal(ipc_server_new(bench->world->broker, &account, bench->loop, &bench->server), 0);
 	bench->ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	assert_int_equal(loop_add_fd(bench->loop, bench->ended, POLLIN, body_ended, bench), 0);
 	bench->pump.fire = pump_fired;
@@ -579,7 +586,7 @@ static void agent_connects_again(void **state)
 	/* The server goes, and comes back. */
 	ipc_server_free(bench->server);
 	atomic_store(&bench->agent_up, false);
-	assert_int_equal(ipc_server_new(bench->world->broker, bench->loop, &bench->server), 0);
+	assert_int_equal(ipc_server_new(bench->world->broker, &account, bench->loop, &bench->server), 0);
 	assert_int_equal(read(bench->ended, &(uint64_t){0}, 8), 8);
 	run(bench, restart_body);
 	assert_int_equal(bench->lost, 1);
@@ -600,12 +607,32 @@ static void broker_away(void **state)
 	run(*state, no_broker_body);
 }
 
-static void rights(void **state)
+/* A user whose process has the service's group among its supplementary ones may read, and no more. */
+static void group_member_body(struct bench *bench)
 {
-	assert_int_equal(ipc_right(0, 0), RIGHT_CHANGE);
-	assert_int_equal(ipc_right(geteuid(), 12345), RIGHT_CHANGE);
-	assert_int_equal(ipc_right(65534, 65534), RIGHT_NONE);
-	assert_int_equal(ipc_right(4242, 4242), RIGHT_NONE);
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct status_reply reply;
+		struct broker_client *client;
+		char text[TEXT_MAX];
+
+		if (setgroups(1, &account.gid) < 0 || setgid(STRANGER) < 0 || setuid(STRANGER) < 0)
+			_exit(1);
+		if (broker_client_open(WAIT_MS, &client) < 0)
+			_exit(2);
+		if (broker_client_status(client, WAIT_MS, &reply) < 0)
+			_exit(3);
+		_exit(broker_client_global(client, true, WAIT_MS, text) == -EACCES ? 0 : 4);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void group_member_reads(void **state)
+{
+	run(*state, group_member_body);
 }
 
 #define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -625,7 +652,7 @@ int main(void)
 		ROW(second_agent_is_refused),
 		ROW(agent_connects_again),
 		ROW(broker_away),
-		cmocka_unit_test(rights),
+		ROW(group_member_reads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
