@@ -358,6 +358,12 @@ static int happen(struct world *world, struct result *ret_ended)
 	return heard;
 }
 
+void world_pause(struct world *world, int64_t ms)
+{
+	world->trace.now += ms;
+	world->next_tick += ms;
+}
+
 int world_run(struct world *world, int64_t ms)
 {
 	mono_t end = world->trace.now + ms;

@@ -58,5 +58,7 @@ void world_vm_gone(struct world *world, enum vm vm);
 
 /* One step now, with `wanted` and an ended action (or ACTION_NONE). -ELOOP: it spins. */
 int world_step(struct world *world, enum action wanted, struct result ended);
+/* This host does not run for so long: time passes, everything goes on as it was, nobody is heard. */
+void world_pause(struct world *world, int64_t ms);
 /* Lets time pass and steps whenever a step's wake has come. */
 int world_run(struct world *world, int64_t ms);

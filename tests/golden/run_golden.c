@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* clang-format off */
 /* Plays scenarios against machine_step() and compares what the steps say with the trace recorded beside each:
  *
  *     run_golden [--update] NAME.scenario...
  *
  * A line of a scenario is a command and its words, `#` begins a comment:
- *     policy KEY=VALUE..       constants (core/trace.h has the keys)
- *     set KEY=VALUE..          facts: vm.vm=up cluster.owner=nobody local_maintenance=1
- * machine.failed_tries=2 peer N [KEY=VALUE|silent|frozen|awake]..   another host; silent: no new records,
- * frozen: no renewals either forget N                 it is gone from whiteboard and lockspace monitor
- * NAME=VALUE|unknown|good|bad..      a new sample now, and the same one every 10 s from then on here, there
- * N, gone [down|down_unexpected|down_missing]   where the VM is, and its lease auto
- * [on|off|lease-held|failed]   actions are done by the world; starts end so result ACTION OUTCOME, command
- * ACTION, stop, restart, step   an event now facts old|fresh          whether lease and QEMU are looked at
- *     run 10s|5m|500ms         time passes; a step at each wake
- *     expect KEY=VALUE..       state reason score health can_move may_start alarm refused watch failed_tries
- *                              in_flight start shutdown destroy kill resume reset-host (how often begun so
- * far) */
+ *     policy KEY=VALUE..           constants (core/trace.h has the keys)
+ *     set KEY=VALUE..              facts: vm.vm=up cluster.owner=nobody local_maintenance=1 machine.failed_tries=2
+ *     peer N [KEY=VALUE|silent|frozen|awake]..   another host; silent: no new records, frozen: no renewals either
+ *     forget N                     it is gone from whiteboard and lockspace
+ *     monitor NAME=VALUE|unknown|good|bad..      a new sample now, and the same one every 10 s from then on
+ *     here, there N, gone [down|down_unexpected|down_missing]   where the VM is, and its lease
+ *     auto [on|off|lease-held|failed]   actions are done by the world; starts end so
+ *     result ACTION OUTCOME, command ACTION, stop, restart, step   an event now
+ *     facts old|fresh              whether lease and QEMU are looked at
+ *     run 10s|5m|500ms             time passes; a step at each wake
+ *     pause 10s                    time passes, and this host hears nothing of it
+ *     expect KEY=VALUE..           state reason score health can_move may_start alarm refused watch failed_tries
+ *                                  in_flight; start shutdown destroy kill resume reset-host: how often begun so far */
+/* clang-format on */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -81,9 +84,11 @@ static int play_peer(struct player *player)
 {
 	struct world_host *host = NULL;
 	int r = parse_id(player, &host);
+	uint64_t said;
 
 	if (r < 0)
 		return r;
+	said = host->says.claim.timestamp;
 	for (size_t i = 2; i < player->n_words; i++) {
 		const char *word = player->words[i];
 
@@ -98,7 +103,9 @@ static int play_peer(struct player *player)
 				     word);
 	}
 	/* What a host says anew it writes at once; a silent one's record stays as it is. */
-	if (!host->silent && !host->frozen)
+	if (host->says.claim.timestamp != said)
+		host->clock = host->says.claim.timestamp;
+	else if (!host->silent && !host->frozen)
 		host->clock++;
 	world_observe(&player->world, host);
 	return 0;
@@ -224,7 +231,7 @@ static int play_facts(struct player *player)
 	return 0;
 }
 
-static int play_run(struct player *player)
+static int parse_time(struct player *player, int64_t *ret_ms)
 {
 	static const struct {
 		const char *name;
@@ -236,8 +243,26 @@ static int play_run(struct player *player)
 
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
 		if (end != text && number > 0 && strcmp(end, units[i].name) == 0)
-			return spun(player, world_run(&player->world, number * units[i].ms));
+			return *ret_ms = number * units[i].ms, 0;
 	return wrong(player, "expected a time like 10s, 5m or 500ms");
+}
+
+static int play_pause(struct player *player)
+{
+	int64_t ms = 0;
+	int r = parse_time(player, &ms);
+
+	if (r == 0)
+		world_pause(&player->world, ms);
+	return r;
+}
+
+static int play_run(struct player *player)
+{
+	int64_t ms = 0;
+	int r = parse_time(player, &ms);
+
+	return r < 0 ? r : spun(player, world_run(&player->world, ms));
 }
 
 /* What a step says under that name, as text. False: there is no such name. */
@@ -304,7 +329,7 @@ static int play_line(struct player *player, char *text)
 			{"there", play_there},	   {"gone", play_gone},	      {"auto", play_auto},
 			{"result", play_result},   {"command", play_command}, {"stop", play_stop},
 			{"restart", play_restart}, {"step", play_step},	      {"facts", play_facts},
-			{"run", play_run},	   {"expect", play_expect}};
+			{"pause", play_pause},	   {"run", play_run},	      {"expect", play_expect}};
 	char *save = NULL;
 
 	text[strcspn(text, "#\n")] = '\0';
