@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A scenario's text: hosts, their settings, what happens to them and when. The man page hosted-engine-sim(1)
+ * has the grammar; the tables in scenario.c are it. Pure: bytes in, struct out; run_scenario.c plays it. */
+#pragma once
+
+#include <stddef.h>
+
+#include "core/trace.h"
+
+#define SCENARIO_EVENTS_MAX 1000
+#define SCENARIO_TEXT_MAX 128
+#define SCENARIO_RUN_MAX (30 * 24 * 3600 * MONO_SECOND)
+
+enum scenario_fault {
+	FAULT_POWER_OFF,
+	FAULT_POWER_ON,
+	FAULT_PAUSE,
+	FAULT_SUSPEND,
+	FAULT_DRIFT,
+	FAULT_WALL_CLOCK,
+	FAULT_STORAGE,
+	FAULT_SANLOCK,
+	FAULT_BROKER,
+	FAULT_AGENT,
+	FAULT_GUARD,
+	FAULT_LIBVIRT,
+	FAULT_VM,
+	FAULT_NETWORK,
+	FAULT_BRIDGE,
+	FAULT_MEMORY,
+	FAULT_CPU,
+	FAULT_LOCAL_MAINTENANCE,
+	FAULT_GLOBAL_MAINTENANCE,
+	FAULT_COUNT
+};
+
+/* The second word of a fault; which ones a fault has stands in the tables. */
+enum scenario_how {
+	HOW_NONE,
+	HOW_ON,
+	HOW_OFF,
+	HOW_UP,
+	HOW_DOWN,
+	HOW_KILL,
+	HOW_STOP,
+	HOW_START,
+	HOW_FREEZE,
+	HOW_THAW,
+	HOW_HEAL,
+	HOW_EIO,
+	HOW_HANG,
+	HOW_LOST,
+	HOW_TORN,
+	HOW_STALE,
+	HOW_SLOW,
+	HOW_CRASH,
+	HOW_POWER_OFF,
+	HOW_ILL,
+	HOW_WELL,
+	HOW_COUNT
+};
+STRTAB_DECLARE(scenario_fault, enum scenario_fault);
+STRTAB_DECLARE(scenario_how, enum scenario_how);
+
+struct scenario_event {
+	int64_t at; /* ms since the begin */
+	enum scenario_fault fault;
+	uint16_t host; /* 0: all */
+	enum scenario_how how;
+	int32_t value;	/* of faults with a number */
+	int64_t for_ms; /* then it is over, 0: it stays */
+	unsigned line;	/* of the text */
+};
+
+struct scenario_host {
+	struct policy policy;
+	enum watchdog watchdog;
+	int32_t drift_ppm;
+	bool off; /* at the begin */
+	bool local_maintenance;
+	int32_t network, bridge, memory_mib, cpu; /* of the monitors at the begin */
+	int32_t boot_s;				  /* how long the guest takes until the engine answers */
+};
+
+struct scenario {
+	char title[SCENARIO_TEXT_MAX];
+	uint64_t seed;
+	uint16_t n_hosts; /* 1..HOST_ID_MAX */
+	int64_t run_ms;
+	struct scenario_host *hosts;   /* [1..n_hosts] */
+	struct scenario_event *events; /* by rising `at`, those of one moment in the order of the text */
+	size_t n_events;
+};
+
+struct scenario_problem {
+	unsigned line;
+	char expected[SCENARIO_TEXT_MAX * 2]; /* printable ASCII: "expected a host 1..3, not 9" */
+};
+
+/* Reads `size` bytes of any kind. 0, and *ret is for scenario_done(); -EINVAL and *ret_problem says where and
+ * what was expected; -ENOMEM. */
+int scenario_parse(const char *text, size_t size, struct scenario *ret, struct scenario_problem *ret_problem);
+void scenario_done(struct scenario *scenario);
+
+/* "storage 2 hang for 30 s" */
+void scenario_event_text(const struct scenario_event *event, char ret[SCENARIO_TEXT_MAX]);
