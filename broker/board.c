@@ -18,6 +18,7 @@
 #define CYCLE_BLOCKS 64
 #define CLOSE_MS 1000
 #define RETRY_MS 1000
+#define DOMAIN_MS 60000
 /* What the gate was told may be so old, no older. */
 #define GATE_FRESH_MS 3000
 
@@ -63,6 +64,29 @@ static void note_read(struct board *board, int error)
 static void note_write(struct board *board, int error)
 {
 	note_io(board, "written", error, &board->write_error, &board->write_failing_since);
+}
+
+/* Safety rule 8: whose whiteboard is it? Asked at the gate of a join, and by who finds the lockspace joined
+ * already: the configuration or the storage may have changed since. */
+static void judge_domain(struct board *board, const uint8_t block[BLOCK_SIZE])
+{
+	enum identity_match was = board->domain;
+
+	board->domain = identity_compare(block, &board->identity);
+	board->domain_at = now_of(board);
+	if (was == board->domain)
+		return;
+	if (board->domain == IDENTITY_OTHER)
+		log_error("%s; nothing is written to it and no VM is started: %s", other_domain_text,
+			  board->place);
+	else if (was == IDENTITY_OTHER)
+		log_info("whiteboard is of our domain again");
+	board->calls->changed(board->data);
+}
+
+bool board_other_domain(const struct board *board)
+{
+	return board->domain == IDENTITY_OTHER;
 }
 
 /* Safety rule 8: whose record stands in our block? One of another host name that changes is a host that
@@ -188,7 +212,12 @@ static void cycle_go_on(struct board *board)
 	uint8_t *blocks;
 	int r;
 
-	if (!board->scanned) {
+	if (board->cycle_all &&
+	    (board->domain_at == MONO_UNSET || mono_passed(board->domain_at, DOMAIN_MS, now_of(board)))) {
+		/* Before the hosts' blocks: who reads those knows whose they are. */
+		first = IDENTITY_BLOCK;
+		io = BOARD_IO_DOMAIN;
+	} else if (!board->scanned) {
 		first = board->cycle_next;
 		count = first > HOST_ID_MAX		 ? 0
 			: HOST_ID_MAX - first + 1 < most ? HOST_ID_MAX - first + 1
@@ -213,7 +242,8 @@ static void cycle_go_on(struct board *board)
 		board->calls->changed(board->data);
 		return;
 	}
-	board->cycle_next = first + count;
+	if (io != BOARD_IO_DOMAIN)
+		board->cycle_next = first + count;
 	board->scan_begun = now_of(board);
 	blocks = reallocarray(board->scan.blocks, most, BLOCK_SIZE);
 	if (!blocks) {
@@ -239,6 +269,14 @@ static void read_done(struct store_op *op, int error)
 	if (error < 0) {
 		/* What was read before stays, and grows old by itself. */
 		cycle_end(board);
+		return;
+	}
+	if (queue->io == BOARD_IO_DOMAIN) {
+		queue->io = BOARD_IO_NONE;
+		judge_domain(board, queue->blocks);
+		if (board->dirty)
+			publish_now(board);
+		cycle_go_on(board);
 		return;
 	}
 	queue->io = BOARD_IO_NONE;
@@ -384,11 +422,14 @@ bool board_taken(const struct board *board)
 	return board->joined && board->foreign && !foreign_expired(board);
 }
 
-/* Why nothing may be written now, 0: it may. */
+/* Why nothing may be written now, 0: it may. -EAGAIN: not before it is known whose whiteboard it is. */
 static int write_forbidden(struct board *board)
 {
 	if (board->published_at == MONO_UNSET)
 		return -ENODATA;
+	/* Rule 8: host N of our cluster has no block on another's whiteboard, joined or not. */
+	if (board->domain == IDENTITY_OTHER)
+		return -EXDEV;
 	/* A host without its host id writes nothing: the block may be another's (rules 8 and 9). */
 	if (!board->joined)
 		return -ENOLCK;
@@ -402,7 +443,7 @@ static int write_forbidden(struct board *board)
 		return -ESTALE;
 	}
 	board->silent_said = false;
-	return 0;
+	return board->domain_at == MONO_UNSET ? -EAGAIN : 0;
 }
 
 static void write_failed(struct board *board, uint64_t serial, int error)
@@ -427,7 +468,9 @@ static void publish_now(struct board *board)
 		if (r < 0)
 			log_error("our record can't be encoded: %s", strerror(-r));
 	}
-	board->dirty = false;
+	board->dirty = r == -EAGAIN;
+	if (r == -EAGAIN)
+		return;
 	if (r < 0) {
 		answer(board, board->published.serial, r);
 		return;
@@ -492,7 +535,7 @@ static void own_done(struct store_op *op, int error)
 		board->gate_error = error;
 		if (error < 0)
 			break;
-		board->domain = identity_compare(board->own_buffer, &board->identity);
+		judge_domain(board, board->own_buffer);
 		r = begin_read(board, queue, STORE_QUEUE_OWN, BOARD_IO_GATE, board->host_id, 1,
 			       board->own_buffer);
 		if (r == 0)
@@ -510,6 +553,7 @@ static void own_done(struct store_op *op, int error)
 	case BOARD_IO_NONE:
 	case BOARD_IO_SCAN:
 	case BOARD_IO_CYCLE:
+	case BOARD_IO_DOMAIN:
 		assert(false);
 	}
 	if (board->dirty)
@@ -594,7 +638,8 @@ int board_start(struct board *board)
 		return r;
 	board->cycle_timer.fire = cycle_fired;
 	board->write_timer.fire = write_fired;
-	board->cycled_at = board->published_at = board->gate_asked = board->gate_read = MONO_UNSET;
+	board->domain_at = board->cycled_at = board->published_at = board->gate_asked = board->gate_read =
+		MONO_UNSET;
 	board->wrote_at = board->scan_begun = MONO_UNSET;
 	board->read_failing_since = board->write_failing_since = MONO_UNSET;
 	board->foreign_since = board->foreign_changed = MONO_UNSET;

@@ -26,6 +26,7 @@ enum board_io { /* of one queue */
 		BOARD_IO_NONE,
 		BOARD_IO_SCAN,	   /* at start: all blocks, large reads */
 		BOARD_IO_CYCLE,	   /* blocks in use */
+		BOARD_IO_DOMAIN,   /* the identity, before the scan and every minute */
 		BOARD_IO_IDENTITY, /* at the gate */
 		BOARD_IO_GATE,	   /* the own block, at the gate */
 		BOARD_IO_WRITE,
@@ -61,6 +62,7 @@ struct board {
 	struct board_queue scan;
 	struct timer cycle_timer;
 	mono_t scan_begun;   /* of the read under way */
+	mono_t domain_at;    /* end of the last read of the identity, MONO_UNSET: never */
 	mono_t cycled_at;    /* begin of the last cycle over all blocks in use, MONO_UNSET: none */
 	uint32_t cycle_next; /* id to go on from */
 	bool cycle_all;	     /* else the one block of `watched` */
@@ -89,7 +91,7 @@ struct board {
 	uint8_t foreign_block[BLOCK_SIZE];
 	mono_t gate_asked, gate_read; /* MONO_UNSET: never */
 	int gate_error;
-	enum identity_match domain;
+	enum identity_match domain; /* IDENTITY_UNKNOWN also before the first read */
 	enum record_fault own_fault;
 };
 
@@ -108,5 +110,8 @@ void board_publish(struct board *board, const struct publish_request *request);
 void board_forget_agent(struct board *board);
 /* For the gate of membership.c. */
 enum board_verdict board_verdict(struct board *board);
+/* The whiteboard names another domain: nothing that stands there is of our cluster, and nothing is written.
+ */
+bool board_other_domain(const struct board *board);
 /* Another host's record stands in our block while we are joined, and publishing has stopped. */
 bool board_taken(const struct board *board);

@@ -39,6 +39,7 @@ struct broker {
 	struct broker_config config;
 	struct broker_ports ports;
 	struct member member;
+	struct storage_parts parts;
 	struct board board;
 	struct global_flag flag;
 	struct sample samples[MONITOR_COUNT];
@@ -60,6 +61,18 @@ static mono_t now_of(const struct broker *broker)
 	return broker->ports.clock->now(broker->ports.clock);
 }
 
+/* Safety rule 8 where nobody passed the gate: the lockspace was joined before this broker began, or its
+ * configuration or storage changed since. The host gets score 0 and starts nothing. It stays joined: leaving
+ * proves nothing, ends a VM's claim to renew when one runs, and is what a stop does when none runs
+ * (membership_stop); a foreign lockspace only sees an id of its own renewed. The VM that runs is left to
+ * sanlock, which knows its lease, and to rule 3, which asks for it. Nothing is written to a whiteboard of
+ * another domain. */
+static bool other_domain(const struct broker *broker)
+{
+	return broker->parts.match == BACKING_OTHER || board_other_domain(&broker->board) ||
+	       broker->member.owner.error == -EXDEV;
+}
+
 static void fill_cluster(const struct broker *broker, struct cluster *ret)
 {
 	const struct member *member = &broker->member;
@@ -73,7 +86,13 @@ static void fill_cluster(const struct broker *broker, struct cluster *ret)
 	ret->maintenance = broker->flag.value;
 	ret->maintenance_read = broker->flag.read;
 	ret->watchdog = member->watchdog;
+	/* What another domain's whiteboard says is no knowledge of ours, its global maintenance neither. */
+	if (board_other_domain(&broker->board)) {
+		ret->whiteboard_read = ret->maintenance_read = false;
+		ret->maintenance = FLAG_UNKNOWN;
+	}
 	ret->block = member->block != BLOCK_NONE   ? member->block
+		     : other_domain(broker)	   ? BLOCK_DOMAIN
 		     : board_taken(&broker->board) ? BLOCK_ID_TAKEN
 						   : BLOCK_NONE;
 	ret->lease = broker->config.policy.lease;
@@ -226,6 +245,11 @@ static void board_published(void *data, uint64_t serial, int error)
 static const struct board_calls board_calls = {.changed = board_changed, .published = board_published};
 
 static void flag_changed(void *data)
+{
+	changed(data);
+}
+
+static void parts_changed(void *data)
 {
 	changed(data);
 }
@@ -386,6 +410,8 @@ int broker_answer(struct broker *broker, uint64_t ticket, int error, const char 
 
 int broker_set_global(struct broker *broker, bool maintenance, broker_answer_fn answer, void *data)
 {
+	if (board_other_domain(&broker->board))
+		return -EXDEV;
 	return global_flag_set(&broker->flag, maintenance, answer, data);
 }
 
@@ -400,6 +426,8 @@ void broker_forget(struct broker *broker, void *data)
 size_t broker_facts(struct broker *broker, struct cluster *ret, struct peer *peers)
 {
 	fill_cluster(broker, ret);
+	if (board_other_domain(&broker->board))
+		return 0; /* hosts of another cluster: no VM of ours moves to them */
 	return slots_peers(broker->board.slots, broker->config.host_id, peers);
 }
 
@@ -444,6 +472,11 @@ void broker_trouble(struct broker *broker, char ret[TEXT_MAX])
 	if (broker->member.trouble[0])
 		say(ret, "lockspace: %s (for %lld s)", broker->member.trouble,
 		    seconds_since(broker, broker->member.trouble_since));
+	/* Not joined it has been said above. */
+	if (broker->member.membership == MEMBERSHIP_JOINED && board_other_domain(board))
+		say(ret, "%s", other_domain_text);
+	if (broker->member.membership == MEMBERSHIP_JOINED && broker->parts.text[0])
+		say(ret, "%s", broker->parts.text);
 	if (board_taken(board))
 		say(ret, "block %u is written by another host, %.63s: nothing is published",
 		    broker->config.host_id, board->foreign_name);
@@ -550,6 +583,16 @@ int broker_new(const struct broker_config *config, const struct broker_ports *po
 	broker->changed_timer.fire = changed_fired;
 	broker->watch_timer.fire = watch_fired;
 
+	broker->parts.clock = ports->clock;
+	broker->parts.port = ports->backing;
+	broker->parts.places[PART_WHITEBOARD] = broker->config.places.whiteboard;
+	broker->parts.places[PART_LOCKSPACE] = broker->config.places.lockspace;
+	broker->parts.places[PART_LEASE] = broker->config.places.lease;
+	if (config->places.disk[0])
+		broker->parts.places[PART_DISK] = broker->config.places.disk;
+	broker->parts.changed = parts_changed;
+	broker->parts.data = broker;
+
 	broker->board.clock = ports->clock;
 	broker->board.store = ports->store;
 	broker->board.calls = &board_calls;
@@ -583,8 +626,10 @@ int broker_new(const struct broker_config *config, const struct broker_ports *po
 	broker->member.data = broker;
 	broker->member.host_id = config->host_id;
 	broker->member.places = &broker->config.places;
+	broker->member.parts = &broker->parts;
 	broker->member.loop_ms = config->policy.loop;
 	broker->started = true;
+	storage_parts_start(&broker->parts);
 	membership_start(&broker->member);
 	watch_fired(&broker->watch_timer);
 	*ret = TAKE_PTR(broker);
@@ -598,6 +643,7 @@ void broker_free(struct broker *broker)
 	broker->started = false;
 	broker->agent = NULL;
 	membership_done(&broker->member);
+	storage_parts_done(&broker->parts);
 	global_flag_done(&broker->flag);
 	board_done(&broker->board);
 	broker->ports.clock->cancel(broker->ports.clock, &broker->changed_timer);

@@ -29,6 +29,7 @@ struct broker_ports {
 	struct qemu_port *qemu;
 	struct block0_port *block0;
 	struct kept_port *kept;
+	struct backing_port *backing;
 };
 
 /* What the agent's connection hears. */
@@ -67,7 +68,8 @@ void broker_status(struct broker *broker, struct status_reply *ret); /* all but 
 /* Up to `max` slots from id `first` on; *ret_next as in blocks_reply. */
 size_t broker_blocks(struct broker *broker, uint32_t first, struct slot_block *ret, size_t max,
 		     uint32_t *ret_next);
-/* Answered by `answer`, once, maybe from inside; 0, or -errno and no answer comes. */
+/* Answered by `answer`, once, maybe from inside; 0, or -errno and no answer comes. -EXDEV: the whiteboard is
+ * another domain's, whose maintenance is not ours to set. */
 int broker_set_global(struct broker *broker, bool maintenance, broker_answer_fn answer, void *data);
 int broker_command(struct broker *broker, enum command command, const char *argument, broker_answer_fn answer,
 		   void *data);

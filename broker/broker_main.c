@@ -10,6 +10,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "broker/backing_port.h"
 #include "broker/broker.h"
 #include "broker/broker_conf.h"
 #include "broker/broker_ports.h"
@@ -136,6 +137,8 @@ static void fill_places(const struct engine_conf *engine, struct storage_places 
 	fill_place("metadata_path", &engine->metadata, ret->whiteboard, sizeof(ret->whiteboard));
 	fill_place("lockspace_path", &engine->lockspace, ret->lockspace, sizeof(ret->lockspace));
 	fill_place("lease_path", &engine->lease, ret->lease, sizeof(ret->lease));
+	if (engine->disk.path[0])
+		fill_place("disk_path", &engine->disk, ret->disk, sizeof(ret->disk));
 }
 
 static void fill_config(const struct configuration *configuration, struct broker_config *ret)
@@ -220,6 +223,8 @@ static int start(struct service *service)
 	struct lease_config lease;
 	struct block0_config block0;
 	struct service_account account;
+	const char *const paths[PART_COUNT] = {engine->metadata.path, engine->lockspace.path,
+					       engine->lease.path, engine->disk.path};
 	char place[PATH_MAX], path[PATH_MAX];
 	int r;
 
@@ -245,6 +250,8 @@ static int start(struct service *service)
 		r = kept_file_new(file_path(FILE_GLOBAL_FLAG, path), service->loop, &service->ports.kept);
 	if (r == 0)
 		r = block0_lease_new(&block0, service->loop, &service->ports.block0);
+	if (r == 0)
+		r = backing_worker_new(paths, service->loop, &service->ports.backing);
 	if (r < 0) {
 		log_error("a port can't be made: %s", strerror(-r));
 		return r;
@@ -280,6 +287,8 @@ static void finish(struct service *service)
 	broker_free(service->broker);
 	if (ports->block0)
 		ports->block0->close(ports->block0);
+	if (ports->backing)
+		ports->backing->close(ports->backing);
 	kept_file_free(ports->kept);
 	if (ports->qemu)
 		ports->qemu->close(ports->qemu);

@@ -324,6 +324,7 @@ static void defer(struct ipc_client *client, const union message *message)
 	reply(client, kind, r,
 	      r == -EHOSTDOWN ? "no agent is connected: is ovirt-ha-agent running?"
 	      : r == -EBUSY   ? "too many requests wait already"
+	      : r == -EXDEV   ? other_domain_text
 			      : "");
 }
 

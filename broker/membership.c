@@ -25,6 +25,9 @@
 #define FIND_MS 1000
 #define STOP_PROVE_MS 500
 
+const char other_domain_text[] = "the whiteboard belongs to another domain: check metadata_path, sdUUID and "
+				 "lockspace_name in hosted-engine.conf";
+
 static mono_t now_of(struct member *member)
 {
 	return member->clock->now(member->clock);
@@ -132,6 +135,25 @@ static void joined(void *data, int error)
 	member->calls->observed(member->data);
 }
 
+/* Rule 8: lockspace, leases, whiteboard and disk are of one domain, or at least not known to be of two. */
+static bool pass_parts(struct member *member)
+{
+	enum block_reason was = member->block;
+
+	if (!member->parts->asked) {
+		gate_later(member, BOARD_POLL_MS);
+		return false;
+	}
+	if (member->parts->match != BACKING_OTHER)
+		return true;
+	member->block = BLOCK_DOMAIN;
+	set_trouble(member, member->parts->text);
+	gate_later(member, GATE_RETRY_MS);
+	if (was != member->block)
+		member->calls->observed(member->data);
+	return false;
+}
+
 /* True when the whiteboard lets us in. */
 static bool pass_board(struct member *member)
 {
@@ -181,9 +203,7 @@ static bool pass_board(struct member *member)
 		break;
 	case BOARD_OTHER_DOMAIN:
 		member->block = BLOCK_DOMAIN;
-		set_trouble(member, "the whiteboard belongs to another domain: check metadata_path, sdUUID "
-				    "and lockspace_name in "
-				    "hosted-engine.conf");
+		set_trouble(member, other_domain_text);
 		break;
 	case BOARD_VERDICT_COUNT:
 		assert(false);
@@ -252,7 +272,7 @@ static void proven(void *data, int error, int32_t pid, mono_t begun)
 	} else {
 		member->gate = GATE_BOARD;
 		/* It is of this moment, so with a board that is clear now the way is free. */
-		if (pass_board(member))
+		if (pass_parts(member) && pass_board(member))
 			join(member);
 	}
 }
@@ -280,7 +300,7 @@ static void gate_step(struct member *member)
 		return;
 	case GATE_BOARD:
 		/* The watch of the board may take a minute: rule 4 is proven at the moment of the join. */
-		if (pass_board(member))
+		if (pass_parts(member) && pass_board(member))
 			prove_no_qemu(member);
 		return;
 	case GATE_CLOSED:
@@ -392,8 +412,9 @@ static void membership_change(struct member *member, enum membership membership)
 			member->gate = GATE_CLOSED;
 		set_trouble(member,
 			    member->lease_error == -EXDEV
-				    ? "the lockspace is joined here under another host id: check host_id in "
-				      "hosted-engine.conf"
+				    ? "the lockspace is joined here under another host id, or from another "
+				      "path than configured: check host_id and lockspace_path in "
+				      "hosted-engine.conf, then end the VM and restart sanlock"
 				    : "sanlock does not answer; check sanlock.service");
 		break;
 	case MEMBERSHIP_COUNT:
@@ -549,6 +570,7 @@ void membership_stop(struct member *member, void (*stopped)(void *data))
 void membership_start(struct member *member)
 {
 	assert(member->clock && member->lease && member->fence && member->qemu && member->calls);
+	assert(member->parts);
 	assert(member->host_id >= 1 && member->host_id <= HOST_ID_MAX && member->loop_ms > 0);
 	member->look_timer.fire = look_fired;
 	member->gate_timer.fire = gate_fired;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "broker/qemu_port.h"
+#include "broker/storage_parts.h"
 #include "lockspace/fence_port.h"
 #include "lockspace/lease_port.h"
 #include "util/loop.h"
@@ -31,8 +32,11 @@ enum gate {
 
 /* `key=PATH` of hosted-engine.conf, as an operator is told of it. */
 struct storage_places {
-	char whiteboard[200], lockspace[200], lease[200];
+	char whiteboard[200], lockspace[200], lease[200], disk[200]; /* disk "": not configured */
 };
+
+/* What BOARD_OTHER_DOMAIN means, in words. */
+extern const char other_domain_text[];
 
 struct membership_calls {
 	/* Facts changed or were confirmed. */
@@ -54,6 +58,7 @@ struct member {
 	uint16_t host_id;
 	int64_t loop_ms;
 	const struct storage_places *places;
+	const struct storage_parts *parts;
 
 	/* What is known; written by membership.c alone. */
 	enum membership membership;

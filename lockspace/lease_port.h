@@ -39,7 +39,7 @@ struct lease_host {
 /* What sanlock's memory says: never blocks on storage. */
 struct lease_look {
 	int error; /* 0, or why nothing below is known (-ECONNREFUSED: no daemon; -EXDEV: joined
-		    * under another host id than the configured one) */
+		    * under another host id, or at another place, than the configured one) */
 	enum membership membership; /* of our host id */
 	bool hosts_known;	    /* get_hosts answered */
 	struct lease_host *hosts;   /* by rising id, ours included; valid during done() */

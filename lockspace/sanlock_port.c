@@ -161,8 +161,12 @@ static int look_membership(const struct lease_config *config, struct lease_look 
 	for (int i = 0; i < count; i++) {
 		if (strncmp(list[i].name, config->lockspace, SANLK_NAME_LEN) != 0)
 			continue;
-		/* Joined, but not as who we are: the configuration was changed under a running lockspace. */
-		if (list[i].host_id != config->host_id)
+		/* Joined, but not as who we are: the configuration was changed under a running lockspace. All
+		 * domains use one name by default, so the path tells them apart: an id that lives in another
+		 * lockspace proves nothing in ours (safety rule 8). */
+		if (list[i].host_id != config->host_id ||
+		    strncmp(list[i].host_id_disk.path, config->lockspace_place.path, SANLK_PATH_LEN) != 0 ||
+		    list[i].host_id_disk.offset != config->lockspace_place.offset)
 			return -EXDEV;
 		/* One that is being removed is as good as gone: it gives no lease any more. */
 		if (list[i].flags & SANLK_LSF_ADD)

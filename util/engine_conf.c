@@ -79,7 +79,7 @@ static const struct setting rows[] = {
 	{"", "lease_path", SETTING_PLACE, "", FIELD(lease),
 	 .help = "the engine's lease; block 0's and the conf volume's follow"},
 	{"", "conf_path", SETTING_PLACE, "", FIELD(conf_volume), .help = "the shared configuration"},
-	{"", "disk_path", SETTING_PLACE, "", FIELD(disk), .help = "the engine VM's disk"},
+	{"", "disk_path", SETTING_PLACE, "", FIELD(disk), .help = "the engine VM's disk; empty: not compared"},
 	{"", "lockspace_name", SETTING_STRING, "hosted-engine", FIELD(lockspace_name),
 	 .check = check_lock_name, .help = "sanlock's name of the lockspace"},
 	{"", "engine_lease_name", SETTING_STRING, "engine", FIELD(engine_lease_name),

@@ -390,6 +390,27 @@ static void block0_release(struct block0_port *port)
 	clock_cancel(&world->clock, &world->block0_timer);
 }
 
+static void backing_fired(struct timer *timer)
+{
+	struct world *world = WORLD_OF(timer, backing_timer);
+
+	world->backing_done(world->backing_data, world->backing_hangs ? NULL : world->backings);
+}
+
+static int backing_look(struct backing_port *port, mono_t deadline,
+			void (*done)(void *data, const struct backing *backings), void *data)
+{
+	struct world *world = WORLD_OF(port, backing);
+
+	world->backing_looks++;
+	world->backing_done = done;
+	world->backing_data = data;
+	world->backing_timer.fire = backing_fired;
+	clock_set(&world->clock, &world->backing_timer,
+		  world->backing_hangs ? deadline : world->now + LATENCY_MS);
+	return 0;
+}
+
 static enum flag kept_load(struct kept_port *port)
 {
 	return WORLD_OF(port, kept)->kept_value;
@@ -424,6 +445,7 @@ struct world *world_new(void)
 	world->qemu.prove = qemu_prove;
 	world->block0.take = block0_take;
 	world->block0.release = block0_release;
+	world->backing.find = backing_look;
 	world->kept.load = kept_load;
 	world->kept.save = kept_save;
 	world->config.host_id = 1;
@@ -445,6 +467,7 @@ void world_start(struct world *world)
 		.qemu = &world->qemu,
 		.block0 = &world->block0,
 		.kept = &world->kept,
+		.backing = &world->backing,
 	};
 	int r = broker_new(&world->config, &ports, &world->broker);
 

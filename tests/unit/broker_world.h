@@ -90,6 +90,14 @@ struct world {
 	void (*block0_done)(void *data, int error);
 	void *block0_data;
 
+	struct backing_port backing;
+	struct backing backings[PART_COUNT]; /* unknown until a test says more */
+	bool backing_hangs;		     /* no answer by its deadline */
+	unsigned backing_looks;
+	struct timer backing_timer;
+	void (*backing_done)(void *data, const struct backing *backings);
+	void *backing_data;
+
 	struct kept_port kept;
 	enum flag kept_value;
 

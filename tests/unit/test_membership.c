@@ -297,6 +297,88 @@ static void other_domain(void **state)
 	assert_int_equal(world_cluster(world).block, BLOCK_DOMAIN);
 }
 
+/* Joined already by the broker before this one: nobody asked at a gate. */
+static void other_domain_found_joined(void **state)
+{
+	static const struct identity other = {.domain = "11111111-2222-3333-4444-555555555555",
+					      .lockspace = "hosted-engine"};
+	struct world *world = *state;
+	static struct peer peers[HOST_ID_MAX];
+	struct cluster cluster;
+	char text[TEXT_MAX];
+
+	strcpy(world->config.domain, "99999999-2222-3333-4444-555555555555");
+	assert_int_equal(identity_encode(&other, world->blocks[IDENTITY_BLOCK]), 0);
+	world_record(world, 2, "host2.example", 100, 3, 3400);
+	world->membership = MEMBERSHIP_JOINED;
+	world->generation = 7;
+	world->qemu_pid = 77;
+	world_start(world);
+	world_attach(world);
+	world_run(world, 100);
+	world_publish(world, 0);
+	world_run(world, 30000);
+	assert_int_equal(broker_facts(world->broker, &cluster, peers), 0);
+	assert_int_equal(cluster.membership, MEMBERSHIP_JOINED);
+	assert_int_equal(cluster.block, BLOCK_DOMAIN);
+	assert_false(cluster.whiteboard_read);
+	assert_false(cluster.maintenance_read);
+	assert_int_equal(cluster.maintenance, FLAG_UNKNOWN);
+	broker_trouble(world->broker, text);
+	assert_non_null(strstr(text, "belongs to another domain"));
+	assert_int_equal(world->published_error, -EXDEV);
+	assert_int_equal(broker_set_global(world->broker, true, NULL, NULL), -EXDEV);
+	/* Nothing is written, nobody is killed, and who runs keeps the host id. */
+	assert_int_equal(world->writes, 0);
+	assert_int_equal(world->kills + world->leaves, 0);
+
+	strcpy((char *)world->blocks[IDENTITY_BLOCK], "");
+	world_run(world, 60000);
+	world_publish(world, 3400);
+	world_run(world, 11000);
+	assert_int_equal(world_cluster(world).block, BLOCK_NONE);
+	assert_true(world_cluster(world).whiteboard_read);
+	assert_true(world->writes > 0);
+}
+
+/* Nothing is written before it is known whose whiteboard it is; then at once. */
+static void same_domain_found_joined(void **state)
+{
+	struct world *world = *state;
+
+	world->membership = MEMBERSHIP_JOINED;
+	world->generation = 7;
+	world->store_error = -EIO;
+	world_start(world);
+	world_attach(world);
+	world_run(world, 100);
+	world_publish(world, 3400);
+	world_run(world, 3000);
+	assert_int_equal(world->published, 0);
+	world->store_error = 0;
+	world_run(world, 1500);
+	assert_true(world->writes > 0);
+	assert_int_equal(world->published_error, 0);
+	assert_int_equal(world_cluster(world).block, BLOCK_NONE);
+	assert_int_equal(world->joins, 0);
+}
+
+static void other_lease_found_joined(void **state)
+{
+	struct world *world = *state;
+
+	world->membership = MEMBERSHIP_JOINED;
+	world->generation = 7;
+	world->owner.error = -EXDEV;
+	world_start(world);
+	world_run(world, 3000);
+	assert_int_equal(world_cluster(world).block, BLOCK_DOMAIN);
+	assert_int_equal(world_cluster(world).membership, MEMBERSHIP_JOINED);
+	world->owner.error = 0;
+	world_run(world, 11000);
+	assert_int_equal(world_cluster(world).block, BLOCK_NONE);
+}
+
 static void other_lease(void **state)
 {
 	struct world *world = *state;
@@ -463,6 +545,9 @@ int main(void)
 		ROW(noise_is_not_overwritten),
 		ROW(newer_record_is_not_overwritten),
 		ROW(other_domain),
+		ROW(other_domain_found_joined),
+		ROW(same_domain_found_joined),
+		ROW(other_lease_found_joined),
 		ROW(other_lease),
 		ROW(engine_lease_of_another_domain),
 		ROW(storage_away_at_start),

@@ -253,7 +253,18 @@ static void test_life(void **state)
 	port_swap(b, &other);
 	look(b, 0, 2000);
 	assert_int_equal(b->look.error, -EXDEV);
-	other.host_id = 1;
+	/* or from another place */
+	other = config_of(b);
+	strcat(other.lockspace_place.path, "-other");
+	port_swap(b, &other);
+	look(b, 0, 2000);
+	assert_int_equal(b->look.error, -EXDEV);
+	other = config_of(b);
+	other.lockspace_place.offset = 4 * DOMAIN_MIB;
+	port_swap(b, &other);
+	look(b, 0, 2000);
+	assert_int_equal(b->look.error, -EXDEV);
+	other = config_of(b);
 	port_swap(b, &other);
 
 	kill(holder, SIGKILL);
