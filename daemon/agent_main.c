@@ -69,6 +69,7 @@ static int open_vm(struct service *service)
 	memcpy(config->lease_name, engine->engine_lease_name, sizeof(config->lease_name));
 	snprintf(config->lease_path, sizeof(config->lease_path), "%s", engine->lease.path);
 	config->lease_offset = engine->lease.offset;
+	snprintf(config->disk, sizeof(config->disk), "%s", engine->disk.path);
 	return vm_libvirt_new(config, service->loop, &service->ports.vm);
 }
 

@@ -339,3 +339,42 @@ int domain_xml_check(const char *text, size_t length, const char *uuid, const st
 		return refuse(why, "its <on_lockfailure> is not poweroff");
 	return 0;
 }
+
+static void take_disk(const xmlNode *disk, struct domain_disks *ret)
+{
+	_cleanup_(cleanup_xml_text) xmlChar *path = NULL;
+	xmlNodePtr source;
+
+	if (attribute_is(disk, "device", "cdrom") || attribute_is(disk, "device", "floppy") ||
+	    children(disk, "readonly", NULL) > 0)
+		return;
+	if (children(disk, "source", &source) == 1) {
+		path = xmlGetNoNsProp(source, (const xmlChar *)"file");
+		if (!path)
+			path = xmlGetNoNsProp(source, (const xmlChar *)"dev");
+	}
+	if (path && ret->n < DOMAIN_DISKS_MAX && strlen((const char *)path) < sizeof(ret->paths[0]))
+		strcpy(ret->paths[ret->n++], (const char *)path);
+	else
+		ret->others = true;
+}
+
+int domain_xml_disks(const char *text, size_t length, struct domain_disks *ret, char why[DOMAIN_WHY_MAX])
+{
+	_cleanup_(xmlFreeDoc_p) xmlDocPtr doc = NULL;
+	xmlNodePtr root, devices;
+	int r;
+
+	assert(text && ret);
+	r = parse(text, length, &doc, why);
+	if (r < 0)
+		return r;
+	root = xmlDocGetRootElement(doc);
+	if (!root || children(root, "devices", &devices) != 1)
+		return refuse(why, "it needs one <devices>");
+	*ret = (struct domain_disks){0};
+	for (const xmlNode *node = devices->children; node; node = node->next)
+		if (is(node, "disk"))
+			take_disk(node, ret);
+	return 0;
+}

@@ -5,11 +5,22 @@
  * agent's local port for the VM's memory. */
 #pragma once
 
+#include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define DOMAIN_XML_MAX (1024 * 1024) /* bytes; a domain of 200 disks has 100 KiB */
 #define DOMAIN_WHY_MAX 256
+
+#define DOMAIN_DISKS_MAX 8
+
+/* The disks that the domain writes to. */
+struct domain_disks {
+	size_t n; /* files and block devices, in the XML's order */
+	char paths[DOMAIN_DISKS_MAX][PATH_MAX / 4];
+	bool others; /* there are more, or some that have no path here: of a network, of a pool */
+};
 
 /* The engine lease as it has to stand in the domain. All strings non-empty. */
 struct domain_lease {
@@ -28,3 +39,6 @@ int domain_xml_prepare(const char *text, size_t length, const char *uuid, const 
 /* The live XML of a domain that was created: 0 when it would run under our lease alone, else as above. */
 int domain_xml_check(const char *text, size_t length, const char *uuid, const struct domain_lease *lease,
 		     char why[DOMAIN_WHY_MAX]);
+
+/* 0 and *ret, or -EFBIG, -EBADMSG, -EINVAL as above: not a domain. */
+int domain_xml_disks(const char *text, size_t length, struct domain_disks *ret, char why[DOMAIN_WHY_MAX]);

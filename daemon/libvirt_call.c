@@ -18,6 +18,7 @@
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
+#include "daemon/domain_disk.h"
 #include "daemon/domain_file.h"
 #include "util/cleanup.h"
 
@@ -282,12 +283,16 @@ static int prepare_xml(struct libvirt_call *call, const struct domain_lease *lea
 	int r;
 
 	r = domain_file_prepare(call->xml, call->config.uuid, lease, ret, &memory_mib, why);
+	/* Rule 8, before anything is created. */
+	if (r == 0)
+		r = domain_disk_check(&backing_machine, *ret, strlen(*ret), call->config.disk, why);
 	if (r < 0)
 		fail(call, OUTCOME_FAILED, "%.200s: %s", call->xml, why);
 	return r;
 }
 
-/* Safety rule 1 on what libvirt has: its defaults, hooks or an operator may have changed what we gave. */
+/* Safety rules 1 and 8 on what libvirt has: its defaults, hooks or an operator may have changed what we gave,
+ * and what is resumed may be another's start. */
 static int check_live_xml(struct libvirt_call *call, virDomainPtr domain, const struct domain_lease *lease)
 {
 	_cleanup_free_ char *live = virDomainGetXMLDesc(domain, 0);
@@ -299,6 +304,8 @@ static int check_live_xml(struct libvirt_call *call, virDomainPtr domain, const 
 		return -EIO;
 	}
 	r = domain_xml_check(live, strlen(live), call->config.uuid, lease, why);
+	if (r == 0)
+		r = domain_disk_check(&backing_machine, live, strlen(live), call->config.disk, why);
 	if (r < 0)
 		fail(call, OUTCOME_FAILED, "the domain's live XML: %s", *why ? why : strerror(-r));
 	return r;

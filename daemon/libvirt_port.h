@@ -15,6 +15,7 @@ struct libvirt_config {
 	char lease_name[48];
 	char lease_path[PATH_MAX];
 	uint64_t lease_offset; /* bytes */
+	char disk[PATH_MAX];   /* the VM's disk, "": not configured */
 };
 
 struct loop;

@@ -25,6 +25,9 @@
 	"</lease>"
 #define GOOD HEAD "<on_lockfailure>poweroff</on_lockfailure><devices>" LEASE "</devices></domain>"
 #define BARE HEAD "<on_lockfailure>poweroff</on_lockfailure><devices/></domain>"
+#define DISK(path)                                                                                           \
+	HEAD "<on_lockfailure>poweroff</on_lockfailure><devices><disk type='file'><source file='" path       \
+	     "'/></disk>" LEASE "</devices></domain>"
 #define IGNORES HEAD "<on_lockfailure>ignore</on_lockfailure><devices>" LEASE "</devices></domain>"
 
 enum moment { NEVER, AT_CREATE, AT_XML, AT_RESUME };
@@ -144,6 +147,8 @@ static const struct row {
 	const char *name;
 	enum action action;
 	const char *live;
+	const char *given; /* the configured XML, NULL: BARE */
+	const char *disk;  /* disk_path, NULL: not configured */
 	bool exists, active, refuses, replaced;
 	enum moment given_up;
 	const char *told;
@@ -226,6 +231,35 @@ static const struct row {
 	 .active = true,
 	 .told = "xml ",
 	 .outcome = OUTCOME_FAILED},
+	{.name = "the configured disk is written to",
+	 .action = ACTION_START,
+	 .disk = "/dev/null/a",
+	 .given = DISK("/dev/null/a"),
+	 .live = DISK("/dev/null/a"),
+	 .told = "paused xml resume ",
+	 .outcome = OUTCOME_OK},
+	{.name = "another disk than the configured: nothing is created",
+	 .action = ACTION_START,
+	 .disk = "/proc/self/stat",
+	 .given = DISK("/proc/self/maps"),
+	 .live = DISK("/proc/self/maps"),
+	 .told = "",
+	 .outcome = OUTCOME_FAILED},
+	{.name = "what libvirt made of it has another disk",
+	 .action = ACTION_START,
+	 .disk = "/proc/self/stat",
+	 .given = DISK("/proc/self/stat"),
+	 .live = DISK("/proc/self/maps"),
+	 .told = "paused xml destroy ",
+	 .outcome = OUTCOME_FAILED},
+	{.name = "no resume with another disk",
+	 .action = ACTION_RESUME,
+	 .disk = "/proc/self/stat",
+	 .live = DISK("/proc/self/maps"),
+	 .exists = true,
+	 .active = true,
+	 .told = "xml ",
+	 .outcome = OUTCOME_FAILED},
 	{.name = "no resume that was given up",
 	 .action = ACTION_RESUME,
 	 .live = GOOD,
@@ -236,13 +270,22 @@ static const struct row {
 	 .outcome = OUTCOME_FAILED},
 };
 
+static void configure(const char *path, const char *xml)
+{
+	FILE *file = fopen(path, "we");
+
+	assert_non_null(file);
+	assert_true(fputs(xml, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
 static void test_rows(void **state)
 {
 	char path[] = "/tmp/ovirt-ha-domain-XXXXXX";
 	int fd = mkstemp(path);
 
 	(void)state;
-	assert_true(fd >= 0 && write(fd, BARE, strlen(BARE)) == (ssize_t)strlen(BARE));
+	assert_true(fd >= 0);
 	close(fd);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct row *row = &rows[i];
@@ -258,6 +301,9 @@ static void test_rows(void **state)
 			.callback = -1,
 		};
 
+		configure(path, row->given ? row->given : BARE);
+		if (row->disk)
+			strcpy(call.config.disk, row->disk);
 		memset(&fake, 0, sizeof(fake));
 		fake.live = row->live;
 		fake.exists = row->exists;
