@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What hands and accidents do to the lease and to libvirt behind the daemons' back. The witness has the last word
 in each case: never two together."""
+import re
+
 import pytest
 
 import lab_storage
+from lab_driver import poll
 
 QUICK = ("--set", "agent.policy.loop=2", "--set", "agent.policy.paused=10")
 
@@ -79,4 +82,74 @@ def test_noise_in_the_own_block(lab):
     lab.run(other, "sh", "-c", block)
     said = lab.run(other, "journalctl", "-q", "--no-pager", "-u", "ovirt-ha-broker").stdout
     assert "is not overwritten" in said
+    assert lab.stays(before)
+
+
+CONF, XML = "/etc/ovirt-hosted-engine/hosted-engine.conf", "/etc/ovirt-hosted-engine/vm.xml"
+
+
+def shell(lab, host, script, timeout=60):
+    return lab.run(host, "sh", "-ec", script, timeout=timeout)
+
+
+def journal(lab, host, unit):
+    return lab.run(host, "journalctl", "-q", "--no-pager", "-u", unit).stdout
+
+
+@pytest.mark.lab("-n", "2", *QUICK)
+def test_parts_of_two_storages_are_not_joined(lab):
+    # Rule 8: two filesystems in memory stand for those of two domains.
+    host, before = lab.vm_host(), lab.qemu()
+    other = lab.others(host)[0]
+    shell(lab, other, "systemctl stop ovirt-ha-agent ovirt-ha-broker; truncate -s 9M /run/metadata /dev/shm/disk; "
+          f"cp {CONF} {CONF}.right; sed -i 's|^metadata_path=.*|metadata_path=/run/metadata|; "
+          f"s|^disk_path=.*|disk_path=/dev/shm/disk|' {CONF}; systemctl start ovirt-ha-broker ovirt-ha-agent")
+    poll(lambda: "not one storage domain" in journal(lab, other, "ovirt-ha-broker"), 15, "nothing is said")
+    lab.command("wait", f"lockspace@{other}=joined", "--timeout", 8, timeout=60, check=False)
+    assert lab.holds(f"lockspace@{other}=none && vm=up@{host} && http=ok")
+    said = lab.operator(other, "--vm-status", check=False).stdout
+    assert "metadata_path=/run/metadata is on tmpfs" in said and "disk_path=/dev/shm/disk" in said, said
+    shell(lab, other, f"mv {CONF}.right {CONF}; systemctl restart ovirt-ha-broker ovirt-ha-agent")
+    lab.wait(f"lockspace@{other}=joined && score@{other}>0", 60)
+    assert lab.stays(before)
+
+
+@pytest.mark.lab("-n", "1", *QUICK)
+def test_disk_of_another_domain_is_not_started(lab):
+    host = lab.vm_host()
+    shell(lab, host, f"truncate -s 64M /run/ours /run/theirs; cp {CONF} {CONF}.right; cp {XML} {XML}.right; "
+          f"sed -i 's|^disk_path=.*|disk_path=/run/ours|' {CONF}; sed -i \"s|<disk type='block'|<disk type='file'|; "
+          f"s|<source dev='/dev/lab-disk'/>|<source file='/run/theirs'/>|\" {XML}; systemctl restart ovirt-ha-agent")
+    lab.wait(f"state@{host}=EngineUp", 60)
+    lab.vm("kill")
+    poll(lambda: "disk_path=/run/ours is none of its writable disks" in journal(lab, host, "ovirt-ha-agent"), 90,
+         "no start was refused")
+    assert lab.qemu() == []
+    assert "theirs" not in lab.run(host, "sh", "-c", "cat /var/log/libvirt/qemu/HostedEngine.log").stdout
+    shell(lab, host, f"mv {CONF}.right {CONF}; mv {XML}.right {XML}; systemctl restart ovirt-ha-agent")
+    lab.wait("vm=up && http=ok && !lease=none", 150)
+
+
+@pytest.mark.lab("-n", "2", *QUICK)
+def test_whiteboard_of_another_domain_found_joined(lab):
+    # Rule 8: nobody passes the gate of the join again. The VM is left to its lease.
+    host, before = lab.vm_host(), lab.qemu()
+    block = "dd of=/srv/storage/metadata bs=4096 seek=2001 conv=sync,notrunc oflag=direct status=none"
+    keep = "dd if=/srv/storage/metadata of=/root/identity bs=4096 skip=2001 count=1 status=none"
+    shell(lab, host, f"{keep}; printf 'domain=ffffffff-0000-4000-8000-000000000000\\nlockspace=hosted-engine\\n' | {block}")
+    shell(lab, host, "systemctl restart ovirt-ha-broker")
+    poll(lambda: re.search(r"penalty blocked 0 -> \d+ score=0", journal(lab, host, "ovirt-ha-agent")), 30,
+         "no score 0 with that reason")
+    record = f"dd if=/srv/storage/metadata bs=4096 skip={host} count=1 iflag=direct status=none | sha256sum"
+    own = shell(lab, host, record).stdout
+    # A record is renewed each loop of 2 s; the other host's broker has its own minute.
+    stays = lab.command("wait", f"score@{host}=0", "--timeout", 6, timeout=30, check=False)
+    assert stays.returncode == 1 and shell(lab, host, record).stdout == own, "the record was written"
+    said = lab.operator(host, "--vm-status", check=False).stdout
+    assert "belongs to another domain" in said, said
+    refused = lab.operator(host, "--set-maintenance", "--mode=global", check=False)
+    assert refused.returncode != 0 and "another domain" in refused.stderr
+    assert lab.stays(before) and lab.holds(f"lockspace@{host}=joined && http=ok")
+    shell(lab, host, f"{block} if=/root/identity; systemctl restart ovirt-ha-broker")
+    lab.wait(f"score@{host}>0 && vm=up@{host} && http=ok", 60)
     assert lab.stays(before)
