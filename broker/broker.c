@@ -63,10 +63,10 @@ static mono_t now_of(const struct broker *broker)
 
 /* Safety rule 8 where nobody passed the gate: the lockspace was joined before this broker began, or its
  * configuration or storage changed since. The host gets score 0 and starts nothing. It stays joined: leaving
- * proves nothing, ends a VM's claim to renew when one runs, and is what a stop does when none runs
- * (membership_stop); a foreign lockspace only sees an id of its own renewed. The VM that runs is left to
- * sanlock, which knows its lease, and to rule 3, which asks for it. Nothing is written to a whiteboard of
- * another domain. */
+ * would end a VM that runs (rule 7), and without one it mends nothing, since a foreign lockspace only sees one
+ * of its ids renewed; the broker's stop leaves then (membership_stop), and who corrects the configuration
+ * restarts it. A VM that runs is left to sanlock, which holds its lease, and to rule 3, which asks for it.
+ * Nothing is written to the whiteboard of another domain. */
 static bool other_domain(const struct broker *broker)
 {
 	return broker->parts.match == BACKING_OTHER || board_other_domain(&broker->board) ||
@@ -82,7 +82,8 @@ static void fill_cluster(const struct broker *broker, struct cluster *ret)
 	ret->generation = member->membership == MEMBERSHIP_JOINED ? member->generation : 0;
 	ret->membership = member->membership;
 	ret->hosts_known = member->hosts_known;
-	ret->whiteboard_read = broker->board.scanned;
+	/* Before the parts were asked for, what was read may be of any storage. */
+	ret->whiteboard_read = broker->board.scanned && broker->parts.asked;
 	ret->maintenance = broker->flag.value;
 	ret->maintenance_read = broker->flag.read;
 	ret->watchdog = member->watchdog;

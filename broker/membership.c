@@ -414,7 +414,7 @@ static void membership_change(struct member *member, enum membership membership)
 			    member->lease_error == -EXDEV
 				    ? "the lockspace is joined here under another host id, or from another "
 				      "path than configured: check host_id and lockspace_path in "
-				      "hosted-engine.conf, then end the VM and restart sanlock"
+				      "hosted-engine.conf; if they are right, reboot this host"
 				    : "sanlock does not answer; check sanlock.service");
 		break;
 	case MEMBERSHIP_COUNT:

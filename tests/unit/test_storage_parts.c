@@ -126,6 +126,20 @@ static void test_joined_already(void **state)
 	assert_null(strstr(text, "storage domain"));
 }
 
+static void test_joined_already_and_hangs(void **state)
+{
+	struct world *world = *state;
+
+	world->membership = MEMBERSHIP_JOINED;
+	world->generation = 7;
+	world->backing_hangs = true;
+	world_start(world);
+	world_run(world, 9000);
+	assert_false(world_cluster(world).whiteboard_read);
+	world_run(world, 2000);
+	assert_true(world_cluster(world).whiteboard_read);
+}
+
 /* A storage that hangs keeps the gate for one deadline: what can't be told is accepted, and no look's end is
  * taken for a fault that is over. */
 static void test_hangs(void **state)
@@ -152,6 +166,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_join),
 		cmocka_unit_test_setup_teardown(test_joined_already, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_joined_already_and_hangs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hangs, setup, teardown),
 	};
 
