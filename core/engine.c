@@ -16,18 +16,9 @@ STRTAB_DEFINE(engine_reason, enum engine_reason, ENGINE_REASON_COUNT, "", "vm no
 
 int engine_rank(enum vm vm, enum health health, enum detail detail)
 {
-	switch (vm) {
-	case VM_UP:
-		if (detail == DETAIL_PAUSED)
-			return 2;
-		return health == HEALTH_GOOD ? 4 : 3;
-	case VM_DOWN:
-	case VM_DOWN_UNEXPECTED:
-	case VM_DOWN_MISSING:
-		return 1;
-	case VM_UNKNOWN:
-	case VM_COUNT:
-		break;
-	}
-	return 0;
+	if (vm != VM_UP)
+		return vm == VM_UNKNOWN ? 0 : 1;
+	if (detail == DETAIL_PAUSED)
+		return 2;
+	return health == HEALTH_GOOD ? 4 : 3;
 }

@@ -31,9 +31,9 @@ STRTAB_DEFINE(reason, enum reason, REASON_COUNT, "started", "initialized", "stay
 	      "local-maintenance", "no-host-to-move-to", "vm-unknown", "vm-known", "vm-up-here", "vm-gone",
 	      "vm-unexpectedly-down", "vm-missing", "vm-paused", "vm-healthy", "vm-up-elsewhere",
 	      "bad-health", "lease-owned", "owner-says-down", "owner-silent", "owner-overdue",
-	      "owner-unknown", "migration-under-way", "claimed-up", "not-ready", "score-zero", "better-host",
-	      "best-score", "lease-untaken", "rank-wait", "try-gap", "operator", "in-flight", "start-ok",
-	      "start-failed", "start-timeout", "lease-refused", "lease-not-to-be-had", "starting-timeout",
+	      "migration-under-way", "claimed-up", "not-ready", "score-zero", "better-host", "best-score",
+	      "lease-untaken", "rank-wait", "try-gap", "operator", "in-flight", "start-ok", "start-failed",
+	      "start-timeout", "lease-refused", "lease-not-to-be-had", "starting-timeout",
 	      "bad-health-timeout", "shutdown-timeout", "shutdown-refused", "destroyed", "away-timeout",
 	      "unexpected-timeout", "alone", "moved", "move-failed", "lease-lost", "lease-moved",
 	      "kill-failed", "storage-back", "qemu-lives")
@@ -321,6 +321,7 @@ static bool take_command(struct view *view)
 	const struct snapshot *known = view->known;
 	enum action wanted = known->wanted;
 	bool start = wanted == ACTION_START || wanted == ACTION_START_PAUSED;
+	bool up_or_unknown = known->vm.vm == VM_UP || known->vm.vm == VM_UNKNOWN;
 	bool maintenance = known->cluster.maintenance == FLAG_YES;
 	bool fit = known->broker_answers && known->cluster.membership == MEMBERSHIP_JOINED &&
 		   view->step->score.entries[PENALTY_NO_WATCHDOG].points == 0 &&
@@ -331,10 +332,8 @@ static bool take_command(struct view *view)
 	if (wanted == ACTION_NONE)
 		return false;
 	/* A resume goes by the lease's version alone (rule 11), the kills by rules 3 and 12. */
-	if (wanted == ACTION_RESUME || wanted == ACTION_KILL || wanted == ACTION_RESET_HOST ||
-	    (m->in_flight != ACTION_NONE && wanted != ACTION_DESTROY) || (start && !fit) ||
-	    (start && known->vm.vm != VM_DOWN && known->vm.vm != VM_DOWN_UNEXPECTED &&
-	     known->vm.vm != VM_DOWN_MISSING) ||
+	if ((!start && wanted != ACTION_SHUTDOWN && wanted != ACTION_DESTROY) ||
+	    (m->in_flight != ACTION_NONE && wanted != ACTION_DESTROY) || (start && (!fit || up_or_unknown)) ||
 	    (wanted == ACTION_START_PAUSED && !maintenance)) {
 		view->step->wanted_refused = true;
 		return false;
@@ -371,8 +370,7 @@ static bool check_global_maintenance(struct view *view)
 	default:
 		/* Nobody knows what the operator wants: begin nothing. */
 		row_stay(view, REASON_MAINTENANCE_UNKNOWN);
-		view->step->alarm =
-			view->known->broker_answers && view->known->cluster.membership == MEMBERSHIP_JOINED;
+		view->step->alarm = view->known->cluster.membership == MEMBERSHIP_JOINED;
 		return true;
 	}
 }

@@ -56,7 +56,6 @@ enum reason {
 	REASON_OWNER_SAYS_DOWN, /* its record says so for two loops: try */
 	REASON_OWNER_SILENT,	/* alive, no readable record: try, once a minute */
 	REASON_OWNER_OVERDUE,	/* its dead moment by our clock has passed, sanlock may lag: try */
-	REASON_OWNER_UNKNOWN,	/* the lease could not be read */
 	REASON_MIGRATION_UNDER_WAY,
 	REASON_CLAIMED_UP, /* a fresh record says up; wait until the lease was free for 40 s */
 	REASON_NOT_READY,  /* see the score's reasons */

@@ -54,19 +54,14 @@ static enum ownership take_ownership(const struct snapshot *known, const struct 
 
 	if (!known->broker_answers || c->membership != MEMBERSHIP_JOINED || !c->hosts_known)
 		return OWNERSHIP_UNKNOWN;
-	switch (c->owner) {
-	case OWNER_NOBODY:
+	if (c->owner == OWNER_UNREAD)
+		return OWNERSHIP_UNKNOWN;
+	if (c->owner == OWNER_NOBODY)
 		return OWNERSHIP_FREE;
-	case OWNER_HOST:
-		if (c->owner_id == c->host_id)
-			return own_lease(c);
-		*ret_owner = find_peer(known, c->owner_id);
-		return peer_lease(c, *ret_owner, policy, now);
-	case OWNER_UNREAD:
-	case OWNER_KIND_COUNT:
-		break;
-	}
-	return OWNERSHIP_UNKNOWN;
+	if (c->owner_id == c->host_id)
+		return own_lease(c);
+	*ret_owner = find_peer(known, c->owner_id);
+	return peer_lease(c, *ret_owner, policy, now);
 }
 
 /* One that could have taken a free lease for a minute and has not is passed over, or a host that claims a

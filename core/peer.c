@@ -42,19 +42,10 @@ static bool looks_alien(const struct peer *peer)
 {
 	if (peer->fault != RECORD_OK || peer->claim.stopped || !writes_generation(peer))
 		return false;
-	switch (peer->host) {
-	case HOST_ABSENT:
-	case HOST_FREE:
-		return true;
-	case HOST_LIVE:
-	case HOST_FAIL:
-	case HOST_DEAD:
-		return peer->host_generation != peer->claim.generation;
-	case HOST_UNKNOWN:
-	case HOST_STATE_COUNT:
-		break;
-	}
-	return false;
+	if (peer->host == HOST_UNKNOWN)
+		return false;
+	return peer->host == HOST_ABSENT || peer->host == HOST_FREE ||
+	       peer->host_generation != peer->claim.generation;
 }
 
 static void judge_alien(struct peer *peer, mono_t now)
@@ -149,19 +140,9 @@ bool peer_fresh(const struct peer *peer, const struct policy *policy, mono_t now
 
 bool peer_dead(const struct peer *peer, uint64_t generation)
 {
-	switch (peer->host) {
-	case HOST_ABSENT:
-	case HOST_FREE:
-	case HOST_DEAD:
-		return true;
-	case HOST_LIVE:
-	case HOST_FAIL:
+	if (peer->host == HOST_LIVE || peer->host == HOST_FAIL)
 		return generation != 0 && peer->host_generation > generation;
-	case HOST_UNKNOWN:
-	case HOST_STATE_COUNT:
-		break;
-	}
-	return false;
+	return peer->host == HOST_ABSENT || peer->host == HOST_FREE || peer->host == HOST_DEAD;
 }
 
 bool peer_eligible(const struct peer *peer, const struct policy *policy, mono_t now)

@@ -113,8 +113,7 @@ enum health row_health(const struct view *view)
 {
 	const struct sample *sample = &view->known->cluster.monitors[MONITOR_ENGINE_HEALTH];
 
-	if (!view->known->broker_answers || view->known->vm.vm != VM_UP || sample->number == 0 ||
-	    !sample->known)
+	if (!view->known->broker_answers || sample->number == 0 || !sample->known)
 		return HEALTH_UNKNOWN;
 	return sample->value == HEALTH_GOOD ? HEALTH_GOOD : HEALTH_BAD;
 }
@@ -171,31 +170,24 @@ static bool owner_lets_us(struct view *view, enum reason *ret_hold)
 		row_wake(view, m->next_owner_try);
 		return false;
 	}
-	switch (outlook->ownership) {
-	case OWNERSHIP_FREE:
-	case OWNERSHIP_DEAD:
-	case OWNERSHIP_OURS:
+	if (outlook_lease_free(outlook))
 		return true;
-	case OWNERSHIP_OVERDUE:
+	if (outlook->ownership == OWNERSHIP_OVERDUE) {
 		*ret_hold = REASON_OWNER_OVERDUE;
 		return true;
-	case OWNERSHIP_ALIVE:
-		if (!peer_fresh(owner, view->policy, view->now)) {
-			*ret_hold = REASON_OWNER_SILENT;
-			return true;
-		}
-		if (owner->claim.vm != VM_UP && owner->claim.vm != VM_UNKNOWN &&
-		    mono_passed(owner->vm_since, OWNER_LOOPS * view->policy->loop, view->now)) {
-			*ret_hold = REASON_OWNER_SAYS_DOWN;
-			return true;
-		}
-		*ret_hold = owner->claim.vm == VM_UP ? REASON_VM_UP_ELSEWHERE : REASON_LEASE_OWNED;
-		return false;
-	case OWNERSHIP_UNKNOWN:
-	case OWNERSHIP_COUNT:
-		break;
 	}
-	*ret_hold = REASON_OWNER_UNKNOWN;
+	/* Who does not know the owner has no score that lets it start. */
+	assert(outlook->ownership == OWNERSHIP_ALIVE);
+	if (!peer_fresh(owner, view->policy, view->now)) {
+		*ret_hold = REASON_OWNER_SILENT;
+		return true;
+	}
+	if (owner->claim.vm != VM_UP && owner->claim.vm != VM_UNKNOWN &&
+	    mono_passed(owner->vm_since, OWNER_LOOPS * view->policy->loop, view->now)) {
+		*ret_hold = REASON_OWNER_SAYS_DOWN;
+		return true;
+	}
+	*ret_hold = owner->claim.vm == VM_UP ? REASON_VM_UP_ELSEWHERE : REASON_LEASE_OWNED;
 	return false;
 }
 
@@ -353,12 +345,11 @@ bool row_paused(struct view *view)
 		row_enter(view, STATE_ENGINE_FORCE_STOP, REASON_VM_PAUSED);
 		return true;
 	}
-	if (m->paused_since != MONO_UNSET)
-		row_wake(view, mono_add(m->paused_since, view->policy->paused));
+	row_wake(view, mono_add(m->paused_since, view->policy->paused));
 	if (view->known->vm.pause == PAUSE_IO_ERROR && storage->known && storage->value == 1 &&
-	    view->known->broker_answers && m->held_version != 0 && c->owner != OWNER_UNREAD &&
-	    c->owner_begun > m->paused_since && c->owner_version == m->held_version &&
-	    m->in_flight == ACTION_NONE && view->now >= mono_add(m->in_flight_since, MONO_SECOND)) {
+	    m->held_version != 0 && c->owner != OWNER_UNREAD && c->owner_begun > m->paused_since &&
+	    c->owner_version == m->held_version && m->in_flight == ACTION_NONE &&
+	    view->now >= mono_add(m->in_flight_since, MONO_SECOND)) {
 		row_act(view, ACTION_RESUME);
 		m->resume_version = m->held_version + 1;
 		row_stay(view, REASON_STORAGE_BACK);
@@ -461,8 +452,7 @@ static void row_engine_stop(struct view *view)
 		row_enter(view, STATE_ENGINE_FORCE_STOP, REASON_VM_PAUSED);
 	else if (view->result.action == ACTION_SHUTDOWN && view->result.outcome != OUTCOME_OK)
 		row_enter(view, STATE_REINITIALIZE, REASON_SHUTDOWN_REFUSED);
-	else if (m->in_flight == ACTION_NONE &&
-		 (m->in_flight_since == MONO_UNSET || m->in_flight_since < m->entered)) {
+	else if (m->in_flight == ACTION_NONE && m->in_flight_since < m->entered) {
 		row_act(view, ACTION_SHUTDOWN); /* another action was in the way at entry */
 		row_stay(view, REASON_IN_FLIGHT);
 	} else
@@ -540,53 +530,41 @@ static void row_migrating_away(struct view *view)
 		row_stay(view, REASON_IN_FLIGHT);
 }
 
+static void row_start(struct view *view)
+{
+	row_enter(view, STATE_REINITIALIZE, REASON_STARTED);
+}
+
+static void row_maintenance_cleared(struct view *view)
+{
+	row_enter(view, STATE_REINITIALIZE, REASON_MAINTENANCE_CLEARED);
+}
+
+static void row_vm_known(struct view *view)
+{
+	row_enter(view, STATE_REINITIALIZE, REASON_VM_KNOWN);
+}
+
 void row_step(struct view *view)
 {
-	switch (view->step->next.state) {
-	case STATE_START:
-		row_enter(view, STATE_REINITIALIZE, REASON_STARTED);
-		return;
-	case STATE_REINITIALIZE:
-		row_reinitialize(view);
-		return;
-	case STATE_GLOBAL_MAINTENANCE:
-	case STATE_LOCAL_MAINTENANCE:
-		row_enter(view, STATE_REINITIALIZE, REASON_MAINTENANCE_CLEARED);
-		return;
-	case STATE_UNKNOWN_LOCAL_VM:
-		row_enter(view, STATE_REINITIALIZE, REASON_VM_KNOWN);
-		return;
-	case STATE_ENGINE_DOWN:
-		row_engine_down(view);
-		return;
-	case STATE_ENGINE_START:
-		row_engine_start(view);
-		return;
-	case STATE_ENGINE_STARTING:
-		row_engine_starting(view);
-		return;
-	case STATE_ENGINE_UP:
-	case STATE_ENGINE_UP_BAD_HEALTH:
-		row_engine_up(view);
-		return;
-	case STATE_ENGINE_STOP:
-		row_engine_stop(view);
-		return;
-	case STATE_ENGINE_FORCE_STOP:
-		row_engine_force_stop(view);
-		return;
-	case STATE_ENGINE_MAYBE_AWAY:
-		row_engine_maybe_away(view);
-		return;
-	case STATE_ENGINE_UNEXPECTEDLY_DOWN:
-		row_unexpectedly_down(view);
-		return;
-	case STATE_ENGINE_MIGRATING_AWAY:
-		row_migrating_away(view);
-		return;
-	case STATE_AGENT_STOPPED:
-	case STATE_COUNT:
-		break;
-	}
-	assert(!"no row for this state");
+	static void (*const rows[STATE_COUNT])(struct view *) = {
+		[STATE_START] = row_start,
+		[STATE_REINITIALIZE] = row_reinitialize,
+		[STATE_GLOBAL_MAINTENANCE] = row_maintenance_cleared,
+		[STATE_LOCAL_MAINTENANCE] = row_maintenance_cleared,
+		[STATE_UNKNOWN_LOCAL_VM] = row_vm_known,
+		[STATE_ENGINE_DOWN] = row_engine_down,
+		[STATE_ENGINE_START] = row_engine_start,
+		[STATE_ENGINE_STARTING] = row_engine_starting,
+		[STATE_ENGINE_UP] = row_engine_up,
+		[STATE_ENGINE_UP_BAD_HEALTH] = row_engine_up,
+		[STATE_ENGINE_STOP] = row_engine_stop,
+		[STATE_ENGINE_FORCE_STOP] = row_engine_force_stop,
+		[STATE_ENGINE_MAYBE_AWAY] = row_engine_maybe_away,
+		[STATE_ENGINE_UNEXPECTEDLY_DOWN] = row_unexpectedly_down,
+		[STATE_ENGINE_MIGRATING_AWAY] = row_migrating_away,
+	};
+
+	assert(rows[view->step->next.state]); /* AgentStopped is the end */
+	rows[view->step->next.state](view);
 }

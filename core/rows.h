@@ -31,5 +31,6 @@ void row_wake(struct view *view, mono_t at);
 void row_failed_try(struct view *view);
 /* Takes in the end of a start, whatever the state: counts failed tries and refusals. Returns the reason. */
 enum reason row_start_ended(struct view *view, enum outcome outcome);
-/* What the health monitor says of the VM here, HEALTH_UNKNOWN: nothing yet or it could not tell. */
+/* What the health monitor says of the VM that is up here, HEALTH_UNKNOWN: nothing yet or it could not tell.
+ */
 enum health row_health(const struct view *view);

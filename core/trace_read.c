@@ -97,14 +97,11 @@ static int take_scalar(const struct trace_field *field, const char *text, void *
 		TAKE(int64_t, INT64_MIN, INT64_MAX);
 	case TYPE_U64:
 		return take_unsigned(text, at);
-	case TYPE_MOMENT:
-		return take_moment(text, at);
 	default:
-		break;
+		assert(field->type == TYPE_MOMENT);
+		return take_moment(text, at);
 	}
 #undef TAKE
-	assert(!"not a scalar");
-	return -EINVAL;
 }
 
 static int take_sample(const char *text, struct sample *ret)
@@ -192,7 +189,7 @@ static int set_peer(struct trace *trace, const char *key, const char *value)
 	struct peer *peer;
 	int64_t id;
 
-	if (take_number(&key, *key && strchr(key, '.') ? '.' : '\0', 1, HOST_ID_MAX, &id) < 0)
+	if (take_number(&key, strchr(key, '.') ? '.' : '\0', 1, HOST_ID_MAX, &id) < 0)
 		return -EINVAL;
 	peer = want_peer(trace, (uint16_t)id);
 	if (!peer)

@@ -10,7 +10,7 @@
 
 struct line {
 	char *at;
-	size_t left; /* room, with the NUL */
+	size_t left; /* room, with the NUL, which is always there */
 	bool cut;
 };
 
@@ -22,9 +22,10 @@ __attribute__((format(printf, 2, 3))) static void put(struct line *line, const c
 	va_start(args, format);
 	n = vsnprintf(line->at, line->left, format, args);
 	va_end(args);
-	if (n < 0 || (size_t)n >= line->left) {
+	assert(n >= 0);
+	if ((size_t)n >= line->left) {
 		line->cut = true;
-		n = line->left > 0 ? (int)line->left - 1 : 0;
+		n = (int)line->left - 1;
 	}
 	line->at += n;
 	line->left -= (size_t)n;
@@ -32,13 +33,8 @@ __attribute__((format(printf, 2, 3))) static void put(struct line *line, const c
 
 static void put_word(struct line *line, const char *word)
 {
-	char text[TRACE_TOKEN_MAX];
-	size_t i;
-
-	for (i = 0; word[i] && i < sizeof(text) - 1; i++)
-		text[i] = word[i] == ' ' ? '_' : word[i];
-	text[i] = '\0';
-	put(line, "%s", text);
+	for (; *word; word++)
+		put(line, "%c", *word == ' ' ? '_' : *word);
 }
 
 static void put_moment(struct line *line, mono_t at)
@@ -117,14 +113,10 @@ static uint64_t scalar(const struct trace_field *field, const void *at)
 		return (uint64_t)(int64_t) * (const int32_t *)at;
 	case TYPE_U64:
 		return *(const uint64_t *)at;
-	case TYPE_I64:
-	case TYPE_MOMENT:
-		return (uint64_t) * (const int64_t *)at;
 	default:
-		break;
+		assert(field->type == TYPE_I64 || field->type == TYPE_MOMENT);
+		return (uint64_t) * (const int64_t *)at;
 	}
-	assert(!"not a scalar");
-	return 0;
 }
 
 static void put_scalar(struct line *line, const struct trace_field *field, uint64_t value)

@@ -6,11 +6,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "core/machine.h"
+#include "core/trace.h"
+#include "tests/unit/words.h"
 
 /* From each state by its row and its timeout, and (after the bar) by the checks that come first:
  * AgentStopped, GlobalMaintenance, UnknownLocalVmState from everywhere; local maintenance from where
@@ -80,16 +83,19 @@ static void test_allowed(void **state)
 
 static void test_words(void **state)
 {
-	for (enum state s = 0; s < STATE_COUNT; s++)
-		assert_int_equal(state_parse(state_str(s)), s);
-	for (enum reason r = 0; r < REASON_COUNT; r++)
-		assert_int_equal(reason_parse(reason_str(r)), r);
-	for (enum action a = 0; a < ACTION_COUNT; a++)
-		assert_int_equal(action_parse(action_str(a)), a);
-	for (enum penalty p = 0; p < PENALTY_COUNT; p++)
-		assert_int_equal(penalty_parse(penalty_str(p)), p);
+	CHECK_WORDS(state, STATE_COUNT);
+	CHECK_WORDS(reason, REASON_COUNT);
+	CHECK_WORDS(action, ACTION_COUNT);
+	CHECK_WORDS(outcome, OUTCOME_COUNT);
+	CHECK_WORDS(membership, MEMBERSHIP_COUNT);
+	CHECK_WORDS(flag, FLAG_COUNT);
+	CHECK_WORDS(watchdog, WATCHDOG_COUNT);
+	CHECK_WORDS(block_reason, BLOCK_REASON_COUNT);
+	CHECK_WORDS(owner_kind, OWNER_KIND_COUNT);
+	CHECK_WORDS(held, HELD_COUNT);
+	CHECK_WORDS(monitor, MONITOR_COUNT);
+	CHECK_WORDS(pause, PAUSE_COUNT);
 	assert_int_equal(state_parse("engineup"), -1);
-	assert_string_equal(state_str(STATE_COUNT), "?");
 }
 
 static void test_init(void **state)
@@ -121,13 +127,95 @@ static void test_nothing_known(void **state)
 	assert_true(step.wake > 1000 && step.wake <= 11000);
 }
 
+/* Single steps that no history of a scenario comes to: facts of different moments, counts at their end. Each
+ * begins from a joined host 3 alone, whose lease and QEMU were looked at just before. */
+static const char base[] =
+	"now=1000000 broker_answers=1 cluster.host_id=3 cluster.generation=7 cluster.membership=joined "
+	"cluster.hosts_known=1 cluster.whiteboard_read=1 cluster.maintenance_read=1 cluster.maintenance=no "
+	"cluster.watchdog=hard cluster.owner=nobody cluster.owner_begun=999999 cluster.held_begun=999999 "
+	"vm.vm=down vm.seen_at=999999";
+
+static const struct {
+	const char *name, *facts;
+	enum state to;
+	enum reason reason;
+	enum action action;
+	uint32_t failed_tries;
+} steps[] = {
+	{"EngineStarting does not hear of the time before the start",
+	 "machine.state=EngineStarting machine.entered=999999 vm.seen_at=999998", STATE_ENGINE_STARTING,
+	 REASON_IN_FLIGHT, ACTION_NONE, 0},
+	{"what is asked after it counts", "machine.state=EngineStarting machine.entered=999999",
+	 STATE_ENGINE_FORCE_STOP, REASON_VM_GONE, ACTION_DESTROY, 0},
+	{"a count of failed tries that is at its end",
+	 "machine.state=EngineStarting machine.failed_tries=4294967295 machine.last_failed=999000 "
+	 "machine.entered=999000 vm.vm=down_unexpected",
+	 STATE_ENGINE_UNEXPECTEDLY_DOWN, REASON_VM_UNEXPECTEDLY_DOWN, ACTION_NONE, 4294967295},
+	{"a count of crashes that is at its end",
+	 "machine.state=EngineUp machine.crashes=4294967295 machine.last_crash=999000 vm.vm=down_unexpected",
+	 STATE_ENGINE_UNEXPECTEDLY_DOWN, REASON_VM_UNEXPECTEDLY_DOWN, ACTION_NONE, 0},
+	{"EngineForceStop after a kill that has not worked yet",
+	 "machine.state=EngineStart machine.deadline=1000000 machine.in_flight=start "
+	 "machine.kill_since=999000 cluster.qemu_pid=9",
+	 STATE_ENGINE_FORCE_STOP, REASON_START_TIMEOUT, ACTION_DESTROY, 1},
+	{"EngineStop waits while a migration pauses it",
+	 "machine.state=EngineStop machine.in_flight=shutdown vm.vm=up vm.pause=other "
+	 "vm.detail=Migration_Source machine.paused_since=900000 cluster.qemu_pid=9",
+	 STATE_ENGINE_STOP, REASON_STAY, ACTION_NONE, 0},
+	{"libvirt silent, the lease elsewhere: read before the silence was long",
+	 "machine.state=UnknownLocalVmState machine.unknown_since=960000 vm.vm=unknown cluster.qemu_pid=9 "
+	 "cluster.held=no cluster.owner=host cluster.owner_id=2 cluster.owner_begun=989999",
+	 STATE_UNKNOWN_LOCAL_VM, REASON_VM_UNKNOWN, ACTION_NONE, 0},
+	{"and after it",
+	 "machine.state=UnknownLocalVmState machine.unknown_since=960000 vm.vm=unknown "
+	 "cluster.qemu_pid=9 cluster.held=no cluster.owner=host cluster.owner_id=2 "
+	 "cluster.owner_begun=990000",
+	 STATE_UNKNOWN_LOCAL_VM, REASON_LEASE_MOVED, ACTION_KILL, 0},
+	{"libvirt silent, the lease nobody's",
+	 "machine.state=UnknownLocalVmState machine.unknown_since=960000 vm.vm=unknown cluster.qemu_pid=9 "
+	 "cluster.held=no",
+	 STATE_UNKNOWN_LOCAL_VM, REASON_VM_UNKNOWN, ACTION_NONE, 0},
+	{"no resume on a version read before the pause",
+	 "machine.state=EngineUp machine.held_version=5 machine.paused_since=999999 vm.vm=up "
+	 "vm.pause=io-error vm.detail=Paused cluster.qemu_pid=9 cluster.owner_version=5 "
+	 "cluster.monitor.storage-domain=1/1/1",
+	 STATE_ENGINE_UP, REASON_VM_PAUSED, ACTION_NONE, 0},
+	{"a resume on one read after it",
+	 "machine.state=EngineUp machine.held_version=5 machine.paused_since=999998 vm.vm=up "
+	 "vm.pause=io-error vm.detail=Paused cluster.qemu_pid=9 cluster.owner_version=5 "
+	 "cluster.monitor.storage-domain=1/1/1",
+	 STATE_ENGINE_UP, REASON_STORAGE_BACK, ACTION_RESUME, 0},
+};
+
+static void test_steps(void **state)
+{
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		static struct peer peers[4];
+		struct trace trace;
+		struct step step;
+		char line[2048];
+		size_t at = 0;
+
+		trace_init(&trace, peers, 4);
+		snprintf(line, sizeof(line), "%s %s", base, steps[i].facts);
+		if (trace_parse(line, &trace, &at) < 0)
+			fail_msg("%s", line + at);
+		machine_step(&trace.machine, &trace.known, &trace.policy, trace.now, &step);
+		if (step.next.state != steps[i].to || step.reason != steps[i].reason ||
+		    step.next.failed_tries != steps[i].failed_tries ||
+		    (step.n_actions > 0 ? step.actions[0] : ACTION_NONE) != steps[i].action)
+			fail_msg("%s: %s %s failed_tries=%u do=%s", steps[i].name, state_str(step.next.state),
+				 reason_str(step.reason), step.next.failed_tries,
+				 step.n_actions > 0 ? action_str(step.actions[0]) : "none");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_allowed),
-		cmocka_unit_test(test_words),
-		cmocka_unit_test(test_init),
-		cmocka_unit_test(test_nothing_known),
+		cmocka_unit_test(test_allowed), cmocka_unit_test(test_words),
+		cmocka_unit_test(test_init),	cmocka_unit_test(test_nothing_known),
+		cmocka_unit_test(test_steps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

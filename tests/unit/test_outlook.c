@@ -12,6 +12,7 @@
 
 #include "core/outlook.h"
 #include "core/trace.h"
+#include "tests/unit/words.h"
 
 /* Fresh, LIVE, generation 4, score 3000 and 3400, renewed at 100 s. */
 static const char base[] =
@@ -40,6 +41,9 @@ static const struct {
 	 OWNERSHIP_DEAD},
 	{"ours of a later life", "cluster.owner=host cluster.owner_id=3 cluster.owner_generation=8",
 	 OWNERSHIP_UNKNOWN},
+	{"ours, while our generation is not known",
+	 "cluster.owner=host cluster.owner_id=3 cluster.owner_generation=7 cluster.generation=0",
+	 OWNERSHIP_UNKNOWN},
 	{"another's", "peer.2.vm=down", OWNERSHIP_ALIVE},
 	{"another's, FAIL", "peer.2.host=fail", OWNERSHIP_ALIVE},
 	{"another's, DEAD", "peer.2.host=dead", OWNERSHIP_DEAD},
@@ -58,6 +62,11 @@ static const struct {
 	{"the broker is away", "broker_answers=0", OWNERSHIP_UNKNOWN},
 };
 
+static void test_words(void **state)
+{
+	CHECK_WORDS(ownership, OWNERSHIP_COUNT);
+}
+
 static void take(const char *more, const char *facts, int32_t score, struct outlook *ret)
 {
 	static struct peer peers[8];
@@ -75,7 +84,7 @@ static void take(const char *more, const char *facts, int32_t score, struct outl
 static void test_owners(void **state)
 {
 	for (size_t i = 0; i < sizeof(owners) / sizeof(owners[0]); i++) {
-		bool own = i < 5;
+		bool own = i < 6;
 		struct outlook outlook;
 
 		take(own ? "" : owned, owners[i].facts, 3400, &outlook);
@@ -169,6 +178,7 @@ static void test_views(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_owners),
 		cmocka_unit_test(test_knowledge),
 		cmocka_unit_test(test_views),

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "core/peer.h"
+#include "tests/unit/words.h"
 
 #define S MONO_SECOND
 
@@ -132,6 +133,24 @@ static const struct row rows[] = {
 	 false,
 	 false,
 	 false},
+	{"unreadable at first sight",
+	 {{0, FAULT, 0, 0, RECORD_BAD}, {0, HOST, 7, 1, HOST_LIVE}, {1, CLAIM, 50, 1, 3400}},
+	 2,
+	 true,
+	 false,
+	 true},
+	{"a clock that goes back, no generation known",
+	 {{0, CLAIM, 50, 0, 3400}, {1, CLAIM, 40, 0, 3400}},
+	 2,
+	 true,
+	 false,
+	 true},
+	{"sanlock unknown, of a known generation",
+	 {{0, CLAIM, 50, 1, 3400}, {1, CLAIM, 51, 1, 3400}, {1, HOST, 7, 2, HOST_UNKNOWN}},
+	 2,
+	 true,
+	 false,
+	 true},
 	{"newer is not dead",
 	 {{0, HOST, 7, 1, HOST_LIVE}, {0, FAULT, 0, 0, RECORD_TOO_NEW}},
 	 2,
@@ -376,16 +395,19 @@ static void test_alien_ends(void **state)
 	assert_false(peer_alien(&peer, &policy_default, 259 * S)); /* it died, and left its record behind */
 }
 
+static void test_words(void **state)
+{
+	CHECK_WORDS(host_state, HOST_STATE_COUNT);
+	CHECK_WORDS(record_fault, RECORD_FAULT_COUNT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_not_eligible),
-		cmocka_unit_test(test_since),
-		cmocka_unit_test(test_dead_generation),
-		cmocka_unit_test(test_alien),
-		cmocka_unit_test(test_alien_ends),
-		cmocka_unit_test(test_old_writer_reboots),
+		cmocka_unit_test(test_words),		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_not_eligible),	cmocka_unit_test(test_since),
+		cmocka_unit_test(test_dead_generation), cmocka_unit_test(test_alien),
+		cmocka_unit_test(test_alien_ends),	cmocka_unit_test(test_old_writer_reboots),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

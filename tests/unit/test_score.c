@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "core/score.h"
+#include "tests/unit/words.h"
 
 #define S MONO_SECOND
 
@@ -173,6 +174,38 @@ static void test_configuration(void **state)
 	assert_int_equal(ask(&f, 26 * S), 3400);
 }
 
+/* A patience in time beside the one in samples. */
+static void test_configuration_for_a_time(void **state)
+{
+	struct policy policy = policy_default;
+	struct fixture f;
+
+	begin(&f);
+	policy.other.ms = 60 * S;
+	f.input.config_since = 0;
+	score_update(&f.memory, &f.known, &policy, &f.input, 60 * S - 1, &f.score);
+	assert_int_equal(f.score.value, 3400);
+	score_update(&f.memory, &f.known, &policy, &f.input, 60 * S, &f.score);
+	assert_int_equal(f.score.value, 2400);
+}
+
+/* A cause that lasts longer than can be counted goes on. */
+static void test_endless_cause(void **state)
+{
+	struct fixture f;
+
+	begin(&f);
+	after_samples(&f, MONITOR_MGMT_BRIDGE, 0, 1);
+	f.memory.causes[MONITOR_MGMT_BRIDGE].samples = UINT32_MAX;
+	assert_int_equal(after_samples(&f, MONITOR_MGMT_BRIDGE, 0, 1), 2800);
+	assert_int_equal(f.memory.causes[MONITOR_MGMT_BRIDGE].samples, UINT32_MAX);
+}
+
+static void test_words(void **state)
+{
+	CHECK_WORDS(penalty, PENALTY_COUNT);
+}
+
 static void test_never_below_zero(void **state)
 {
 	struct fixture f;
@@ -195,6 +228,9 @@ int main(void)
 		cmocka_unit_test(test_tries),
 		cmocka_unit_test(test_zero),
 		cmocka_unit_test(test_configuration),
+		cmocka_unit_test(test_configuration_for_a_time),
+		cmocka_unit_test(test_endless_cause),
+		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_never_below_zero),
 	};
 

@@ -33,6 +33,7 @@ static const char *const lines[] = {
 	"now=0",
 	"now=-5",
 	"now=unset machine.deadline=1",
+	"now=never machine.kill_since=never",
 	"now=7 policy.loop=1000 policy.require_watchdog=0 policy.weight_retry=51 policy.io_timeout_s=1",
 	"now=7 machine.state=EngineUp machine.reason=vm-healthy machine.in_flight=shutdown "
 	"machine.in_flight_since=3 "
@@ -79,6 +80,24 @@ static const struct {
 	{"now=7  now=", -EINVAL, 7},
 	{"now=0x7", -EINVAL, 0},
 	{"now= 7", -EINVAL, 0},
+	{"now=x", -EINVAL, 0},
+	{"now=-", -EINVAL, 0},
+	{"vm.detail=Powering-up", -EINVAL, 0},
+	{"machine.held_version=x", -EINVAL, 0},
+	{"machine.held_version=1x", -EINVAL, 0},
+	{"machine.penalty.network=x", -EINVAL, 0},
+	{"machine.cause.network=x/2/3/4", -EINVAL, 0},
+	{"machine.cause.network=1/x/3/4", -EINVAL, 0},
+	{"machine.cause.network=1/2/x/4", -EINVAL, 0},
+	{"machine.cause.network=1/2/3/x", -EINVAL, 0},
+	{"cluster.monitor.network=x/2/1", -EINVAL, 0},
+	{"cluster.monitor.network=1/x/1", -EINVAL, 0},
+	{"policy.loop=x", -EINVAL, 0},
+	{"peer.2.score=2147483648", -EINVAL, 0},
+	{"peer.2.alien_advances=256", -EINVAL, 0},
+	{"peer.=1", -EINVAL, 0},
+	{"result=begin:ok", -EINVAL, 0},
+	{"result=start:well", -EINVAL, 0},
 	{"now=9223372036854775808", -EINVAL, 0},
 	{"machine.state=engineup", -EINVAL, 0},
 	{"machine.failed_tries=4294967296", -EINVAL, 0},
@@ -112,6 +131,21 @@ static void test_refused(void **state)
 		if (r != refused[i].error || at != refused[i].at)
 			fail_msg("%s: %d at %zu", refused[i].line, r, at);
 	}
+}
+
+/* The keys of one struct alone, without its prefix. */
+static void test_set(void **state)
+{
+	struct policy policy = policy_default;
+	struct peer peer;
+
+	peer_init(&peer, 2);
+	assert_int_equal(trace_set_peer(&peer, "score=7"), 0);
+	assert_int_equal(peer.claim.score, 7);
+	assert_int_equal(trace_set_peer(&peer, "score"), -EINVAL);
+	assert_int_equal(trace_set_policy(&policy, "loop=7000"), 0);
+	assert_int_equal(policy.loop, 7000);
+	assert_int_equal(trace_set_policy(&policy, "loop"), -EINVAL);
 }
 
 static void test_long_token(void **state)
@@ -259,9 +293,10 @@ static void test_every_field(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines),	   cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_long_token), cmocka_unit_test(test_order),
-		cmocka_unit_test(test_too_small),  cmocka_unit_test(test_every_field),
+		cmocka_unit_test(test_lines),	    cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_set),	    cmocka_unit_test(test_long_token),
+		cmocka_unit_test(test_order),	    cmocka_unit_test(test_too_small),
+		cmocka_unit_test(test_every_field),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,7 +51,6 @@ static const char *const reasons[] = {
 	[REASON_OWNER_SAYS_DOWN] = "the lease's owner says that the VM is down there: it is tried",
 	[REASON_OWNER_SILENT] = "the lease's owner lives but says nothing: it is tried once a minute",
 	[REASON_OWNER_OVERDUE] = "the lease's owner has not renewed for the dead time: it is tried",
-	[REASON_OWNER_UNKNOWN] = "who holds the lease could not be read",
 	[REASON_MIGRATION_UNDER_WAY] = "the VM is migrating",
 	[REASON_CLAIMED_UP] = "a host still says that it runs the VM",
 	[REASON_NOT_READY] = "this host may not start the VM: see its score",
