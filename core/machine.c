@@ -38,6 +38,8 @@ STRTAB_DEFINE(reason, enum reason, REASON_COUNT, "started", "initialized", "stay
 	      "unexpected-timeout", "alone", "moved", "move-failed", "lease-lost", "lease-moved",
 	      "kill-failed", "storage-back", "qemu-lives")
 
+#define HEALTH_LOOPS 3 /* the first answers of a broker that is back come within so many loops */
+
 #define TO(state) (1u << STATE_##state)
 /* Every state may be left for these: the checks before the rows go there. */
 #define ALWAYS (TO(AGENT_STOPPED) | TO(GLOBAL_MAINTENANCE) | TO(UNKNOWN_LOCAL_VM))
@@ -159,6 +161,8 @@ static void take_results(struct view *view)
 		 */
 		if (result->action == ACTION_DESTROY && m->kill_since == MONO_NEVER)
 			m->kill_since = view->now;
+		if (result->action == ACTION_SHUTDOWN)
+			m->shutdown_refused = result->outcome != OUTCOME_OK;
 		if (result->action == ACTION_RESUME && result->outcome != OUTCOME_OK)
 			m->resume_version = 0;
 	}
@@ -323,13 +327,18 @@ static bool take_command(struct view *view)
 	bool start = wanted == ACTION_START || wanted == ACTION_START_PAUSED;
 	bool up_or_unknown = known->vm.vm == VM_UP || known->vm.vm == VM_UNKNOWN;
 	bool maintenance = known->cluster.maintenance == FLAG_YES;
-	bool fit = known->broker_answers && known->cluster.membership == MEMBERSHIP_JOINED &&
+	/* As for our own starts: no second QEMU beside one that libvirt has lost, or that dies slowly. */
+	bool fit = known->broker_answers && known->cluster.qemu_pid == 0 &&
+		   known->cluster.membership == MEMBERSHIP_JOINED &&
 		   view->step->score.entries[PENALTY_NO_WATCHDOG].points == 0 &&
 		   view->step->score.entries[PENALTY_BLOCKED].points == 0 &&
 		   view->step->score.entries[PENALTY_ALIEN_PEER].points == 0 &&
 		   view->step->score.entries[PENALTY_LEASE_TIMING].points == 0;
 
 	if (wanted == ACTION_NONE)
+		return false;
+	/* What is being ended ends first; its row would end the new one too. */
+	if (start && (m->state == STATE_ENGINE_STOP || m->state == STATE_ENGINE_FORCE_STOP))
 		return false;
 	/* A resume goes by the lease's version alone (rule 11), the kills by rules 3 and 12. */
 	if ((!start && wanted != ACTION_SHUTDOWN && wanted != ACTION_DESTROY) ||
@@ -347,6 +356,18 @@ static bool take_command(struct view *view)
 	return true;
 }
 
+/* While nobody can tell whether the engine is healthy, its time to become so does not run out: a broker that
+ * is back has no health to tell for a moment. */
+static void defer_health_deadline(struct view *view)
+{
+	struct machine *m = &view->step->next;
+	mono_t soonest = mono_add(view->now, HEALTH_LOOPS * view->policy->loop);
+
+	if ((m->state == STATE_ENGINE_STARTING || m->state == STATE_ENGINE_UP_BAD_HEALTH) &&
+	    m->deadline < soonest)
+		m->deadline = soonest;
+}
+
 static bool check_global_maintenance(struct view *view)
 {
 	struct machine *m = &view->step->next;
@@ -354,6 +375,7 @@ static bool check_global_maintenance(struct view *view)
 	if (!view->known->broker_answers) {
 		/* Its flag may have been set meanwhile, its health is of the past; the VM goes on as it is.
 		 */
+		defer_health_deadline(view);
 		row_stay(view, REASON_BROKER_AWAY);
 		view->step->alarm = true;
 		return true;
@@ -426,6 +448,27 @@ static bool check_local_maintenance(struct view *view)
 	return true;
 }
 
+/* Has come what the state waits for? Something else may have held its row past the deadline: then the row
+ * tells what it means. */
+static bool awaited_came(const struct view *view)
+{
+	const struct machine *m = &view->step->next;
+
+	switch (m->state) {
+	case STATE_ENGINE_START:
+		return m->in_flight != ACTION_START;
+	case STATE_ENGINE_STARTING:
+	case STATE_ENGINE_UP_BAD_HEALTH:
+		return row_health(view) == HEALTH_GOOD;
+	case STATE_ENGINE_STOP:
+		return view->known->vm.vm != VM_UP;
+	case STATE_ENGINE_MAYBE_AWAY:
+		return view->known->vm.vm == VM_UP;
+	default:
+		return false;
+	}
+}
+
 /* Check 6. */
 static bool check_timeout(struct view *view)
 {
@@ -446,8 +489,8 @@ static bool check_timeout(struct view *view)
 
 	if (view->now < m->deadline)
 		return false;
-	if (from == STATE_ENGINE_START && view->result.action == ACTION_START)
-		return false; /* it ended in time to be heard: its row tells what it means */
+	if (awaited_came(view))
+		return false;
 	if (ends[from].failed_try)
 		row_failed_try(view);
 	m->must_leave = false;
@@ -485,9 +528,14 @@ static void decide(struct view *view)
 	row_step(view);
 }
 
-/* Nothing runs as far as is known, or something is about to change: the facts are wanted every second. */
+/* Nothing runs as far as is known, or something is about to change: the facts are wanted every second. So
+ * they are where libvirt has no VM and /proc had a QEMU: it ends, or is lost, and an operator's start waits
+ * for it. */
 static bool watch_closely(const struct view *view)
 {
+	if (view->known->vm.vm != VM_UP && view->known->cluster.qemu_pid != 0 &&
+	    view->step->next.state != STATE_AGENT_STOPPED)
+		return true;
 	switch (view->step->next.state) {
 	case STATE_ENGINE_UP:
 	case STATE_GLOBAL_MAINTENANCE:

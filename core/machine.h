@@ -102,7 +102,8 @@ struct machine {
 	enum reason reason;    /* of the last transition */
 	enum action in_flight; /* ACTION_NONE: none */
 	mono_t in_flight_since;
-	bool must_leave; /* EngineStop / EngineMigratingAway was a must (maintenance), not a wish */
+	bool shutdown_refused; /* the last one asked for in this state; it may be told while a check rules */
+	bool must_leave;       /* EngineStop / EngineMigratingAway was a must (maintenance), not a wish */
 
 	uint32_t failed_tries;
 	uint32_t crashes; /* how often the VM ended unexpectedly here without being healthy for long */

@@ -77,6 +77,7 @@ void row_enter(struct view *view, enum state to, enum reason reason)
 	m->entered = view->now;
 	m->deadline = timeout < 0 ? MONO_NEVER : mono_add(view->now, timeout);
 	m->start_due_since = MONO_UNSET;
+	m->shutdown_refused = false;
 	if (to != STATE_ENGINE_UP && to != STATE_ENGINE_UP_BAD_HEALTH)
 		m->better_since = MONO_UNSET; /* nobody looks at it elsewhere */
 	view->step->reason = reason;
@@ -165,7 +166,7 @@ static bool owner_lets_us(struct view *view, enum reason *ret_hold)
 		row_wake(view, mono_add(m->refused_at, MONO_SECOND));
 		return false;
 	}
-	if (view->now < m->next_owner_try && outlook->ownership != OWNERSHIP_FREE) {
+	if (view->now < m->next_owner_try && !outlook_lease_free(outlook)) {
 		*ret_hold = REASON_LEASE_OWNED;
 		row_wake(view, m->next_owner_try);
 		return false;
@@ -450,7 +451,7 @@ static void row_engine_stop(struct view *view)
 		row_enter(view, STATE_ENGINE_DOWN, REASON_VM_GONE);
 	else if (view->known->vm.pause != PAUSE_NONE && view->known->vm.detail == DETAIL_PAUSED)
 		row_enter(view, STATE_ENGINE_FORCE_STOP, REASON_VM_PAUSED);
-	else if (view->result.action == ACTION_SHUTDOWN && view->result.outcome != OUTCOME_OK)
+	else if (m->shutdown_refused)
 		row_enter(view, STATE_REINITIALIZE, REASON_SHUTDOWN_REFUSED);
 	else if (m->in_flight == ACTION_NONE && m->in_flight_since < m->entered) {
 		row_act(view, ACTION_SHUTDOWN); /* another action was in the way at entry */

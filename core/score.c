@@ -120,6 +120,8 @@ void score_update(struct score_memory *memory, const struct snapshot *known, con
 	set_entry(memory, ret, PENALTY_TRIES_SPENT, spent ? weights->base : 0, input->tries_clear_at, now);
 	set_entry(memory, ret, PENALTY_UNEXPECTED_SHUTDOWN,
 		  input->unexpected_until != MONO_UNSET ? weights->base : 0, input->unexpected_until, now);
+	/* score_allows_start() reads these: a cause that applies has points, or safety rules would be off. */
+	assert(weights->base > 0);
 	for (enum penalty p = PENALTY_FIRST_NEVER; p < PENALTY_COUNT; p++)
 		set_entry(memory, ret, p, input->zero[p] ? weights->base : 0, MONO_NEVER, now);
 

@@ -73,6 +73,7 @@ static const struct trace_field machine_fields[] = {
 	WORD(machine, reason, reason, REASON_COUNT),
 	WORD(machine, in_flight, action, ACTION_COUNT),
 	FIELD(machine, in_flight_since, MOMENT),
+	FIELD(machine, shutdown_refused, BOOL),
 	FIELD(machine, must_leave, BOOL),
 	FIELD(machine, failed_tries, U32),
 	FIELD(machine, last_failed, MOMENT),

@@ -154,7 +154,7 @@ enum action command_wanted(struct agent *agent, mono_t now)
 static void answer_refused(struct agent *agent, struct order *order)
 {
 	static const enum penalty stops[] = {PENALTY_NO_HOST_ID, PENALTY_NO_WATCHDOG, PENALTY_BLOCKED,
-					     PENALTY_ALIEN_PEER};
+					     PENALTY_ALIEN_PEER, PENALTY_LEASE_TIMING};
 	bool start = order->wanted == ACTION_START || order->wanted == ACTION_START_PAUSED;
 	const char *failed = start ? "VM failed to launch\n" : "";
 	const struct machine *m = &agent->machine;
@@ -162,6 +162,14 @@ static void answer_refused(struct agent *agent, struct order *order)
 	if (m->in_flight != ACTION_NONE) {
 		answer(agent, order, -EBUSY, "%sthe agent's own %s is under way in state %s", failed,
 		       action_str(m->in_flight), state_str(m->state));
+		return;
+	}
+	if (start && agent->cluster.qemu_pid != 0) {
+		answer(agent, order, -EBUSY, "%s%s: end it, or try again in some seconds", failed,
+		       agent->cluster.qemu_pid > 0
+			       ? "a QEMU of the engine VM that libvirt does not list lives here"
+			       : "/proc can't be read: it is not known whether a QEMU of the engine VM lives "
+				 "here");
 		return;
 	}
 	for (size_t i = 0; i < sizeof(stops) / sizeof(stops[0]); i++)

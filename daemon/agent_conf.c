@@ -12,10 +12,10 @@
 		"policy", #name, SETTING_DURATION, text, FIELD(policy.name), .min = (low), .max = (high),    \
 									     .help = words                   \
 	}
-#define POINTS(name, text, words)                                                                            \
+#define POINTS(name, low, text, words)                                                                       \
 	{                                                                                                    \
 		"score", #name, SETTING_INT, text, FIELD(policy.weights.name),                               \
-			.min = 0, .max = 10000, .unit = "points", .help = words                              \
+			.min = (low), .max = 10000, .unit = "points", .help = words                          \
 	}
 #define SAMPLES(name, text, words)                                                                           \
 	{                                                                                                    \
@@ -33,8 +33,12 @@
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 
+/* The timestamp of a record must advance every 20 s, which is also when the broker takes a silent agent for
+ * dead. */
+#define LOOP_MAX (15 * SECOND)
+
 static const struct setting rows[] = {
-	TIME(loop, "10", SECOND, MINUTE, "a decision is taken at the latest so long after the last one"),
+	TIME(loop, "10", SECOND, LOOP_MAX, "a decision is taken at the latest so long after the last one"),
 	TIME(stale, "60", 2 * SECOND, HOUR, "a record that did not change for so long is not fresh"),
 	TIME(bad_health, "5min", SECOND, DAY, "bad health may last so long, then the VM is restarted"),
 	TIME(shutdown, "5min", SECOND, DAY, "a shutdown may take so long, then the VM is ended by force"),
@@ -59,13 +63,13 @@ static const struct setting rows[] = {
 	{"policy", "better_threshold", SETTING_INT, "800", FIELD(policy.better_threshold), .min = 1,
 	 .max = 10000, .unit = "points",
 	 .help = "a host must be better by so much before the VM moves to it"},
-	POINTS(base, "3400", "score of a host without a fault"),
-	POINTS(network, "1600", "off for a failed network, times the share of failed probes"),
-	POINTS(mgmt_bridge, "600", "off while the management bridge is down"),
-	POINTS(cpu_load, "1000", "off at full CPU load, rising between cpu_load_from and cpu_load_to"),
-	POINTS(memory, "400", "off while the VM would not fit into the free memory"),
-	POINTS(config, "1000", "off while the VM's configuration is out of date"),
-	POINTS(retry, "50", "off for each failed start"),
+	POINTS(base, 1, "3400", "score of a host without a fault"),
+	POINTS(network, 0, "1600", "off for a failed network, times the share of failed probes"),
+	POINTS(mgmt_bridge, 0, "600", "off while the management bridge is down"),
+	POINTS(cpu_load, 0, "1000", "off at full CPU load, rising between cpu_load_from and cpu_load_to"),
+	POINTS(memory, 0, "400", "off while the VM would not fit into the free memory"),
+	POINTS(config, 0, "1000", "off while the VM's configuration is out of date"),
+	POINTS(retry, 0, "50", "off for each failed start"),
 	{"score", "cpu_load_from", SETTING_INT, "40", FIELD(policy.cpu_load_from), .min = 0, .max = 99,
 	 .scale = 10, .unit = "%", .help = "CPU load without a penalty"},
 	{"score", "cpu_load_to", SETTING_INT, "90", FIELD(policy.cpu_load_to), .min = 1, .max = 100,

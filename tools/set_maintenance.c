@@ -13,9 +13,9 @@
 #include "util/clock.h"
 
 #define OPEN_MS 5000
-/* Lease of block 0 (10 s), write, read back, two loops of up to 60 s later; a write that has to be done again
+/* Lease of block 0 (10 s), write, read back, two loops of up to 15 s later; a write that has to be done again
  * as much once more. */
-#define GLOBAL_MS (300 * 1000)
+#define GLOBAL_MS (120 * 1000)
 #define LOCAL_MS (120 * 1000)
 /* A move is a shutdown (300 s, then force, 60 s), a start elsewhere and sanlock's dead time at the worst. */
 #define MOVE_MS (900 * 1000)

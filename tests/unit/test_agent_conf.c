@@ -170,8 +170,13 @@ static void test_together(void **state)
 {
 	struct agent_conf conf;
 
-	assert_int_equal(load("[policy]\nloop=60\nstale=60\n", NULL, &conf), -EINVAL);
+	assert_int_equal(load("[policy]\nloop=15\nstale=15\n", NULL, &conf), -EINVAL);
 	assert_string_equal(said, "F: stale: is not longer than loop; make it several loops long\n");
+	assert_int_equal(load("[policy]\nloop=16\n", NULL, &conf), -EINVAL);
+	assert_string_equal(said, "F:2: loop=16: is too large; give 1 s to 15 s\n");
+	/* Safety rules go by points above 0. */
+	assert_int_equal(load("[score]\nbase=0\n", NULL, &conf), -EINVAL);
+	assert_non_null(strstr(said, ": base=0: is too small; give "));
 	assert_int_equal(load("[score]\ncpu_load_from=90\n", NULL, &conf), -EINVAL);
 	assert_string_equal(said, "F: cpu_load_from: is not below cpu_load_to; lower it\n");
 	assert_int_equal(load("loop=10\n", NULL, &conf), -EINVAL);
