@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Decides how each I/O fares when it begins, by the faults of its path, and lets it land and end. It knows
+ * nothing of what is written. Called by sim_store.c and sim_sanlock.c. */
+#include "tests/sim/sim_disk.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ALL_SECTORS 0xff
+
+static const uint8_t zeros[BLOCK_SIZE];
+
+static void *must(void *memory)
+{
+	if (!memory)
+		abort();
+	return memory;
+}
+
+void sim_storage_init(struct sim_storage *storage)
+{
+	memset(storage, 0, sizeof(*storage));
+}
+
+void sim_storage_done(struct sim_storage *storage)
+{
+	for (size_t i = 0; i < SIM_BLOCKS; i++) {
+		free(storage->blocks[i]);
+		free(storage->before[i]);
+	}
+}
+
+const uint8_t *sim_storage_block(const struct sim_storage *storage, uint32_t block)
+{
+	return storage->blocks[block] ? storage->blocks[block] : zeros;
+}
+
+void sim_storage_write(struct sim_storage *storage, uint16_t host, uint32_t block,
+		       const uint8_t bytes[BLOCK_SIZE], uint8_t sectors)
+{
+	uint8_t *old = storage->before[block];
+
+	assert(block < SIM_BLOCKS);
+	storage->before[block] = storage->blocks[block];
+	storage->blocks[block] = old ? old : must(malloc(BLOCK_SIZE));
+	if (sectors != ALL_SECTORS)
+		memcpy(storage->blocks[block], storage->before[block] ? storage->before[block] : zeros,
+		       BLOCK_SIZE);
+	for (unsigned i = 0; i < SIM_SECTORS && sectors != ALL_SECTORS; i++)
+		if (sectors & 1 << i)
+			memcpy(storage->blocks[block] + (size_t)i * SIM_SECTOR,
+			       bytes + (size_t)i * SIM_SECTOR, SIM_SECTOR);
+	if (sectors == ALL_SECTORS)
+		memcpy(storage->blocks[block], bytes, BLOCK_SIZE);
+	storage->writes[block]++;
+	if (storage->landed)
+		storage->landed(storage->data, host, block, storage->blocks[block]);
+}
+
+struct sim_io *sim_io_new(struct sim_disk *disk)
+{
+	struct sim_io *io = disk->free;
+
+	if (io)
+		disk->free = io->next;
+	else
+		io = must(malloc(sizeof(*io)));
+	memset(io, 0, offsetof(struct sim_io, data));
+	io->disk = disk;
+	return io;
+}
+
+static void io_free(struct sim_io *io)
+{
+	io->next = io->disk->free;
+	io->disk->free = io;
+}
+
+static void forget_under_way(struct sim_disk *disk, const struct sim_io *io)
+{
+	for (size_t i = 0; i < disk->n_under_way; i++)
+		if (disk->under_way[i] == io) {
+			disk->under_way[i] = disk->under_way[--disk->n_under_way];
+			return;
+		}
+}
+
+static void io_fired(struct sim_event *event)
+{
+	struct sim_io *io = (struct sim_io *)((char *)event - offsetof(struct sim_io, event));
+	bool lands = io->fault != SIM_DISK_LOST && io->sectors != 0;
+
+	forget_under_way(io->disk, io);
+	if (lands && io->land)
+		io->land(io);
+	if (io->end)
+		io->end(io, io->error);
+	io_free(io);
+}
+
+static void io_go(struct sim_io *io, int64_t extra_ms)
+{
+	struct sim_disk *disk = io->disk;
+
+	assert(disk->n_under_way < sizeof(disk->under_way) / sizeof(disk->under_way[0]));
+	disk->under_way[disk->n_under_way++] = io;
+	sim_set(disk->sim, &io->event, disk->host,
+		disk->sim->now + extra_ms +
+			sim_random_between(&disk->sim->random, disk->latency_min_ms, disk->latency_max_ms));
+}
+
+/* Which fault it has, -1 none. */
+static int8_t choose_fault(struct sim_disk *disk, const struct sim_io *io)
+{
+	for (int fault = 0; fault < SIM_DISK_FAULT_COUNT; fault++) {
+		bool possible = fault == SIM_DISK_LOST	  ? io->write
+				: fault == SIM_DISK_TORN  ? io->write && !io->areas
+				: fault == SIM_DISK_STALE ? !io->write && !io->areas
+							  : true;
+
+		if (possible && sim_random_chance(&disk->sim->random, disk->per_mille[fault])) {
+			disk->fired[fault]++;
+			return (int8_t)fault;
+		}
+	}
+	return -1;
+}
+
+void sim_io_begin(struct sim_io *io)
+{
+	struct sim_disk *disk = io->disk;
+	struct sim_random *random = &disk->sim->random;
+
+	io->event.fire = io_fired;
+	io->event.kind = SIM_IO;
+	io->sectors = ALL_SECTORS;
+	io->fault = choose_fault(disk, io);
+	switch (io->fault) {
+	case SIM_DISK_HANG:
+		/* At the end: what hangs goes on in its order. */
+		for (struct sim_io **at = &disk->hanging;; at = &(*at)->next)
+			if (!*at) {
+				*at = io;
+				io->next = NULL;
+				return;
+			}
+	case SIM_DISK_EIO:
+		io->error = -EIO;
+		io->sectors = io->write && sim_random_chance(random, 500) ? ALL_SECTORS : 0;
+		break;
+	case SIM_DISK_TORN:
+		io->sectors = (uint8_t)sim_random_between(random, 1, ALL_SECTORS - 1);
+		io->error = sim_random_chance(random, 500) ? -EIO : 0;
+		break;
+	case SIM_DISK_SLOW:
+		io_go(io, disk->slow_ms);
+		return;
+	default:
+		break;
+	}
+	io_go(io, 0);
+}
+
+void sim_disk_init(struct sim_disk *disk, struct sim *sim, uint16_t host, struct sim_storage *storage)
+{
+	memset(disk, 0, sizeof(*disk));
+	disk->sim = sim;
+	disk->host = host;
+	disk->storage = storage;
+	disk->latency_min_ms = 1;
+	disk->latency_max_ms = 3;
+}
+
+void sim_disk_fault(struct sim_disk *disk, enum sim_disk_fault fault, uint32_t per_mille)
+{
+	assert(fault < SIM_DISK_FAULT_COUNT && per_mille <= 1000);
+	disk->per_mille[fault] = per_mille;
+}
+
+bool sim_disk_hangs(const struct sim_disk *disk)
+{
+	return disk->per_mille[SIM_DISK_HANG] == 1000;
+}
+
+void sim_disk_heal(struct sim_disk *disk)
+{
+	struct sim_io *io = disk->hanging;
+
+	memset(disk->per_mille, 0, sizeof(disk->per_mille));
+	disk->hanging = NULL;
+	while (io) {
+		struct sim_io *next = io->next;
+
+		io_go(io, 0);
+		io = next;
+	}
+}
+
+static void drop_hanging(struct sim_disk *disk)
+{
+	struct sim_io *io = disk->hanging;
+
+	/* What ends may begin again, and hang again. */
+	disk->hanging = NULL;
+	while (io) {
+		struct sim_io *next = io->next;
+
+		if (io->end)
+			io->end(io, -EIO);
+		io_free(io);
+		io = next;
+	}
+}
+
+void sim_disk_drop(struct sim_disk *disk)
+{
+	drop_hanging(disk);
+}
+
+void sim_disk_power_off(struct sim_disk *disk)
+{
+	while (disk->n_under_way > 0) {
+		struct sim_io *io = disk->under_way[--disk->n_under_way];
+
+		sim_cancel(disk->sim, &io->event);
+		/* It was with the storage's server already, or not. */
+		if (io->write && io->land && io->sectors != 0 && io->fault != SIM_DISK_LOST &&
+		    sim_random_chance(&disk->sim->random, 500))
+			io->land(io);
+		io_free(io);
+	}
+	while (disk->hanging) {
+		struct sim_io *io = disk->hanging;
+
+		disk->hanging = io->next;
+		io_free(io);
+	}
+}
+
+void sim_disk_attach(struct sim_disk *disk, struct sim_storage *storage)
+{
+	drop_hanging(disk);
+	while (disk->n_under_way > 0) {
+		struct sim_io *io = disk->under_way[--disk->n_under_way];
+
+		sim_cancel(disk->sim, &io->event);
+		if (io->end)
+			io->end(io, -EIO);
+		io_free(io);
+	}
+	disk->storage = storage;
+}
+
+void sim_disk_done(struct sim_disk *disk)
+{
+	sim_disk_power_off(disk);
+	while (disk->free) {
+		struct sim_io *io = disk->free;
+
+		disk->free = io->next;
+		free(io);
+	}
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Shared storage, and each host's path to it, which can be slow, fail, lie and hang. A storage holds the
+ * whiteboard as bytes, and sanlock's areas as what sanlock reads from them. Everything a host does on it is a
+ * struct sim_io, which lands at one moment and ends at the same or a later one, or never. */
+#pragma once
+
+#include "metadata/store.h"
+#include "tests/sim/sim_queue.h"
+
+#define SIM_BLOCKS (BLOCKS_MAX + 1) /* with the identity */
+#define SIM_SECTOR 512
+#define SIM_SECTORS (BLOCK_SIZE / SIM_SECTOR)
+
+enum sim_lease_id { SIM_LEASE_ENGINE, SIM_LEASE_BLOCK0, SIM_LEASE_COUNT };
+
+/* The leader of a resource's lease. */
+struct sim_lease {
+	uint16_t owner; /* host id, 0: nobody */
+	uint64_t generation;
+	uint64_t version;  /* rises by one at each acquire */
+	bool other_domain; /* it carries another lockspace's name */
+};
+
+/* A host id's sector in the lockspace. */
+struct sim_delta {
+	uint64_t timestamp; /* s of its owner's clock, 0: free */
+	uint64_t generation;
+	uint32_t name; /* which host: its number, not its id (clones differ) */
+	uint32_t io_timeout_s;
+};
+
+struct sim_storage {
+	uint8_t *blocks[SIM_BLOCKS]; /* NULL: all NUL */
+	uint8_t *before[SIM_BLOCKS]; /* what stood there before the last write, for stale reads */
+	uint64_t writes[SIM_BLOCKS]; /* how often each was written: a reader copies only what changed */
+	uint64_t reads;		     /* blocks that were read */
+	struct sim_delta deltas[HOST_ID_MAX + 1];
+	uint16_t highest_id; /* that ever had a delta */
+	struct sim_lease leases[SIM_LEASE_COUNT];
+	/* Called when a write of `host` has landed in `block` (checkers), NULL: nobody. */
+	void (*landed)(void *data, uint16_t host, uint32_t block, const uint8_t *bytes);
+	void *data;
+};
+
+enum sim_disk_fault {
+	SIM_DISK_EIO,	/* fails, at once or after it has landed */
+	SIM_DISK_HANG,	/* does not end before sim_disk_heal(), then lands late */
+	SIM_DISK_LOST,	/* a write is acknowledged and never lands */
+	SIM_DISK_TORN,	/* a write of a block lands in some of its sectors, and fails or is acknowledged */
+	SIM_DISK_STALE, /* a read of blocks gives what stood there before the last write */
+	SIM_DISK_SLOW,	/* takes `slow_ms` more */
+	SIM_DISK_FAULT_COUNT
+};
+
+struct sim_disk;
+
+/* One read or write. Made by sim_io_new(), freed by the disk after its end; whoever waits for it no more sets
+ * `end` to NULL, and it still lands. */
+struct sim_io {
+	struct sim_event event;
+	struct sim_disk *disk;
+	struct sim_io *next; /* of those that hang, or are free */
+	bool write;
+	bool areas;	 /* sanlock's, not the whiteboard: neither torn nor stale, a sector each */
+	int8_t fault;	 /* enum sim_disk_fault, -1 none */
+	int error;	 /* of its end */
+	uint8_t sectors; /* a write's that land, all set: all */
+	/* Its effect on disk->storage, or what is read. NULL: none. */
+	void (*land)(struct sim_io *io);
+	void (*end)(struct sim_io *io, int error); /* 0 or -EIO */
+	void *owner;
+	/* The owner's. */
+	uint32_t first, count;
+	uint8_t *into;
+	union {
+		uint8_t data[BLOCK_SIZE];
+		struct sim_lease lease;
+		struct {
+			struct sim_delta delta;
+			uint16_t id;
+			int64_t begun; /* the owner's clock */
+		};
+	};
+};
+
+/* A host's path. */
+struct sim_disk {
+	struct sim *sim;
+	uint16_t host;
+	struct sim_storage *storage;
+	int64_t latency_min_ms, latency_max_ms, slow_ms;
+	uint32_t per_mille[SIM_DISK_FAULT_COUNT]; /* of I/Os begun */
+	uint64_t fired[SIM_DISK_FAULT_COUNT];
+	struct sim_io *hanging;
+	struct sim_io *free;
+	struct sim_io *under_way[64]; /* to find them when the power goes */
+	size_t n_under_way;
+};
+
+void sim_storage_init(struct sim_storage *storage); /* whiteboard NUL, all ids and leases free */
+void sim_storage_done(struct sim_storage *storage);
+/* Writes a block as somebody whom the simulator does not run would. `host` 0: nobody of ours. */
+void sim_storage_write(struct sim_storage *storage, uint16_t host, uint32_t block,
+		       const uint8_t bytes[BLOCK_SIZE], uint8_t sectors);
+/* The bytes, zeros when there are none. */
+const uint8_t *sim_storage_block(const struct sim_storage *storage, uint32_t block);
+
+void sim_disk_init(struct sim_disk *disk, struct sim *sim, uint16_t host, struct sim_storage *storage);
+void sim_disk_done(struct sim_disk *disk);
+/* Another storage from now on (safety rule 9); what is under way stays with the old one's path and is
+ * dropped. */
+void sim_disk_attach(struct sim_disk *disk, struct sim_storage *storage);
+/* `per_mille` of the I/Os begun from now on have the fault; 0: none. */
+void sim_disk_fault(struct sim_disk *disk, enum sim_disk_fault fault, uint32_t per_mille);
+/* No fault any more; what hung goes on, in its order, and lands late. */
+void sim_disk_heal(struct sim_disk *disk);
+bool sim_disk_hangs(const struct sim_disk *disk);
+/* The host loses its power (or is reset): each write under way lands or does not. */
+void sim_disk_power_off(struct sim_disk *disk);
+/* Safety rule 13's kill of a storage daemon: what hangs never lands. */
+void sim_disk_drop(struct sim_disk *disk);
+
+/* Zeroed but for `disk`. */
+struct sim_io *sim_io_new(struct sim_disk *disk);
+/* Begins it: land(), end() and what they need are set. */
+void sim_io_begin(struct sim_io *io);

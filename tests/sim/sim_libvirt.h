@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* libvirtd between QEMU and the agent, for sim_vm.c alone: jobs, events, looks. */
+#pragma once
+
+#include "tests/sim/sim_vm.h"
+
+void sim_libvirt_init(struct sim_vm *vm);
+void sim_libvirt_power_off(struct sim_vm *vm);
+/* QEMU has ended, which libvirt tells as `end`. */
+void sim_libvirt_stopped(struct sim_vm *vm, enum domain_end end);
+/* Its state has changed. */
+void sim_libvirt_told(struct sim_vm *vm);
+
+/* sim_vm.c */
+/* QEMU, paused, without a lease. Returns its pid. */
+int32_t sim_vm_create(struct sim_vm *vm);
+/* Its CPUs run: the lease was taken, or libvirt believes so. */
+void sim_vm_run(struct sim_vm *vm);
+/* ACPI. */
+void sim_vm_press_button(struct sim_vm *vm);

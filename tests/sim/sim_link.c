@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Carries what agent and broker say, each direction as one event for all that waits. It decides nothing.
+ * Called by both, and by sim_host.c when one of them comes or goes. */
+#include "tests/sim/sim_link.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LATENCY_MS 1
+#define CONNECT_MS 100
+
+#define OF(pointer, member) ((struct sim_link *)((char *)(pointer)-offsetof(struct sim_link, member)))
+
+static mono_t now_of(const struct sim_link *link)
+{
+	return sim_clock_mono(link->clock);
+}
+
+static void set_event(struct sim_link *link, struct sim_event *event, int64_t ms)
+{
+	if (!sim_is_set(event))
+		sim_set(link->clock->sim, event, link->clock->host,
+			sim_clock_due(link->clock, mono_add(now_of(link), ms)));
+}
+
+static void on_changed(void *data)
+{
+	struct sim_link *link = data;
+
+	link->changed = true;
+	set_event(link, &link->to_agent, LATENCY_MS);
+}
+
+static void on_published(void *data, uint64_t serial, int error)
+{
+	struct sim_link *link = data;
+
+	link->published = true;
+	link->published_serial = serial;
+	link->published_error = error;
+	set_event(link, &link->to_agent, LATENCY_MS);
+}
+
+static void on_command(void *data, uint64_t ticket, enum command command, const char *argument)
+{
+	struct sim_link *link = data;
+
+	for (size_t i = 0; i < SIM_LINK_COMMANDS; i++)
+		if (link->commands[i].ticket == 0) {
+			link->commands[i].ticket = ticket;
+			link->commands[i].command = command;
+			snprintf(link->commands[i].argument, TEXT_MAX, "%s", argument);
+			set_event(link, &link->to_agent, LATENCY_MS);
+			return;
+		}
+	broker_answer(link->broker, ticket, -EBUSY, "too many commands wait");
+}
+
+static const struct agent_calls agent_calls = {on_changed, on_published, on_command};
+
+static void to_broker_fired(struct sim_event *event)
+{
+	struct sim_link *link = OF(event, to_broker);
+
+	if (!link->attached)
+		return;
+	if (link->publishes) {
+		link->publishes = false;
+		broker_publish(link->broker, &link->request);
+	}
+	if (link->asked && !link->answered) {
+		link->answered = true;
+		set_event(link, &link->to_agent, LATENCY_MS);
+	}
+}
+
+static void tell_facts(struct sim_link *link)
+{
+	struct cluster cluster;
+	size_t n;
+
+	link->asked = link->answered = false;
+	sim_cancel(link->clock->sim, &link->late);
+	n = broker_facts(link->broker, &cluster, link->peers);
+	link->calls->facts(link->agent, 0, &cluster, link->peers, n);
+}
+
+static void to_agent_fired(struct sim_event *event)
+{
+	struct sim_link *link = OF(event, to_agent);
+
+	if (!link->attached)
+		return;
+	if (link->published) {
+		link->published = false;
+		link->calls->published(link->agent, link->published_serial, link->published_error);
+	}
+	if (link->changed) {
+		link->changed = false;
+		link->calls->changed(link->agent);
+	}
+	for (size_t i = 0; i < SIM_LINK_COMMANDS && link->attached; i++) {
+		struct sim_link_command command = link->commands[i];
+
+		link->commands[i].ticket = 0;
+		if (command.ticket != 0)
+			link->calls->command(link->agent, command.ticket, command.command, command.argument);
+	}
+	if (link->answered && link->attached)
+		tell_facts(link);
+}
+
+/* A broker that is stopped: the agent is told after BROKER_ANSWER_MS. */
+static void late_fired(struct sim_event *event)
+{
+	struct sim_link *link = OF(event, late);
+
+	if (link->asked && link->calls)
+		link->calls->facts(link->agent, -ETIMEDOUT, NULL, NULL, 0);
+}
+
+static void drop_all(struct sim_link *link)
+{
+	link->asked = link->answered = link->changed = link->published = link->publishes = false;
+	memset(link->commands, 0, sizeof(link->commands));
+	sim_cancel(link->clock->sim, &link->to_agent);
+	sim_cancel(link->clock->sim, &link->to_broker);
+	sim_cancel(link->clock->sim, &link->late);
+}
+
+static void connect_fired(struct sim_event *event)
+{
+	struct sim_link *link = OF(event, connect);
+
+	if (!link->calls || link->attached)
+		return;
+	if (!link->broker || broker_agent_attach(link->broker, &agent_calls, link) < 0) {
+		set_event(link, &link->connect, CONNECT_MS);
+		if (!link->lost_said) {
+			link->lost_said = true;
+			link->calls->lost(link->agent, -ENOTCONN);
+		}
+		return;
+	}
+	link->attached = true;
+	link->lost_said = false;
+	link->calls->connected(link->agent);
+}
+
+static int port_ask(struct broker_port *port)
+{
+	struct sim_link *link = (struct sim_link *)port;
+
+	if (!link->attached)
+		return -ENOTCONN;
+	if (link->asked)
+		return 0;
+	link->asked = true;
+	link->asked_at = now_of(link);
+	set_event(link, &link->to_broker, LATENCY_MS);
+	return 0;
+}
+
+static int port_publish(struct broker_port *port, const struct publish_request *request, uint64_t *ret_serial)
+{
+	struct sim_link *link = (struct sim_link *)port;
+
+	if (!link->attached)
+		return -ENOTCONN;
+	link->request = *request;
+	link->request.serial = *ret_serial = ++link->serial;
+	link->publishes = true;
+	set_event(link, &link->to_broker, LATENCY_MS);
+	return 0;
+}
+
+static int port_answer(struct broker_port *port, uint64_t ticket, int error, const char *text)
+{
+	struct sim_link *link = (struct sim_link *)port;
+
+	if (!link->attached)
+		return -ENOTCONN;
+	broker_answer(link->broker, ticket, error, text);
+	return 0;
+}
+
+static bool port_connected(struct broker_port *port)
+{
+	return ((struct sim_link *)port)->attached;
+}
+
+static void port_close(struct broker_port *port)
+{
+	sim_link_agent((struct sim_link *)port, NULL, NULL);
+}
+
+void sim_link_agent(struct sim_link *link, const struct broker_calls *calls, void *agent)
+{
+	if (link->attached)
+		broker_agent_detach(link->broker, link);
+	link->attached = link->lost_said = false;
+	drop_all(link);
+	sim_cancel(link->clock->sim, &link->connect);
+	link->calls = calls;
+	link->agent = agent;
+	link->serial = 0;
+	if (calls)
+		set_event(link, &link->connect, LATENCY_MS);
+}
+
+void sim_link_broker(struct sim_link *link, struct broker *broker)
+{
+	bool was = link->attached;
+
+	/* The broker's end: nobody is left to detach from. */
+	link->attached = false;
+	link->broker = broker;
+	drop_all(link);
+	if (was && link->calls) {
+		link->lost_said = true;
+		link->calls->lost(link->agent, -ENOTCONN);
+	}
+	if (link->calls)
+		set_event(link, &link->connect, CONNECT_MS);
+}
+
+void sim_link_init(struct sim_link *link, struct sim_clock *clock, struct peer *peers)
+{
+	memset(link, 0, sizeof(*link));
+	link->port = (struct broker_port){port_ask, port_publish, port_answer, port_connected, port_close};
+	link->clock = clock;
+	link->peers = peers;
+	link->to_broker.fire = to_broker_fired;
+	link->to_agent.fire = to_agent_fired;
+	link->connect.fire = connect_fired;
+	link->late.fire = late_fired;
+	link->to_broker.kind = link->to_agent.kind = link->connect.kind = link->late.kind = SIM_LINK;
+}

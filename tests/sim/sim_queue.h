@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Virtual time and the one queue of what is to happen: a binary heap of (time, sequence, host, event).
+ * Nothing in the simulator runs but from it; what is due at one moment runs in the order in which it was set.
+ * O(log n) a call, no allocation once the heap has its size. It decides nothing but that order. */
+#pragma once
+
+#include <stddef.h>
+
+#include "core/peer.h"
+#include "tests/sim/sim_random.h"
+#include "util/loop.h"
+
+enum sim_kind {		   /* of an event, for the trace */
+		SIM_TIMER, /* of a daemon */
+		SIM_IO,
+		SIM_SANLOCK,
+		SIM_VM,
+		SIM_GUARD,
+		SIM_LINK, /* between agent and broker */
+		SIM_LOCAL,
+		SIM_MONITOR,
+		SIM_SERVICE,  /* boot, start and end of daemons */
+		SIM_SCHEDULE, /* faults and the operator */
+		SIM_KIND_COUNT
+};
+
+/* Something that will happen. Owned by the caller, zeroed before its first use, must not move while it is
+ * set. */
+struct sim_event {
+	void (*fire)(struct sim_event *event); /* once per sim_set(); may set it again */
+	enum sim_kind kind;
+	/* The queue's own. */
+	size_t place; /* 0: not set */
+};
+
+struct sim_entry {
+	int64_t at;
+	uint64_t sequence;
+	void *node; /* struct sim_event, or struct timer with SIM_TIMER */
+	uint16_t host;
+	uint16_t kind;
+};
+
+/* The root of a simulation. Times are ms since its beginning; hosts have clocks of their own (sim_clock.h).
+ */
+struct sim {
+	int64_t now;
+	struct sim_random random;
+	uint64_t hash;	 /* over all that happened: the same seed gives the same */
+	uint64_t events; /* how many */
+	/* Called after every event. */
+	void (*after)(void *data);
+	void *data;
+	bool stop;     /* sim_run() ends after this event */
+	uint16_t host; /* whose event it is, 0 the world's */
+
+	struct sim_entry *heap; /* from 1 on */
+	size_t n, size;
+	uint64_t sequence;
+	unsigned same; /* events at this moment, to find one that spins */
+	/* A host that stands still: its events wait until then, in their order. */
+	int64_t held_until[HOST_ID_MAX + 1];
+};
+
+void sim_init(struct sim *sim, uint64_t seed);
+void sim_done(struct sim *sim);
+
+/* `host` 0: the world's, which nothing holds up. A moment in the past is now. Setting a set one moves it. */
+void sim_set(struct sim *sim, struct sim_event *event, uint16_t host, int64_t at);
+/* Fine when it is not set. */
+void sim_cancel(struct sim *sim, struct sim_event *event);
+static inline bool sim_is_set(const struct sim_event *event)
+{
+	return event->place != 0;
+}
+
+/* For sim_clock.c: timers of daemons. `at` is simulated time; timer->at is the host's and untouched. */
+void sim_set_timer(struct sim *sim, struct timer *timer, uint16_t host, int64_t at);
+void sim_cancel_timer(struct sim *sim, struct timer *timer);
+/* The clock of `host` has changed: asks anew when each of its timers is due. */
+void sim_move_timers(struct sim *sim, uint16_t host, int64_t (*due)(void *data, const struct timer *timer),
+		     void *data);
+
+/* Takes something into the trace's hash. */
+static inline void sim_note(struct sim *sim, uint64_t word)
+{
+	sim->hash = (sim->hash ^ word) * 0x100000001b3ULL;
+	sim->hash ^= sim->hash >> 29;
+}
+
+/* Lets everything happen until `end`, which is now then, or until `stop`. Aborts when time does not advance.
+ */
+void sim_run(struct sim *sim, int64_t end);
