@@ -33,7 +33,6 @@ struct line {
 	struct timer deadline;
 	struct _virConnect *connection; /* while no call has it */
 	int callback;			/* LINE_LOOK: of `connection` */
-	bool dead;			/* the close callback was called */
 	struct libvirt_call *call;	/* under way */
 	mono_t begun;
 };
@@ -45,7 +44,8 @@ struct libvirt_port {
 	struct clock_port *clock;
 	struct line lines[LINE_COUNT];
 	struct domain_view view;
-	uint32_t number;   /* of the look connection */
+	uint32_t number;   /* of the look connection, 0: none was made yet */
+	uint32_t closed;   /* the last one whose close callback was called, 0: none; it may be an older one */
 	uint32_t attempts; /* to make one: the last number given out */
 	bool look_again;   /* an event came during a look: its answer may be from before */
 	bool silent_told;  /* the log knows that libvirt does not answer */
@@ -57,6 +57,11 @@ struct libvirt_port {
 _Static_assert(offsetof(struct libvirt_port, port) == 0, "the port is its first member");
 
 static void look_start(struct libvirt_port *p, mono_t deadline);
+
+static bool look_dead(const struct libvirt_port *p)
+{
+	return p->closed != 0 && p->closed == p->number;
+}
 
 /* libvirt's words are kept to one line. */
 static void one_line(char *text)
@@ -85,7 +90,7 @@ static void look_ended(struct libvirt_port *p, struct line *line, const struct l
 			log_info("libvirt answers again");
 		p->silent_told = false;
 	}
-	if (call->outcome != OUTCOME_OK || line->dead) {
+	if (call->outcome != OUTCOME_OK || look_dead(p)) {
 		view_unknown(p, call->outcome != OUTCOME_OK ? call->why : "the connection was closed");
 		return;
 	}
@@ -140,7 +145,6 @@ static void line_late(struct timer *timer)
 	atomic_store(&line->call->abandoned, true);
 	worker_give_up(line->worker);
 	line->call = NULL;
-	line->dead = false;
 	snprintf(why, sizeof(why), "no answer after %lld ms",
 		 (long long)(p->clock->now(p->clock) - line->begun));
 	if (action == ACTION_NONE)
@@ -169,7 +173,7 @@ static int line_call(struct line *line, enum action action, const char *xml, mon
 	snprintf(call->xml, sizeof(call->xml), "%s", xml ? xml : p->config.xml);
 	call->connection = line->connection;
 	call->callback = line->callback;
-	call->close_first = line->dead;
+	call->close_first = looks && look_dead(p);
 	call->event_fd = looks ? fcntl(p->events[1], F_DUPFD_CLOEXEC, 3) : -1;
 	if (looks && call->event_fd < 0) {
 		r = -errno;
@@ -185,7 +189,6 @@ static int line_call(struct line *line, enum action action, const char *xml, mon
 	line->call = call;
 	line->connection = NULL;
 	line->callback = -1;
-	line->dead = false;
 	line->begun = p->clock->now(p->clock);
 	p->clock->set(p->clock, &line->deadline, deadline);
 	return 0;
@@ -261,7 +264,8 @@ static void events_ready(int fd, short revents, void *data)
 			take_event(p, &message);
 			continue;
 		}
-		line->dead = true;
+		/* A look under way may be making a new one, which this is not about. */
+		p->closed = message.connection;
 		if (!line->call) {
 			view_unknown(p, "the connection was closed");
 			look_now(p);
