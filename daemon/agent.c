@@ -24,6 +24,9 @@
 #define FIRST_ANSWERS_MS 3000
 #define BEAT_CLOSE_MS 1000
 #define STOP_MS 1000
+/* The VM's configuration was good so long ago at most when its file can't be read now. A look at it comes
+ * each loop and gives up after 10 s: three in a row. */
+#define CONFIG_KEPT_MS 60000
 /* Bytes of a step's input: without peers, for each of them, and at most. */
 #define TRACE_BASE 8192
 #define TRACE_PEER 1024
@@ -269,7 +272,8 @@ static void on_vm_ended(void *data, enum action action, enum outcome outcome, co
 static void on_local_seen(void *data, const struct local_view *view)
 {
 	struct agent *agent = data;
-	bool changed = !agent->local_seen;
+	mono_t now = agent_now(agent);
+	bool changed = !agent->local_seen, good;
 
 	if (view->ha_known) {
 		changed = changed || agent->local.maintenance_management != view->maintenance_management ||
@@ -281,11 +285,16 @@ static void on_local_seen(void *data, const struct local_view *view)
 		agent->ha_told = true;
 		log_warning("local maintenance can't be read from ha.conf: its last known value stays");
 	}
-	changed = changed || agent->local.vm_config_good != view->vm_config_good;
-	agent->local.vm_config_good = view->vm_config_good;
-	agent->local.vm_memory_mib = view->vm_memory_mib;
-	if (view->vm_config_good)
-		agent->config_good_at = agent_now(agent);
+	good = view->vm_config_good;
+	if (view->vm_known)
+		agent->local.vm_memory_mib = view->vm_memory_mib;
+	else /* A disk that is slow once says nothing of the file; one that stays away does. */
+		good = agent->local.vm_config_good &&
+		       !mono_passed(agent->config_good_at, CONFIG_KEPT_MS, now);
+	changed = changed || agent->local.vm_config_good != good;
+	agent->local.vm_config_good = good;
+	if (view->vm_known && good)
+		agent->config_good_at = now;
 	agent->local_seen = true;
 	if (changed)
 		agent_poke(agent);

@@ -65,6 +65,7 @@ static void run_look(struct local_call *call)
 		call->view.maintenance_management = ha.local_maintenance;
 		call->view.maintenance_operator = ha.local_maintenance_manual;
 	}
+	call->view.vm_known = true;
 	if (domain_file_prepare(config->vm_xml, config->uuid, &lease, &xml, &call->view.vm_memory_mib,
 				call->why) == 0)
 		call->view.vm_config_good = true;

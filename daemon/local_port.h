@@ -18,7 +18,8 @@ struct saved {
 struct local_view {
 	bool ha_known; /* false: ha.conf can't be understood, the two below mean nothing */
 	bool maintenance_management, maintenance_operator;
-	bool vm_config_good;   /* the VM's configuration is there and may be started */
+	bool vm_known; /* false: the VM's configuration was not read in time, the two below mean nothing */
+	bool vm_config_good;   /* it is there and may be started */
 	int32_t vm_memory_mib; /* 0 unknown */
 };
 

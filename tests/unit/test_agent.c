@@ -293,7 +293,8 @@ static void make_world(void)
 	w.act_timer.fire = act_fired;
 	w.fence_timer.fire = fence_fired;
 	w.local_timer.fire = local_fired;
-	w.local_view = (struct local_view){.ha_known = true, .vm_config_good = true, .vm_memory_mib = 96};
+	w.local_view = (struct local_view){
+		.ha_known = true, .vm_known = true, .vm_config_good = true, .vm_memory_mib = 96};
 	w.connected = true;
 	w.view = (struct domain_view){.state = DOMAIN_NONE};
 	w.start_outcome = OUTCOME_OK;
@@ -747,6 +748,29 @@ static void test_local_maintenance_that_can_not_be_saved(void **state)
 	end_world();
 }
 
+/* A look at this host's files that is late is no bad configuration, for a minute. */
+static void test_late_files_are_unknown(void **state)
+{
+	const int32_t *points = &w.last.score.entries[PENALTY_CONFIG].points;
+
+	begin_with_vm_up();
+	assert_int_equal(*points, 0);
+	w.local_view = (struct local_view){0};
+	run_for(60 * S);
+	assert_int_equal(*points, 0);
+	run_for(40 * S);
+	assert_true(*points > 0);
+	w.local_view = (struct local_view){
+		.ha_known = true, .vm_known = true, .vm_config_good = true, .vm_memory_mib = 96};
+	run_for(20 * S);
+	assert_int_equal(*points, 0);
+	/* What was read to be bad needs no such time. */
+	w.local_view.vm_config_good = false;
+	run_for(40 * S);
+	assert_true(*points > 0);
+	end_world();
+}
+
 static void test_stop_without_vm(void **state)
 {
 	make_world();
@@ -827,6 +851,7 @@ int main(void)
 		cmocka_unit_test(test_local_maintenance_without_a_host_is_refused),
 		cmocka_unit_test(test_local_maintenance_moves_the_vm),
 		cmocka_unit_test(test_local_maintenance_that_can_not_be_saved),
+		cmocka_unit_test(test_late_files_are_unknown),
 		cmocka_unit_test(test_stop_without_vm),
 		cmocka_unit_test(test_stop_with_vm),
 		cmocka_unit_test(test_stop_with_a_qemu_that_libvirt_lost),
