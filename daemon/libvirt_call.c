@@ -22,9 +22,10 @@
 #include "daemon/domain_file.h"
 #include "util/cleanup.h"
 
-/* libvirtd that hangs is noticed after 1 s x 3; one that is restarted is back within a second. */
-#define KEEPALIVE_S 1
-#define KEEPALIVE_COUNT 3
+/* libvirtd that hangs is noticed after 2 s x 2 to 3; one that is restarted is back within a second. Each
+ * answer wakes libvirt's thread twice, which is most of what an idle agent costs. */
+#define KEEPALIVE_S 2
+#define KEEPALIVE_COUNT 2
 
 CLEANUP_DEFINE(virDomainPtr, virDomainFree)
 
