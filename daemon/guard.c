@@ -41,6 +41,8 @@
 #define HELD_UP_MAX_MS 1000 /* but never until later than this after the deadline */
 #define CLOCKS_APART_MS 100
 #define QUESTION_MAX_MS 10000 /* a question is left to hang: three can, then only the deadline counts */
+#define REFUSED_MS 10000      /* between two lines in the log about strangers */
+#define PET_MS 3000	      /* of the unit's WatchdogSec=10 */
 #define CLIENTS_MAX 8
 
 /* Where things stand in the poll set. */
@@ -57,7 +59,9 @@ enum slot {
 };
 
 struct client {
-	bool waits; /* for the end of the killing */
+	bool waits;    /* for the end of the killing */
+	bool stranger; /* may not ask */
+	mono_t heard;  /* when it connected, or asked last */
 };
 
 struct guard {
@@ -73,7 +77,7 @@ struct guard {
 	mono_t tick;	      /* the next question */
 	mono_t question_ends; /* MONO_NEVER: none is under way */
 	bool watchdog_asked;
-	uint64_t stamp; /* that get_hosts showed last */
+	mono_t petted; /* systemd's watchdog */
 	mono_t held_up_until;
 
 	struct guard_facts facts;
@@ -83,6 +87,9 @@ struct guard {
 	bool killing;
 	mono_t killing_ends;
 	mono_t survives_since; /* of SLOT_SURVIVOR */
+
+	mono_t refused_told;
+	unsigned refused; /* since then */
 };
 
 static void fd_set_to(struct guard *guard, int slot, int fd, short events)
@@ -335,7 +342,6 @@ static void answered(struct job *job)
 	/* Late answers are older than what is known. */
 	if (q->word == WORD_JOINED && q->renewed != MONO_UNSET && q->renewed > guard->facts.renewed)
 		guard->facts.renewed = q->renewed;
-	guard->stamp = q->stamp;
 	if (q->renewed_io_timeout_s)
 		guard->facts.io_timeout_s = q->renewed_io_timeout_s;
 	if (q->use_watchdog >= 0) {
@@ -344,6 +350,22 @@ static void answered(struct job *job)
 	}
 	job->destroy(job);
 	judge(guard, now);
+}
+
+/* What was known before a join says nothing after it. */
+static mono_t known_renewal(const struct guard_facts *facts)
+{
+	return facts->word == WORD_JOINED ? facts->renewed : MONO_UNSET;
+}
+
+/* Once a second, and at the moment when what is known becomes doubtful, so that the answer has all the time
+ * that is left. */
+static mono_t next_question(const struct guard *guard, mono_t now)
+{
+	mono_t doubtful = guard_doubtful_from(known_renewal(&guard->facts), guard->facts.io_timeout_s);
+	mono_t tick = now + TICK_MS;
+
+	return !guard->facts.watchdog && doubtful > now && doubtful < tick ? doubtful : tick;
 }
 
 static void ask(struct guard *guard, mono_t now)
@@ -357,7 +379,7 @@ static void ask(struct guard *guard, mono_t now)
 	}
 	if (now < guard->tick)
 		return;
-	guard->tick = now + TICK_MS;
+	guard->tick = next_question(guard, now);
 	if (!guard->deployed || worker_busy(guard->worker))
 		return;
 	q = guard_question_new();
@@ -370,7 +392,7 @@ static void ask(struct guard *guard, mono_t now)
 	q->io_timeout_s = guard->conf.io_timeout_s;
 	q->connect = guard->fds[SLOT_CONNECTION].fd < 0;
 	q->ask_watchdog = !guard->watchdog_asked;
-	q->stamp = guard->stamp;
+	q->known = guard->facts.watchdog ? MONO_NEVER : known_renewal(&guard->facts);
 	q->asked = now;
 	if (worker_start(guard->worker, &q->job) < 0)
 		q->job.destroy(&q->job); /* too many hang: silence, on which the deadline stands */
@@ -399,6 +421,20 @@ static bool allowed(const struct guard *guard, int fd, struct ucred *ret_peer)
 	       (ret_peer->uid == 0 || ret_peer->uid == guard->service_uid);
 }
 
+/* The socket is open to the service's group, for no other reason than that a refusal tells more than a socket
+ * that is not to be had. A stranger gets its answer and no more of the guard's time and log. */
+static void refuse(struct guard *guard, int i, const struct ucred *peer, mono_t now)
+{
+	guard->refused++;
+	if (guard->refused_told == MONO_UNSET || mono_passed(guard->refused_told, REFUSED_MS, now)) {
+		log_warning("refused uid=%u pid=%d times=%u", peer->uid, peer->pid, guard->refused);
+		guard->refused_told = now;
+		guard->refused = 0;
+	}
+	reply(guard, i, 0, -EPERM, 0);
+	fd_set_to(guard, SLOT_CLIENTS + i, -1, 0);
+}
+
 static void request_take(struct guard *guard, int i, mono_t now)
 {
 	int fd = guard->fds[SLOT_CLIENTS + i].fd, slot = SLOT_CLIENTS + i;
@@ -414,10 +450,10 @@ static void request_take(struct guard *guard, int i, mono_t now)
 		return;
 	}
 	if (!allowed(guard, fd, &peer)) {
-		log_warning("refused uid=%u pid=%d", peer.uid, peer.pid);
-		reply(guard, i, 0, -EPERM, 0);
+		refuse(guard, i, &peer, now);
 		return;
 	}
+	guard->clients[i].heard = now;
 	if (n != sizeof(request) || request.version != GUARD_VERSION ||
 	    !memchr(request.why, '\0', sizeof(request.why))) {
 		reply(guard, i, 0, -EPROTO, 0);
@@ -442,20 +478,46 @@ static void request_take(struct guard *guard, int i, mono_t now)
 	}
 }
 
-static void client_take(struct guard *guard)
+/* Where a newcomer goes, -1: nowhere. Who is silent must not keep out who has to kill, so when all places are
+ * taken the one of a stranger is given away, else that of who was silent longest: a client of ours asks as
+ * soon as it has connected. A stranger pushes out none but strangers, and who waits for the end of a killing
+ * keeps its place: all of them have asked for what the newcomer wants. */
+static int client_place(const struct guard *guard, bool stranger)
+{
+	int best = -1;
+
+	for (int i = 0; i < CLIENTS_MAX; i++) {
+		const struct client *client = &guard->clients[i];
+
+		if (guard->fds[SLOT_CLIENTS + i].fd < 0)
+			return i;
+		if (client->waits || (stranger && !client->stranger))
+			continue;
+		if (best < 0 || client->stranger > guard->clients[best].stranger ||
+		    (client->stranger == guard->clients[best].stranger &&
+		     client->heard < guard->clients[best].heard))
+			best = i;
+	}
+	return best;
+}
+
+static void client_take(struct guard *guard, mono_t now)
 {
 	int fd = accept4(guard->fds[SLOT_LISTENER].fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct ucred peer;
+	bool stranger;
+	int i;
 
 	if (fd < 0)
 		return;
-	for (int i = 0; i < CLIENTS_MAX; i++)
-		if (guard->fds[SLOT_CLIENTS + i].fd < 0) {
-			fd_set_to(guard, SLOT_CLIENTS + i, fd, POLLIN);
-			return;
-		}
-	/* Silent ones must not keep out who has to kill: the first in the row makes room. */
-	fd_set_to(guard, SLOT_CLIENTS, fd, POLLIN);
-	guard->clients[0].waits = false;
+	stranger = !allowed(guard, fd, &peer);
+	i = client_place(guard, stranger);
+	if (i < 0) {
+		close(fd);
+		return;
+	}
+	fd_set_to(guard, SLOT_CLIENTS + i, fd, POLLIN);
+	guard->clients[i] = (struct client){.stranger = stranger, .heard = now};
 }
 
 /* A suspended host neither renewed nor counted the time (the manual rules it out, this catches it). */
@@ -522,8 +584,11 @@ int guard_run(struct guard *guard)
 		wake = clock_mono() + ms;
 		if (poll(guard->fds, SLOT_COUNT, ms) < 0 && errno != EINTR)
 			return -errno;
-		sd_notify(0, "WATCHDOG=1");
 		now = clock_mono();
+		if (now >= mono_add(guard->petted, PET_MS)) {
+			guard->petted = now;
+			sd_notify(0, "WATCHDOG=1");
+		}
 		if (now > wake + LATE_MS) {
 			guard->held_up_until = now + HELD_UP_MS;
 			guard->tick = now;
@@ -538,7 +603,7 @@ int guard_run(struct guard *guard)
 			if (guard->fds[SLOT_CLIENTS + i].fd >= 0 && guard->fds[SLOT_CLIENTS + i].revents)
 				request_take(guard, i, now);
 		if (guard->fds[SLOT_LISTENER].revents)
-			client_take(guard);
+			client_take(guard, now);
 	}
 }
 
@@ -570,6 +635,7 @@ int guard_new(const char *conf_path, int listener, struct guard **ret)
 	service_account_find(&account);
 	guard->service_uid = account.has_user ? account.uid : 0;
 	guard->question_ends = MONO_NEVER;
+	guard->petted = guard->refused_told = MONO_UNSET;
 	guard->boot_ahead_ms = clock_boot() - clock_mono();
 	fd_set_to(guard, SLOT_LISTENER, listener, POLLIN);
 	sigemptyset(&ending);

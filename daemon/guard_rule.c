@@ -8,7 +8,7 @@ STRTAB_DEFINE(guard_reason, enum guard_reason, GUARD_REASON_COUNT, "fine", "sanl
 	      "lockspace-not-joined", "renewal-too-old", "host-was-suspended")
 
 #define RENEWALS 6    /* x io_timeout: rule 6 */
-#define DOUBT_MS 1500 /* before the deadline: a poll of 1 s and time to ask */
+#define DOUBT_MS 4500 /* x io_timeout: the header's timeline */
 #define SURVIVES_MS 60000
 #define SLEPT_MS 1000 /* of clocks that drift apart by themselves: nothing near it */
 
@@ -29,10 +29,9 @@ bool guard_must_reset(mono_t since, mono_t now)
 	return mono_passed(since, SURVIVES_MS, now);
 }
 
-bool guard_stamp_doubtful(mono_t renewed, uint32_t io_timeout_s, mono_t now)
+mono_t guard_doubtful_from(mono_t renewed, uint32_t io_timeout_s)
 {
-	return renewed == MONO_UNSET ||
-	       mono_passed(renewed, RENEWALS * (int64_t)io_timeout_s * MONO_SECOND - DOUBT_MS, now);
+	return mono_add(renewed, DOUBT_MS * (int64_t)io_timeout_s);
 }
 
 enum guard_reason guard_judge(const struct guard_facts *facts, mono_t now)

@@ -8,18 +8,26 @@
  *                                                         N = 1      N = 10
  *   0      sanlock writes its time stamp                  T 0        T 0
  *   2N     next renewal is due; the disk hangs            T 2        T 20
- *   4N-1   if sanlock hangs too: the guard kills QEMU     T 3..6     T 39..60
+ *   1.5N.. if sanlock hangs too: the guard kills QEMU     T 1.5..6   T 15..60
  *    ..6N  if it answers: the same, at 6N                 T 5..6     T 59..60
  *   8N     sanlock kills its lease holders itself         T 8        T 80
  *   8N+60  other hosts may take the lease                 T 68       T 140
  *
- * get_hosts shows the stamp that the *next* renewal has read back, so a healthy host's is 2N..4N old, plus up
- * to 1 s of sanlock's own loop and 1 s of cut: measured 2.0 to 5.6 s at N = 1. Nor does a new stamp prove the
- * renewal that read it: its write may have failed. So each time the stamp changes, and when it is 6N - 1.5 s
- * old, the daemon is asked for the exact moment
- * (`renewal_last_success` of its status, 2 ms); all come from one clock, ours. One renewal (2N and up to 1 s)
- * may be missing when sanlock stops answering, so QEMU then dies 4N - 1 s to 6N after the true last one,
- * never later. */
+ * get_hosts shows the stamp that the *next* renewal has read back: one renewal or two are missing in it, and
+ * never one is there that was not made. So it is a moment to count from that is too early by 2N to 4N, plus
+ * up to 1 s of sanlock's own loop and 1 s of cut: measured 2.0 to 5.6 s old at N = 1. It costs 0.2 ms, and in
+ * a healthy host of N = 5 or more it never gets as old as 4.5N:
+ *
+ *                                                         N = 1      N = 10
+ *   a healthy stamp's age                                 2..6       20..42
+ *   4.5N   it is doubtful: the daemon is asked            4.5        45
+ *   6N     QEMU dies, had it not answered                 6          60
+ *
+ * Then the exact moment is asked for (`renewal_last_success` of its status: a process, 3 ms of CPU), and
+ * counts instead; 1.5N are left for the answer. All come from one clock, ours. When sanlock stops answering,
+ * what is known is at most 4.5N old, so QEMU dies 1.5N to 6N after the true last renewal, never later. A
+ * sanlock that stands still for 1.5N and goes on has done no harm. Where the watchdog sees to the time the
+ * stamp decides nothing, and nobody asks for more. */
 #pragma once
 
 #include <stdbool.h>
@@ -71,5 +79,6 @@ mono_t guard_deadline(const struct guard_facts *facts);
 /* Rule 12: a QEMU that was sent SIGKILL at `since` and lives at `now` can't be killed: only the end of this
  * host ends it. */
 bool guard_must_reset(mono_t since, mono_t now);
-/* The stamp is so old that the daemon's exact word is needed. */
-bool guard_stamp_doubtful(mono_t renewed, uint32_t io_timeout_s, mono_t now);
+/* From when on a last renewal of that moment is so old that the daemon's exact word is needed; MONO_UNSET (at
+ * once) of one that is not known. */
+mono_t guard_doubtful_from(mono_t renewed, uint32_t io_timeout_s);

@@ -59,7 +59,6 @@ static void ask_hosts(struct guard_question *q)
 		if (count == 1 && hosts[0].timestamp > 0) {
 			q->renewed = (mono_t)hosts[0].timestamp * MONO_SECOND;
 			q->renewed_io_timeout_s = hosts[0].io_timeout;
-			q->stamp = hosts[0].timestamp;
 		}
 	}
 }
@@ -76,11 +75,19 @@ static void ask_status(struct guard_question *q)
 		q->renewed = status.last_renewal_s * MONO_SECOND;
 }
 
+/* Is what is known too old to go on without a process that asks for more? */
+static bool status_needed(const struct guard_question *q)
+{
+	uint32_t io_timeout_s = q->renewed_io_timeout_s ? q->renewed_io_timeout_s : q->io_timeout_s;
+	mono_t known = q->renewed > q->known ? q->renewed : q->known;
+
+	return q->ask_watchdog || (q->word == WORD_JOINED && q->known != MONO_NEVER &&
+				   clock_mono() >= guard_doubtful_from(known, io_timeout_s));
+}
+
 static void run(struct job *job)
 {
 	struct guard_question *q = (struct guard_question *)job;
-	uint64_t stamp = q->stamp;
-	uint32_t io_timeout_s;
 
 	/* A registered connection holds no lease and costs sanlock one slot. */
 	if (q->connect) {
@@ -94,11 +101,7 @@ static void run(struct job *job)
 		q->connection = r;
 	}
 	ask_hosts(q);
-	io_timeout_s = q->renewed_io_timeout_s ? q->renewed_io_timeout_s : q->io_timeout_s;
-	/* A new stamp means that a renewal has just been made, and when: that is worth its 2 ms. */
-	if (q->ask_watchdog ||
-	    (q->word == WORD_JOINED &&
-	     (q->stamp != stamp || guard_stamp_doubtful(q->renewed, io_timeout_s, clock_mono()))))
+	if (status_needed(q))
 		ask_status(q);
 }
 

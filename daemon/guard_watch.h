@@ -14,8 +14,8 @@ struct guard_question {
 	char lockspace[WATCH_NAME_MAX];
 	uint16_t host_id;
 	uint32_t io_timeout_s;
-	uint64_t stamp; /* that get_hosts showed last; replaced by what it shows now */
-	bool connect;	/* also make a connection that lasts */
+	mono_t known; /* the last renewal that is known; MONO_NEVER: it does not matter when it was */
+	bool connect; /* also make a connection that lasts */
 	bool ask_watchdog;
 	mono_t asked;
 	/* answered */

@@ -91,10 +91,9 @@ static void test_timeline(void **state)
 		struct guard_facts facts = {WORD_JOINED, 0, NONE, 0, 0, n, false, 0};
 
 		assert_int_equal(guard_deadline(&facts), 6000 * (mono_t)n);
-		assert_false(guard_stamp_doubtful(0, n, 6000 * (mono_t)n - 1501));
-		assert_true(guard_stamp_doubtful(0, n, 6000 * (mono_t)n - 1500));
+		assert_int_equal(guard_doubtful_from(0, n), 4500 * (mono_t)n);
 	}
-	assert_true(guard_stamp_doubtful(MONO_UNSET, 1, 0));
+	assert_int_equal(guard_doubtful_from(MONO_UNSET, 1), MONO_UNSET);
 }
 
 static void test_must_reset(void **state)
