@@ -17,7 +17,7 @@ STRTAB_DEFINE(held, enum held, HELD_COUNT, "unknown", "no", "yes")
 STRTAB_DEFINE(monitor, enum monitor, MONITOR_COUNT, "network", "mgmt-bridge", "mem-free", "cpu-load",
 	      "engine-health", "storage-domain")
 STRTAB_DEFINE(pause, enum pause, PAUSE_COUNT, "none", "starting", "io-error", "other")
-STRTAB_DEFINE(outcome, enum outcome, OUTCOME_COUNT, "none", "ok", "failed", "lease-held")
+STRTAB_DEFINE(outcome, enum outcome, OUTCOME_COUNT, "none", "ok", "failed", "lease-held", "survived")
 STRTAB_DEFINE(action, enum action, ACTION_COUNT, "none", "start", "start-paused", "resume", "shutdown",
 	      "destroy", "kill", "reset-host")
 
@@ -157,9 +157,10 @@ static void take_results(struct view *view)
 		view->result = *result;
 		if (result->action == ACTION_START)
 			view->ended = row_start_ended(view, result->outcome);
-		/* libvirt asks QEMU to end first and may hang; SIGKILL has been sent when the destroy ends.
-		 */
-		if (result->action == ACTION_DESTROY && m->kill_since == MONO_NEVER)
+		/* libvirt asks QEMU to end first and may hang: SIGKILL has been sent when the destroy ends.
+		 * Not where it failed: libvirt did not list the VM, say, and there was no guard. */
+		if (result->action == ACTION_DESTROY && m->kill_since == MONO_NEVER &&
+		    (result->outcome == OUTCOME_OK || result->outcome == OUTCOME_SURVIVED))
 			m->kill_since = view->now;
 		if (result->action == ACTION_SHUTDOWN)
 			m->shutdown_refused = result->outcome != OUTCOME_OK;

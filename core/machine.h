@@ -127,7 +127,7 @@ struct machine {
 	mono_t held_at;		 /* when the question was asked that told held_version */
 	uint64_t resume_version; /* after a resume: what the version must be, 0 nothing to check */
 	mono_t kill_since;	 /* QEMU was sent SIGKILL then and has not been seen gone since; MONO_NEVER:
-				    EngineForceStop's destroy, which sends it, has not ended */
+				    no destroy of EngineForceStop's has sent it yet */
 	mono_t next_kill;	 /* not to be killed again before */
 	struct score_memory scores;
 };

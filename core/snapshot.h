@@ -132,6 +132,7 @@ enum outcome {
 	OUTCOME_OK,
 	OUTCOME_FAILED,	    /* with a text in the log */
 	OUTCOME_LEASE_HELD, /* a start: the lease was not to be had */
+	OUTCOME_SURVIVED,   /* a destroy: SIGKILL was sent, and QEMU lives on */
 	OUTCOME_COUNT
 };
 STRTAB_DECLARE(outcome, enum outcome);

@@ -14,6 +14,7 @@ struct ending {
 	enum action action;
 	bool under_way;
 	bool tried_libvirt, tried_guard;
+	bool survived; /* the guard sent SIGKILL, and QEMU lived on */
 };
 
 /* One command of the operator's. Idle: command 0. */

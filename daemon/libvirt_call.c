@@ -424,9 +424,11 @@ static void run_destroy(struct libvirt_call *call)
 
 	if (find_domain(call, &domain) < 0)
 		return;
-	/* OPERATION_INVALID: it is not running. */
-	if (!domain || virDomainDestroyFlags(domain, 0) == 0 || last_error_is(VIR_ERR_NO_DOMAIN) ||
-	    last_error_is(VIR_ERR_OPERATION_INVALID))
+	/* A VM that libvirt does not list, or holds for ended, may live on: a restarted libvirtd can lose its
+	 * QEMU. The guard, which looks in /proc, has the word then. */
+	if (!domain)
+		fail(call, OUTCOME_FAILED, "the domain is not here");
+	else if (virDomainDestroyFlags(domain, 0) == 0)
 		call->outcome = OUTCOME_OK;
 	else
 		fail_libvirt(call, "destroy the domain");

@@ -30,6 +30,7 @@ static void guard_done(void *data, int error, int alive)
 		ending_done(ending, OUTCOME_OK, "");
 		return;
 	}
+	ending->survived = error == 0;
 	log_warning("action %s: the guard could not: %s alive=%d", action_str(ending->action),
 		    error < 0 ? strerror(-error) : "QEMU survives SIGKILL", alive);
 	ending_next(ending);
@@ -74,7 +75,8 @@ static void ending_next(struct ending *ending)
 	else if (!ending->tried_guard)
 		ending_by_guard(ending);
 	else
-		ending_done(ending, OUTCOME_FAILED, "neither libvirt nor the guard could end it");
+		ending_done(ending, ending->survived ? OUTCOME_SURVIVED : OUTCOME_FAILED,
+			    "neither libvirt nor the guard could end it");
 }
 
 static void begin_ending(struct ending *ending)
@@ -82,7 +84,7 @@ static void begin_ending(struct ending *ending)
 	if (ending->under_way)
 		return; /* its end serves this one too */
 	ending->under_way = true;
-	ending->tried_libvirt = ending->tried_guard = false;
+	ending->tried_libvirt = ending->tried_guard = ending->survived = false;
 	ending_next(ending);
 }
 

@@ -194,7 +194,7 @@ static int play_result(struct player *player)
 	int outcome = player->n_words > 2 ? outcome_parse(player->words[2]) : -1;
 
 	if (action < 0 || outcome < 0)
-		return wrong(player, "expected an action and its outcome: ok, failed, lease-held");
+		return wrong(player, "expected an action and its outcome: ok, failed, lease-held, survived");
 	return spun(player, world_step(&player->world, ACTION_NONE,
 				       (struct result){(enum action)action, (enum outcome)outcome}));
 }

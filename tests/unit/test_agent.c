@@ -40,7 +40,7 @@ struct world {
 	struct vm_port vm;
 	struct domain_view view;
 	bool looking, silent;
-	enum action acted[128];
+	enum action acted[256];
 	size_t n_acted;
 	char argument[TEXT_MAX];
 	enum action acting;
@@ -50,6 +50,7 @@ struct world {
 	struct fence_port fence;
 	unsigned kills, resets;
 	int kill_error;
+	bool survives; /* SIGKILL */
 	void (*kill_done)(void *data, int error, int alive);
 	void *kill_data;
 
@@ -144,7 +145,7 @@ static void vm_fired(struct timer *timer)
 
 static int fake_act(struct vm_port *port, enum action action, const char *argument, mono_t deadline)
 {
-	assert_true(w.n_acted < 128);
+	assert_true(w.n_acted < 256);
 	w.acted[w.n_acted++] = action;
 	snprintf(w.argument, sizeof(w.argument), "%s", argument ? argument : "");
 	if (w.act_busy || (w.acting != ACTION_NONE && action != ACTION_DESTROY))
@@ -199,7 +200,7 @@ static void act_fired(struct timer *timer)
 		vm_ends(END_INSIDE);
 		break;
 	case ACTION_DESTROY:
-		outcome = w.destroy_fails ? OUTCOME_FAILED : OUTCOME_OK;
+		outcome = w.destroy_fails || w.view.state == DOMAIN_NONE ? OUTCOME_FAILED : OUTCOME_OK;
 		if (outcome == OUTCOME_OK)
 			vm_ends(END_BY_US);
 		break;
@@ -221,9 +222,9 @@ static int fake_kill(struct fence_port *port, mono_t deadline, void (*done)(void
 
 static void fence_fired(struct timer *timer)
 {
-	if (w.kill_error == 0)
+	if (w.kill_error == 0 && !w.survives)
 		vm_ends(END_CRASHED);
-	w.kill_done(w.kill_data, w.kill_error, w.kill_error ? -1 : 0);
+	w.kill_done(w.kill_data, w.kill_error, w.kill_error ? -1 : w.survives);
 }
 
 static int fake_reset(struct fence_port *port, const char *why, void (*done)(void *data, int error),
@@ -512,6 +513,46 @@ static void test_unkillable_resets_the_host(void **state)
 	assert_int_equal(w.resets, 0);
 	run_for(25 * S);
 	assert_true(w.resets >= 1);
+	end_world();
+}
+
+/* The minute of safety rule 12 is one since SIGKILL was sent: a destroy that sent none begins nothing. */
+static void test_no_reset_before_a_sigkill(void **state)
+{
+	begin_with_vm_up();
+	w.view.state = DOMAIN_PAUSED;
+	w.view.pause = PAUSE_OTHER;
+	w.cluster.owner = OWNER_NOBODY;
+	w.cluster.held = HELD_NO;
+	w.destroy_fails = true;
+	w.kill_error = -ENOENT;
+	run_for(110 * S);
+	assert_int_equal(w.last.next.state, STATE_ENGINE_FORCE_STOP);
+	assert_true(w.kills > 1);
+	assert_int_equal(w.resets, 0);
+	w.kill_error = 0;
+	w.survives = true;
+	run_for(55 * S);
+	assert_int_equal(w.resets, 0);
+	run_for(15 * S);
+	assert_true(w.resets > 0);
+	end_world();
+}
+
+/* libvirt was restarted and lost it; /proc shows it. */
+static void test_poweroff_of_a_qemu_that_libvirt_lost(void **state)
+{
+	begin_with_vm_up();
+	w.cluster.maintenance = FLAG_YES;
+	w.view.state = DOMAIN_NONE;
+	run_for(30 * S);
+	assert_int_equal(w.published.claim.vm, VM_UP);
+	agent_broker_calls.command(w.agent, 77, COMMAND_VM_POWEROFF, "");
+	run_for(5 * S);
+	assert_int_equal(w.answers, 1);
+	assert_int_equal(w.answered_error, 0);
+	assert_int_equal(w.kills, 1);
+	assert_int_equal(w.cluster.qemu_pid, 0);
 	end_world();
 }
 
@@ -842,6 +883,8 @@ int main(void)
 		cmocka_unit_test(test_lease_of_another_kills),
 		cmocka_unit_test(test_kill_without_guard_asks_libvirt),
 		cmocka_unit_test(test_unkillable_resets_the_host),
+		cmocka_unit_test(test_no_reset_before_a_sigkill),
+		cmocka_unit_test(test_poweroff_of_a_qemu_that_libvirt_lost),
 		cmocka_unit_test(test_crash_is_restarted_when_alone),
 		cmocka_unit_test(test_crash_is_over_when_the_machine_took_it_in),
 		cmocka_unit_test(test_failed_tries_are_saved_and_read),

@@ -137,6 +137,14 @@ int virDomainDestroy(virDomainPtr domain)
 	return 0;
 }
 
+int virDomainDestroyFlags(virDomainPtr domain, unsigned int flags)
+{
+	(void)domain;
+	(void)flags;
+	tell("destroy ", NEVER);
+	return fake.active ? 0 : -1;
+}
+
 int virDomainFree(virDomainPtr domain)
 {
 	(void)domain;
@@ -267,6 +275,21 @@ static const struct row {
 	 .active = true,
 	 .given_up = AT_XML,
 	 .told = "xml ",
+	 .outcome = OUTCOME_FAILED},
+	{.name = "destroy",
+	 .action = ACTION_DESTROY,
+	 .exists = true,
+	 .active = true,
+	 .told = "destroy ",
+	 .outcome = OUTCOME_OK},
+	{.name = "destroy of one that is not listed proves nothing",
+	 .action = ACTION_DESTROY,
+	 .told = "",
+	 .outcome = OUTCOME_FAILED},
+	{.name = "destroy of one that libvirt holds for ended proves nothing",
+	 .action = ACTION_DESTROY,
+	 .exists = true,
+	 .told = "destroy ",
 	 .outcome = OUTCOME_FAILED},
 };
 
