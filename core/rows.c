@@ -451,6 +451,10 @@ static void row_engine_stop(struct view *view)
 		row_enter(view, STATE_ENGINE_DOWN, REASON_VM_GONE);
 	else if (view->known->vm.pause != PAUSE_NONE && view->known->vm.detail == DETAIL_PAUSED)
 		row_enter(view, STATE_ENGINE_FORCE_STOP, REASON_VM_PAUSED);
+	else if (m->shutdown_refused && view->known->vm.detail == DETAIL_UNKNOWN &&
+		 m->reason != REASON_BETTER_HOST)
+		/* libvirt does not list it, so it can only be killed; a wish is no reason to. */
+		row_enter(view, STATE_ENGINE_FORCE_STOP, REASON_SHUTDOWN_REFUSED);
 	else if (m->shutdown_refused)
 		row_enter(view, STATE_REINITIALIZE, REASON_SHUTDOWN_REFUSED);
 	else if (m->in_flight == ACTION_NONE && m->in_flight_since < m->entered) {
