@@ -326,7 +326,9 @@ static bool take_command(struct view *view)
 	const struct snapshot *known = view->known;
 	enum action wanted = known->wanted;
 	bool start = wanted == ACTION_START || wanted == ACTION_START_PAUSED;
-	bool up_or_unknown = known->vm.vm == VM_UP || known->vm.vm == VM_UNKNOWN;
+	/* WaitForLaunch: a start that was ended by a power-off has not ended in libvirt. */
+	bool not_down = known->vm.vm == VM_UP || known->vm.vm == VM_UNKNOWN ||
+			known->vm.detail == DETAIL_WAIT_FOR_LAUNCH;
 	bool maintenance = known->cluster.maintenance == FLAG_YES;
 	/* As for our own starts: no second QEMU beside one that libvirt has lost, or that dies slowly. */
 	bool fit = known->broker_answers && known->cluster.qemu_pid == 0 &&
@@ -343,7 +345,7 @@ static bool take_command(struct view *view)
 		return false;
 	/* A resume goes by the lease's version alone (rule 11), the kills by rules 3 and 12. */
 	if ((!start && wanted != ACTION_SHUTDOWN && wanted != ACTION_DESTROY) ||
-	    (m->in_flight != ACTION_NONE && wanted != ACTION_DESTROY) || (start && (!fit || up_or_unknown)) ||
+	    (m->in_flight != ACTION_NONE && wanted != ACTION_DESTROY) || (start && (!fit || not_down)) ||
 	    (wanted == ACTION_START_PAUSED && !maintenance)) {
 		view->step->wanted_refused = true;
 		return false;

@@ -222,7 +222,9 @@ static bool start_possible(struct view *view, enum reason *ret_why)
 	const struct machine *m = &view->step->next;
 	enum reason hold = REASON_STAY;
 
-	if (m->in_flight != ACTION_NONE) {
+	/* A start that waits for its lease goes on in libvirt after the operator's power-off: a second one
+	 * would be refused there, and count as a failed try. */
+	if (m->in_flight != ACTION_NONE || view->known->vm.detail == DETAIL_WAIT_FOR_LAUNCH) {
 		row_stay(view, REASON_IN_FLIGHT);
 		return false;
 	}

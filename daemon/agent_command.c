@@ -164,6 +164,11 @@ static void answer_refused(struct agent *agent, struct order *order)
 		       action_str(m->in_flight), state_str(m->state));
 		return;
 	}
+	if (start && agent->watch.starting != ACTION_NONE) {
+		answer(agent, order, -EBUSY,
+		       "%sthe start before this one still waits in libvirt: try again later", failed);
+		return;
+	}
 	if (start && agent->cluster.qemu_pid != 0) {
 		answer(agent, order, -EBUSY, "%s%s: end it, or try again in some seconds", failed,
 		       agent->cluster.qemu_pid > 0

@@ -46,6 +46,7 @@ struct world {
 	enum action acting;
 	enum outcome start_outcome;
 	bool destroy_fails, act_busy;
+	bool start_hangs, hanging; /* it waits for its lease in libvirt */
 
 	struct fence_port fence;
 	unsigned kills, resets;
@@ -148,8 +149,12 @@ static int fake_act(struct vm_port *port, enum action action, const char *argume
 	assert_true(w.n_acted < 256);
 	w.acted[w.n_acted++] = action;
 	snprintf(w.argument, sizeof(w.argument), "%s", argument ? argument : "");
-	if (w.act_busy || (w.acting != ACTION_NONE && action != ACTION_DESTROY))
+	if (w.act_busy || (w.hanging && action != ACTION_DESTROY) ||
+	    (w.acting != ACTION_NONE && action != ACTION_DESTROY))
 		return -EBUSY;
+	w.hanging = w.hanging || (w.start_hangs && action == ACTION_START);
+	if (w.start_hangs && action == ACTION_START)
+		return 0;
 	w.acting = action;
 	virtual_set(&w.clock.port, &w.act_timer, w.clock.now + START_MS);
 	return 0;
@@ -556,6 +561,31 @@ static void test_poweroff_of_a_qemu_that_libvirt_lost(void **state)
 	end_world();
 }
 
+/* Its call goes on in libvirt until its own end: no start can be begun meanwhile, and none has failed. */
+static void test_poweroff_of_a_start_that_waits(void **state)
+{
+	make_world();
+	w.start_hangs = true;
+	start_agent(NULL);
+	run_for(5 * S);
+	assert_int_equal(w.last.next.state, STATE_ENGINE_START);
+	agent_broker_calls.command(w.agent, 77, COMMAND_VM_POWEROFF, "");
+	run_for(60 * S);
+	assert_int_equal(w.answered_error, 0);
+	assert_int_equal(w.last.next.state, STATE_ENGINE_DOWN);
+	assert_int_equal(w.last.next.failed_tries, 0);
+	agent_broker_calls.command(w.agent, 78, COMMAND_VM_START, "");
+	run_for(S);
+	assert_int_equal(w.answered_error, -EBUSY);
+	assert_non_null(strstr(w.answered, "still waits in libvirt"));
+	w.start_hangs = w.hanging = false;
+	w.vm.ended(w.vm.data, ACTION_START, OUTCOME_FAILED, "no answer");
+	run_for(30 * S);
+	assert_int_equal(w.last.next.state, STATE_ENGINE_UP);
+	assert_int_equal(w.last.next.failed_tries, 0);
+	end_world();
+}
+
 static void test_crash_is_restarted_when_alone(void **state)
 {
 	begin_with_vm_up();
@@ -885,6 +915,7 @@ int main(void)
 		cmocka_unit_test(test_unkillable_resets_the_host),
 		cmocka_unit_test(test_no_reset_before_a_sigkill),
 		cmocka_unit_test(test_poweroff_of_a_qemu_that_libvirt_lost),
+		cmocka_unit_test(test_poweroff_of_a_start_that_waits),
 		cmocka_unit_test(test_crash_is_restarted_when_alone),
 		cmocka_unit_test(test_crash_is_over_when_the_machine_took_it_in),
 		cmocka_unit_test(test_failed_tries_are_saved_and_read),
