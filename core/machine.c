@@ -341,7 +341,7 @@ static bool take_command(struct view *view)
 	if (wanted == ACTION_NONE)
 		return false;
 	/* What is being ended ends first; its row would end the new one too. */
-	if (start && (m->state == STATE_ENGINE_STOP || m->state == STATE_ENGINE_FORCE_STOP))
+	if (start && m->state == STATE_ENGINE_FORCE_STOP)
 		return false;
 	/* A resume goes by the lease's version alone (rule 11), the kills by rules 3 and 12. */
 	if ((!start && wanted != ACTION_SHUTDOWN && wanted != ACTION_DESTROY) ||
@@ -536,8 +536,7 @@ static void decide(struct view *view)
  * for it. */
 static bool watch_closely(const struct view *view)
 {
-	if (view->known->vm.vm != VM_UP && view->known->cluster.qemu_pid != 0 &&
-	    view->step->next.state != STATE_AGENT_STOPPED)
+	if (view->known->vm.vm != VM_UP && view->known->cluster.qemu_pid != 0)
 		return true;
 	switch (view->step->next.state) {
 	case STATE_ENGINE_UP:
