@@ -345,15 +345,22 @@ void board_take_hosts(struct board *board, const struct lease_look *look)
 		for (slot = slots_next(board->slots, 0); slot; slot = slots_next(board->slots, slot->peer.id))
 			changed |= slots_take_host(board->slots, slot->peer.id, HOST_UNKNOWN, 0, 0, now);
 	} else {
-		for (uint16_t id = 1; id <= HOST_ID_MAX; id++) {
-			while (at < look->n_hosts && look->hosts[at].id < id)
+		/* Those listed and those with a slot, by rising id. */
+		for (uint16_t id = 0;;) {
+			const struct lease_host *host = at < look->n_hosts ? &look->hosts[at] : NULL;
+
+			slot = slots_next(board->slots, id);
+			if (!slot && !host)
+				break;
+			if (host && (!slot || host->id <= slot->peer.id)) {
+				id = host->id;
+				changed |= slots_take_host(board->slots, id, host->state, host->generation,
+							   host->timestamp, now);
 				at++;
-			if (at < look->n_hosts && look->hosts[at].id == id)
-				changed |= slots_take_host(board->slots, id, look->hosts[at].state,
-							   look->hosts[at].generation,
-							   look->hosts[at].timestamp, now);
-			else if (slots_get(board->slots, id))
+			} else {
+				id = slot->peer.id;
 				changed |= slots_take_host(board->slots, id, HOST_ABSENT, 0, 0, now);
+			}
 		}
 	}
 	if (changed)

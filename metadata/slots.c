@@ -11,8 +11,12 @@
 
 #include "metadata/padding.h"
 
+#define WORD_BITS 64
+
 struct slots {
 	struct slot *table[HOST_ID_MAX + 1];
+	uint64_t used[HOST_ID_MAX / WORD_BITS +
+		      1]; /* a bit per id in use: most clusters have few of many ids */
 	size_t count;
 	uint64_t decoded;
 };
@@ -59,6 +63,7 @@ static struct slot *slot_use(struct slots *slots, uint16_t id)
 		slots->table[id] = must(calloc(1, sizeof(struct slot)));
 		peer_init(&slots->table[id]->peer, id);
 		slots->table[id]->read_at = MONO_UNSET;
+		slots->used[id / WORD_BITS] |= 1ULL << id % WORD_BITS;
 		slots->count++;
 	}
 	return slots->table[id];
@@ -73,6 +78,7 @@ static void drop_unused(struct slots *slots, uint16_t id)
 		return;
 	slot_free(slot);
 	slots->table[id] = NULL;
+	slots->used[id / WORD_BITS] &= ~(1ULL << id % WORD_BITS);
 	slots->count--;
 }
 
@@ -199,10 +205,15 @@ const struct slot *slots_get(const struct slots *slots, uint16_t id)
 
 const struct slot *slots_next(const struct slots *slots, uint16_t id)
 {
-	for (size_t next = (size_t)id + 1; next <= HOST_ID_MAX; next++)
-		if (slots->table[next])
-			return slots->table[next];
-	return NULL;
+	size_t word = ((size_t)id + 1) / WORD_BITS;
+	uint64_t left;
+
+	if (id >= HOST_ID_MAX)
+		return NULL;
+	left = slots->used[word] & UINT64_MAX << (id + 1) % WORD_BITS;
+	while (left == 0 && ++word < sizeof(slots->used) / sizeof(slots->used[0]))
+		left = slots->used[word];
+	return left == 0 ? NULL : slots->table[word * WORD_BITS + (size_t)__builtin_ctzll(left)];
 }
 
 size_t slots_count(const struct slots *slots)
