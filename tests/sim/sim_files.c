@@ -83,7 +83,8 @@ void sim_files_init(struct sim_files *files, struct sim_host *host)
 					  .save = port_save,
 					  .close = port_close};
 	files->host = host;
-	files->view = (struct local_view){.ha_known = true, .vm_config_good = true, .vm_memory_mib = 4096};
+	files->view = (struct local_view){
+		.ha_known = true, .vm_known = true, .vm_config_good = true, .vm_memory_mib = 4096};
 	files->kept = (struct kept_port){kept_load, kept_save};
 	files->kept_flag = FLAG_UNKNOWN;
 	files->answers.fire = answers_fired;
