@@ -63,8 +63,8 @@ static mono_t now_of(const struct broker *broker)
 
 /* Safety rule 8 where nobody passed the gate: the lockspace was joined before this broker began, or its
  * configuration or storage changed since. The host gets score 0 and starts nothing. It stays joined: leaving
- * would end a VM that runs (rule 7), and without one it mends nothing, since a foreign lockspace only sees one
- * of its ids renewed; the broker's stop leaves then (membership_stop), and who corrects the configuration
+ * would end a VM that runs (rule 7), and without one it mends nothing, since a foreign lockspace only sees
+ * one of its ids renewed; the broker's stop leaves then (membership_stop), and who corrects the configuration
  * restarts it. A VM that runs is left to sanlock, which holds its lease, and to rule 3, which asks for it.
  * Nothing is written to the whiteboard of another domain. */
 static bool other_domain(const struct broker *broker)
