@@ -101,7 +101,8 @@ def test_parts_of_two_storages_are_not_joined(lab):
     # Rule 8: two filesystems in memory stand for those of two domains.
     host, before = lab.vm_host(), lab.qemu()
     other = lab.others(host)[0]
-    shell(lab, other, "systemctl stop ovirt-ha-agent ovirt-ha-broker; truncate -s 9M /run/metadata /dev/shm/disk; "
+    shell(lab, other, "systemctl stop ovirt-ha-agent ovirt-ha-broker; truncate -s 9M /dev/shm/disk; "
+          "cp /srv/storage/metadata /run/metadata; chown ovirt-ha /run/metadata; "
           f"cp {CONF} {CONF}.right; sed -i 's|^metadata_path=.*|metadata_path=/run/metadata|; "
           f"s|^disk_path=.*|disk_path=/dev/shm/disk|' {CONF}; systemctl start ovirt-ha-broker ovirt-ha-agent")
     poll(lambda: "not one storage domain" in journal(lab, other, "ovirt-ha-broker"), 15, "nothing is said")
