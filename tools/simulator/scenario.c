@@ -61,10 +61,57 @@ static const struct fault_row {
 };
 _Static_assert(LENGTH(faults) == FAULT_COUNT, "a fault without a row");
 
+static struct scenario_host host_default(void)
+{
+	return (struct scenario_host){
+		.policy = policy_default,
+		.watchdog = WATCHDOG_HARD,
+		.bridge = 1,
+		.memory_mib = 16384,
+		.cpu = 100,
+		.boot_s = 40,
+	};
+}
+
+int scenario_hosts(struct scenario *scenario, uint16_t n)
+{
+	struct scenario_host *hosts = calloc((size_t)n + 1, sizeof(*hosts));
+
+	if (!hosts)
+		return -ENOMEM;
+	for (size_t i = 0; i <= n; i++)
+		hosts[i] = host_default();
+	free(scenario->hosts);
+	scenario->hosts = hosts;
+	scenario->n_hosts = n;
+	return 0;
+}
+
+int scenario_add(struct scenario *scenario, const struct scenario_event *event)
+{
+	size_t i;
+
+	if (scenario->n_events == SCENARIO_EVENTS_MAX)
+		return -ENOSPC;
+	if (scenario->n_events == scenario->events_size) {
+		size_t size = scenario->events_size ? 2 * scenario->events_size : 16;
+		void *more = reallocarray(scenario->events, size, sizeof(*scenario->events));
+
+		if (!more)
+			return -ENOMEM;
+		scenario->events = more;
+		scenario->events_size = size;
+	}
+	for (i = scenario->n_events; i > 0 && scenario->events[i - 1].at > event->at; i--)
+		scenario->events[i] = scenario->events[i - 1];
+	scenario->events[i] = *event;
+	scenario->n_events++;
+	return 0;
+}
+
 struct parser {
 	struct scenario *scenario;
 	struct scenario_problem *problem;
-	size_t events_size;
 	unsigned line;
 	char *words[WORDS_MAX];
 	size_t n_words;
@@ -196,32 +243,6 @@ static int play_seed(struct parser *parser)
 	return want_end(parser, 2);
 }
 
-static struct scenario_host host_default(void)
-{
-	return (struct scenario_host){
-		.policy = policy_default,
-		.watchdog = WATCHDOG_HARD,
-		.bridge = 1,
-		.memory_mib = 16384,
-		.cpu = 100,
-		.boot_s = 40,
-	};
-}
-
-static int make_hosts(struct scenario *scenario, uint16_t n)
-{
-	struct scenario_host *hosts = calloc((size_t)n + 1, sizeof(*hosts));
-
-	if (!hosts)
-		return -ENOMEM;
-	for (size_t i = 0; i <= n; i++)
-		hosts[i] = host_default();
-	free(scenario->hosts);
-	scenario->hosts = hosts;
-	scenario->n_hosts = n;
-	return 0;
-}
-
 static int play_hosts(struct parser *parser)
 {
 	int64_t n;
@@ -234,7 +255,7 @@ static int play_hosts(struct parser *parser)
 	parser->told_hosts = true;
 	if (parser->n_words > 2)
 		return want_end(parser, 2);
-	return make_hosts(parser->scenario, (uint16_t)n);
+	return scenario_hosts(parser->scenario, (uint16_t)n);
 }
 
 static int play_run(struct parser *parser)
@@ -263,6 +284,8 @@ static const struct setting_row {
 	{"memory", NULL, offsetof(struct scenario_host, memory_mib), 0, 1 << 30},
 	{"cpu", NULL, offsetof(struct scenario_host, cpu), 0, 1000},
 	{"boot", NULL, offsetof(struct scenario_host, boot_s), 0, 3600},
+	{"tries", NULL, offsetof(struct scenario_host, failed_tries), 0, 100},
+	{"config", "good|outdated", offsetof(struct scenario_host, config_outdated), 0, 1},
 };
 
 /* The place of `text` in `a|b|c`, -1: it is none. */
@@ -341,11 +364,11 @@ static int set_one(struct parser *parser, const char *token, struct scenario_hos
 		if (strlen(settings[i].name) == length && strncmp(settings[i].name, token, length) == 0)
 			return set_number(parser, &settings[i], value + 1, host);
 	if (!value || trace_set_policy(&policy, token) < 0)
-		return expected(
-			parser,
-			"off, local-maintenance, watchdog= drift= network= bridge= memory= cpu= boot= or a "
-			"KEY=VALUE of the policy, not %.60s",
-			token);
+		return expected(parser,
+				"off, local-maintenance, watchdog= drift= network= bridge= memory= cpu= "
+				"boot= tries= config= or a "
+				"KEY=VALUE of the policy, not %.60s",
+				token);
 	if (!policy_sane(&policy))
 		return expected(parser, "a value of that key within its range, not %.60s", token);
 	host->policy = policy;
@@ -414,29 +437,6 @@ static int take_rest(struct parser *parser, size_t i, struct scenario_event *eve
 	return want_end(parser, i + 2);
 }
 
-static int add_event(struct parser *parser, const struct scenario_event *event)
-{
-	struct scenario *scenario = parser->scenario;
-	size_t i;
-
-	if (scenario->n_events == SCENARIO_EVENTS_MAX)
-		return expected(parser, "at most %d faults", SCENARIO_EVENTS_MAX);
-	if (scenario->n_events == parser->events_size) {
-		size_t size = parser->events_size ? 2 * parser->events_size : 16;
-		void *more = reallocarray(scenario->events, size, sizeof(*scenario->events));
-
-		if (!more)
-			return -ENOMEM;
-		scenario->events = more;
-		parser->events_size = size;
-	}
-	for (i = scenario->n_events; i > 0 && scenario->events[i - 1].at > event->at; i--)
-		scenario->events[i] = scenario->events[i - 1];
-	scenario->events[i] = *event;
-	scenario->n_events++;
-	return 0;
-}
-
 static int play_at(struct parser *parser)
 {
 	struct scenario_event event = {.line = parser->line};
@@ -454,7 +454,9 @@ static int play_at(struct parser *parser)
 	r = take_host(parser, 3, true, &event.host);
 	if (r == 0)
 		r = take_rest(parser, 4, &event);
-	return r < 0 ? r : add_event(parser, &event);
+	if (r == 0)
+		r = scenario_add(parser->scenario, &event);
+	return r == -ENOSPC ? expected(parser, "at most %d faults", SCENARIO_EVENTS_MAX) : r;
 }
 
 static int play_line(struct parser *parser, char *text)
@@ -524,7 +526,7 @@ int scenario_parse(const char *text, size_t size, struct scenario *ret, struct s
 {
 	struct scenario scenario = {.seed = 1, .run_ms = RUN_DEFAULT};
 	struct parser parser = {.scenario = &scenario, .problem = ret_problem};
-	int r = make_hosts(&scenario, HOSTS_DEFAULT);
+	int r = scenario_hosts(&scenario, HOSTS_DEFAULT);
 
 	if (r == 0)
 		r = parse_lines(&parser, text, size);

@@ -80,6 +80,8 @@ struct scenario_host {
 	bool local_maintenance;
 	int32_t network, bridge, memory_mib, cpu; /* of the monitors at the begin */
 	int32_t boot_s;				  /* how long the guest takes until the engine answers */
+	int32_t failed_tries;			  /* that its agent remembers at the begin */
+	int32_t config_outdated;		  /* 1: the VM's configuration is */
 };
 
 struct scenario {
@@ -89,7 +91,7 @@ struct scenario {
 	int64_t run_ms;
 	struct scenario_host *hosts;   /* [1..n_hosts] */
 	struct scenario_event *events; /* by rising `at`, those of one moment in the order of the text */
-	size_t n_events;
+	size_t n_events, events_size;
 };
 
 struct scenario_problem {
@@ -101,6 +103,11 @@ struct scenario_problem {
  * what was expected; -ENOMEM. */
 int scenario_parse(const char *text, size_t size, struct scenario *ret, struct scenario_problem *ret_problem);
 void scenario_done(struct scenario *scenario);
+
+/* To make one without text, zeroed at first: healthy hosts 1..n, and events in any order. 0, -ENOMEM, or
+ * -ENOSPC beyond SCENARIO_EVENTS_MAX. */
+int scenario_hosts(struct scenario *scenario, uint16_t n);
+int scenario_add(struct scenario *scenario, const struct scenario_event *event);
 
 /* "storage 2 hang for 30 s" */
 void scenario_event_text(const struct scenario_event *event, char ret[SCENARIO_TEXT_MAX]);
