@@ -159,6 +159,88 @@ static void test_replay(void **state)
 	expect((const char *[]){"replay", "/nowhere", NULL}, 1, "", "Cannot read /nowhere: ");
 }
 
+static void test_run(void **state)
+{
+	static const struct {
+		const char *name, *text;
+		int code;
+		const char *out, *err;
+	} rows[] = {
+		{"healthy", "run 2m\n", 0, "end: the VM runs on host ", ""},
+		{"too short", "run 10s\n", 0, "   10.000  end: the VM runs nowhere\n", ""},
+		{"fault", "at 2m qemu-crash vm\nrun 130s\n", 0, "  120.000  fault qemu-crash vm: host ", ""},
+		{"over again", "at 2m bridge 3 down for 5s\nrun 130s\n", 0,
+		 "  125.000  over bridge 3 down for 5 s\n", ""},
+		{"refused", "at 1s vm-start 1\nrun 2s\n", 0, "refused: ", ""},
+		{"wrong", "hosts 3\nat 5s burn 1\n", 1, "", "/file:2: expected a fault "},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		print_message("# %s\n", rows[i].name);
+		expect((const char *[]){"run", file_with(rows[i].text, strlen(rows[i].text)), NULL},
+		       rows[i].code, rows[i].out, rows[i].err);
+	}
+	expect((const char *[]){"run", "/nowhere", NULL}, 1, "",
+	       "Cannot read /nowhere: No such file or directory. Give");
+	expect((const char *[]){"run", file_with("run 5s", 6), "--log", NULL}, 0,
+	       " service sanlock started\n", "");
+	expect((const char *[]){"run", file_with("run 5s", 6), "--svg=/nowhere/x", NULL}, 1, "",
+	       "Cannot write /nowhere/x: ");
+}
+
+/* The same text gives the same log, to the letter. */
+static void test_run_again(void **state)
+{
+	static const char text[] = "at 3m storage vm eio 500 for 1m\nat 5m power-cut vm for 1m\nrun 20m\n";
+	const char *args[] = {"run", file_with(text, strlen(text)), "--log", NULL};
+	char *first, *second, *err;
+
+	assert_int_equal(command_run(args, &first, &err), 0);
+	free(err);
+	assert_int_equal(command_run(args, &second, &err), 0);
+	free(err);
+	assert_true(strlen(first) > 10000);
+	assert_string_equal(first, second);
+	free(first);
+	free(second);
+}
+
+static void test_run_json(void **state)
+{
+	static const char text[] = "at 2m power-cut vm\nrun 6m\n";
+	char svg[sizeof(dir) + 16], *out, *err, begin[5] = "";
+	const char *args[] = {"run", file_with(text, strlen(text)), "--json", svg};
+	int vm, two, faults = 0;
+	json_t *json, *changes, *change;
+	size_t i;
+	FILE *f;
+
+	snprintf(svg, sizeof(svg), "--svg=%s/svg", dir);
+	assert_int_equal(command_run(args, &out, &err), 0);
+	json = json_loads(out, 0, NULL);
+	assert_int_equal(
+		json_unpack(json, "{s:o, s:i, s:b}", "changes", &changes, "vm", &vm, "two_ran", &two), 0);
+	assert_false(two);
+	assert_in_range(vm, 1, 3);
+	json_array_foreach(changes, i, change)
+	{
+		const char *kind;
+
+		assert_int_equal(json_unpack(change, "{s:s, s:I}", "kind", &kind, "at_ms", &(json_int_t){0}),
+				 0);
+		faults += strcmp(kind, "fault") == 0;
+	}
+	assert_int_equal(faults, 1);
+	json_decref(json);
+	free(out);
+	free(err);
+	f = fopen(svg + strlen("--svg="), "r");
+	assert_non_null(f);
+	assert_int_equal(fread(begin, 1, 4, f), 4);
+	fclose(f);
+	assert_string_equal(begin, "<svg");
+}
+
 static int begin(void **state)
 {
 	setenv("HOSTED_ENGINE", getenv("HOSTED_ENGINE_SIM"), 1);
@@ -177,10 +259,10 @@ static int end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_scores),
-		cmocka_unit_test(test_scores_json),
-		cmocka_unit_test(test_no_broker),
-		cmocka_unit_test(test_replay),
+		cmocka_unit_test(test_scores),	  cmocka_unit_test(test_scores_json),
+		cmocka_unit_test(test_no_broker), cmocka_unit_test(test_replay),
+		cmocka_unit_test(test_run),	  cmocka_unit_test(test_run_again),
+		cmocka_unit_test(test_run_json),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

@@ -36,9 +36,9 @@ static void test_whole(void **state)
 				   "host 2 watchdog=soft cpu=900 bridge=down off\n"
 				   "\n"
 				   "at 3m network all 1000 for 1m30s\n"
-				   "at 1h2m3s500ms drift 4 -100\n"
-				   "at 3m storage 1 hang for 30s\n"
-				   "at 10s vm 1 power-off\n"
+				   "at 1h2m3s500ms drift vm -100\n"
+				   "at 3m storage 1 hang 300 for 30s\n"
+				   "at 10s crash 1 agent\n"
 				   "run 2h";
 	struct scenario s;
 	struct scenario_problem problem;
@@ -59,13 +59,14 @@ static void test_whole(void **state)
 	assert_int_equal(s.n_events, 4);
 	/* By time, those of one moment as they stand. */
 	scenario_event_text(&s.events[0], said);
-	assert_string_equal(said, "vm 1 power-off");
+	assert_string_equal(said, "crash 1 agent");
 	scenario_event_text(&s.events[1], said);
 	assert_string_equal(said, "network all 1000 for 90 s");
 	scenario_event_text(&s.events[2], said);
-	assert_string_equal(said, "storage 1 hang for 30 s");
+	assert_string_equal(said, "storage 1 hang 300 for 30 s");
 	scenario_event_text(&s.events[3], said);
-	assert_string_equal(said, "drift 4 -100");
+	assert_string_equal(said, "drift vm -100");
+	assert_int_equal(s.events[3].host, SCENARIO_VM_HOST);
 	assert_int_equal(s.events[3].at, 3723500);
 	assert_int_equal(s.events[3].line, 9);
 	scenario_done(&s);
@@ -107,18 +108,21 @@ static void test_refused(void **state)
 		 "expected a fault (hosted-engine-sim(1) lists them) after the time, not nothing"},
 		{"at 5s explode 1", 1,
 		 "expected a fault (hosted-engine-sim(1) lists them) after the time, not explode"},
-		{"at 5s power-off", 1, "expected a host 1..3 or all after power-off, not nothing"},
-		{"at 5s power-off 1 2", 1, "expected for TIME or the line's end, not 2"},
+		{"at 5s power-cut", 1, "expected a host 1..3, vm or all after power-cut, not nothing"},
+		{"at 5s power-cut 1 2", 1, "expected for TIME or the line's end, not 2"},
 		{"at 5s power-on 1 for 3s", 1, "expected the line's end, not for"},
-		{"at 5s pause 1", 1, "expected for TIME, not nothing"},
-		{"at 5s pause 1 for ever", 1, "expected for TIME, not ever"},
+		{"at 5s stall 1", 1, "expected for TIME, not nothing"},
+		{"at 5s stall 1 for ever", 1, "expected for TIME, not ever"},
 		{"at 5s storage 1 burn", 1,
-		 "expected storage HOST heal|eio|hang|lost|torn|stale|slow, not burn"},
-		{"at 5s storage 1 crash", 1, "expected storage HOST heal"},
+		 "expected storage HOST eio|hang|lost|torn|stale|slow|other|heal, not burn"},
+		{"at 5s storage 1 agent", 1, "expected storage HOST eio"},
+		{"at 5s storage 1 eio 0", 1, "expected storage HOST 1..1000 (I/Os in a thousand), not 0"},
+		{"at 5s stop 1 guard", 1, "expected stop HOST broker|agent, not guard"},
+		{"host vm off", 1, "expected a host 1..3 or all after host, not vm"},
 		{"at 5s drift 1 2000", 1, "expected drift HOST -1000..1000 (parts per million), not 2000"},
-		{"at 10m power-off 1", 1,
+		{"at 10m power-cut 1", 1,
 		 "expected a line `run TIME` with a longer time: it ends after 10 minutes"},
-		{"run 5m\nat 6m power-off 1\nat 1m power-on 1", 2,
+		{"run 5m\nat 6m power-cut 1\nat 1m power-on 1", 2,
 		 "expected a time before the end of the run"},
 		{"title \x1b[31m\n\x1b", 2, "expected title, seed, hosts, host, at or run, not ?"},
 	};

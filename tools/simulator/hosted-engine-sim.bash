@@ -8,13 +8,16 @@ _hosted_engine_sim()
 	COMPREPLY=()
 
 	local -A options=(
-		[help]="scores replay"
+		[help]="scores replay run"
 		[scores]="--whiteboard= --json"
 		[replay]="--json"
+		[run]="--json --svg= --log"
 	)
 	local -A values=(
 		[--whiteboard]="FILE"
 		[replay]="LOGLINE|JOURNAL"
+		[run]="SCENARIO"
+		[--svg]="FILE"
 	)
 
 	# Bash cuts words at `=`: the option is then one or two words back.

@@ -16,14 +16,18 @@
 #define HOSTS_DEFAULT 3
 #define RUN_DEFAULT (10 * 60 * MONO_SECOND)
 
-STRTAB_DEFINE(scenario_fault, enum scenario_fault, FAULT_COUNT, "power-off", "power-on", "pause", "suspend",
-	      "drift", "wall-clock", "storage", "sanlock", "broker", "agent", "guard", "libvirt", "vm",
-	      "network", "bridge", "memory", "cpu", "local-maintenance", "global-maintenance")
-STRTAB_DEFINE(scenario_how, enum scenario_how, HOW_COUNT, "", "on", "off", "up", "down", "kill", "stop",
-	      "start", "freeze", "thaw", "heal", "eio", "hang", "lost", "torn", "stale", "slow", "crash",
-	      "power-off", "ill", "well")
+STRTAB_DEFINE(scenario_fault, enum scenario_fault, FAULT_COUNT, "power-cut", "power-on", "stall", "suspend",
+	      "drift", "wall-jump", "crash", "stop", "start", "freeze", "thaw", "proc-fails", "storage",
+	      "qemu-crash", "qemu-unkillable", "guest-off", "guest-hang", "guest-suspend", "guest-resume",
+	      "network", "bridge", "memory", "cpu", "local-maintenance", "management-maintenance",
+	      "global-maintenance", "vm-start", "vm-shutdown", "vm-poweroff")
+STRTAB_DEFINE(scenario_how, enum scenario_how, HOW_COUNT, "", "on", "off", "up", "down", "guard", "sanlock",
+	      "libvirtd", "broker", "agent", "eio", "hang", "lost", "torn", "stale", "slow", "other", "heal")
 
 #define ONE(how) (1u << HOW_##how)
+#define SERVICES (ONE(GUARD) | ONE(SANLOCK) | ONE(LIBVIRTD) | ONE(BROKER) | ONE(AGENT))
+#define DISK_FAULTS                                                                                          \
+	(ONE(EIO) | ONE(HANG) | ONE(LOST) | ONE(TORN) | ONE(STALE) | ONE(SLOW) | ONE(OTHER) | ONE(HEAL))
 
 enum lasting { LASTS_NOT, LASTS_MAYBE, LASTS_ALWAYS };
 
@@ -32,32 +36,48 @@ static const struct fault_row {
 	unsigned hows;	    /* the words that it can have, 0: none */
 	const char *number; /* what its number is, NULL: it has none */
 	int32_t min, max;
+	int32_t otherwise; /* when the number is left out */
+	bool number_optional;
 	enum lasting lasting; /* `for TIME` */
 } faults[] = {
-	[FAULT_POWER_OFF] = {.lasting = LASTS_MAYBE},
+	[FAULT_POWER_CUT] = {.lasting = LASTS_MAYBE},
 	[FAULT_POWER_ON] = {0},
-	[FAULT_PAUSE] = {.lasting = LASTS_ALWAYS},
+	[FAULT_STALL] = {.lasting = LASTS_ALWAYS},
 	[FAULT_SUSPEND] = {.lasting = LASTS_ALWAYS},
-	[FAULT_DRIFT] = {.number = "parts per million", .min = -1000, .max = 1000},
-	[FAULT_WALL_CLOCK] = {.number = "seconds", .min = -1000000000, .max = 1000000000},
-	[FAULT_STORAGE] = {.hows = ONE(EIO) | ONE(HANG) | ONE(LOST) | ONE(TORN) | ONE(STALE) | ONE(SLOW) |
-				   ONE(HEAL),
+	[FAULT_DRIFT] = {.number = "parts per million", .min = -1000, .max = 1000, .lasting = LASTS_MAYBE},
+	[FAULT_WALL_JUMP] = {.number = "seconds", .min = -1000000000, .max = 1000000000},
+	[FAULT_CRASH] = {.hows = SERVICES, .lasting = LASTS_MAYBE},
+	[FAULT_STOP] = {.hows = ONE(BROKER) | ONE(AGENT), .lasting = LASTS_MAYBE},
+	[FAULT_START] = {.hows = SERVICES},
+	[FAULT_FREEZE] = {.hows = ONE(SANLOCK) | ONE(LIBVIRTD), .lasting = LASTS_MAYBE},
+	[FAULT_THAW] = {.hows = ONE(SANLOCK) | ONE(LIBVIRTD)},
+	[FAULT_PROC_FAILS] = {.lasting = LASTS_MAYBE},
+	[FAULT_STORAGE] = {.hows = DISK_FAULTS,
+			   .number = "I/Os in a thousand",
+			   .min = 1,
+			   .max = 1000,
+			   .otherwise = 1000,
+			   .number_optional = true,
 			   .lasting = LASTS_MAYBE},
-	[FAULT_SANLOCK] = {.hows = ONE(KILL) | ONE(START) | ONE(FREEZE) | ONE(THAW), .lasting = LASTS_MAYBE},
-	[FAULT_BROKER] = {.hows = ONE(KILL) | ONE(STOP) | ONE(START), .lasting = LASTS_MAYBE},
-	[FAULT_AGENT] = {.hows = ONE(KILL) | ONE(STOP) | ONE(START), .lasting = LASTS_MAYBE},
-	[FAULT_GUARD] = {.hows = ONE(KILL) | ONE(START), .lasting = LASTS_MAYBE},
-	[FAULT_LIBVIRT] = {.hows = ONE(HANG) | ONE(HEAL), .lasting = LASTS_MAYBE},
-	[FAULT_VM] = {.hows = ONE(CRASH) | ONE(POWER_OFF) | ONE(ILL) | ONE(WELL), .lasting = LASTS_MAYBE},
+	[FAULT_QEMU_CRASH] = {0},
+	[FAULT_QEMU_UNKILLABLE] = {.lasting = LASTS_MAYBE},
+	[FAULT_GUEST_OFF] = {0},
+	[FAULT_GUEST_HANG] = {.lasting = LASTS_MAYBE},
+	[FAULT_GUEST_SUSPEND] = {.lasting = LASTS_MAYBE},
+	[FAULT_GUEST_RESUME] = {0},
 	[FAULT_NETWORK] = {.number = "failed probes in a thousand",
 			   .min = 0,
 			   .max = 1000,
 			   .lasting = LASTS_MAYBE},
 	[FAULT_BRIDGE] = {.hows = ONE(UP) | ONE(DOWN), .lasting = LASTS_MAYBE},
-	[FAULT_MEMORY] = {.number = "MiB", .min = 0, .max = 1 << 30, .lasting = LASTS_MAYBE},
+	[FAULT_MEMORY] = {.number = "free MiB", .min = 0, .max = 1 << 30, .lasting = LASTS_MAYBE},
 	[FAULT_CPU] = {.number = "load in a thousand", .min = 0, .max = 1000, .lasting = LASTS_MAYBE},
 	[FAULT_LOCAL_MAINTENANCE] = {.hows = ONE(ON) | ONE(OFF), .lasting = LASTS_MAYBE},
+	[FAULT_MANAGEMENT_MAINTENANCE] = {.hows = ONE(ON) | ONE(OFF), .lasting = LASTS_MAYBE},
 	[FAULT_GLOBAL_MAINTENANCE] = {.hows = ONE(ON) | ONE(OFF), .lasting = LASTS_MAYBE},
+	[FAULT_VM_START] = {0},
+	[FAULT_VM_SHUTDOWN] = {0},
+	[FAULT_VM_POWEROFF] = {0},
 };
 _Static_assert(LENGTH(faults) == FAULT_COUNT, "a fault without a row");
 
@@ -197,18 +217,18 @@ static int want_end(struct parser *parser, size_t n)
 	return parser->n_words > n ? expected(parser, "the line's end, not %.60s", parser->words[n]) : 0;
 }
 
-static int take_host(struct parser *parser, size_t i, bool all, uint16_t *ret)
+static int take_host(struct parser *parser, size_t i, bool vm, uint16_t *ret)
 {
 	uint16_t last = parser->scenario->n_hosts;
 	int64_t id;
 
-	if (all && strcmp(word(parser, i), "all") == 0) {
-		*ret = 0;
+	if (strcmp(word(parser, i), "all") == 0 || (vm && strcmp(word(parser, i), "vm") == 0)) {
+		*ret = word(parser, i)[0] == 'a' ? 0 : SCENARIO_VM_HOST;
 		return 0;
 	}
 	if (!number_of(word(parser, i), 1, last, &id))
-		return expected(parser, "a host 1..%u%s after %s, not %.60s", (unsigned)last,
-				all ? " or all" : "", word(parser, i - 1), word(parser, i));
+		return expected(parser, "a host 1..%u%s or all after %s, not %.60s", (unsigned)last,
+				vm ? ", vm" : "", word(parser, i - 1), word(parser, i));
 	*ret = (uint16_t)id;
 	return 0;
 }
@@ -382,7 +402,7 @@ static int play_host(struct parser *parser)
 	int r;
 
 	parser->told_hosts = true;
-	r = take_host(parser, 1, true, &id);
+	r = take_host(parser, 1, false, &id);
 	if (r == 0 && parser->n_words < 3)
 		return expected(parser, "settings after host %s", parser->words[1]);
 	for (size_t i = 2; r == 0 && i < parser->n_words; i++)
@@ -419,13 +439,15 @@ static int take_rest(struct parser *parser, size_t i, struct scenario_event *eve
 		i++;
 	}
 	if (row->number) {
-		int64_t value;
+		const char *given = word(parser, i);
+		bool left_out = row->number_optional && (i == parser->n_words || strcmp(given, "for") == 0);
+		int64_t value = row->otherwise;
 
-		if (!number_of(word(parser, i), row->min, row->max, &value))
+		if (!left_out && !number_of(given, row->min, row->max, &value))
 			return expected(parser, "%s HOST %d..%d (%s), not %.60s", name, (int)row->min,
 					(int)row->max, row->number, word(parser, i));
 		event->value = (int32_t)value;
-		i++;
+		i += !left_out;
 	}
 	if (row->lasting == LASTS_NOT || (row->lasting == LASTS_MAYBE && i == parser->n_words))
 		return want_end(parser, i);
@@ -552,13 +574,15 @@ void scenario_event_text(const struct scenario_event *event, char ret[SCENARIO_T
 	const struct fault_row *row = &faults[event->fault];
 	int n = snprintf(ret, SCENARIO_TEXT_MAX, "%s", scenario_fault_str(event->fault));
 
-	if (event->host)
+	if (event->host == SCENARIO_VM_HOST)
+		n += snprintf(ret + n, SCENARIO_TEXT_MAX - (size_t)n, " vm");
+	else if (event->host)
 		n += snprintf(ret + n, SCENARIO_TEXT_MAX - (size_t)n, " %u", (unsigned)event->host);
 	else
 		n += snprintf(ret + n, SCENARIO_TEXT_MAX - (size_t)n, " all");
 	if (row->hows)
 		n += snprintf(ret + n, SCENARIO_TEXT_MAX - (size_t)n, " %s", scenario_how_str(event->how));
-	if (row->number)
+	if (row->number && !(row->number_optional && event->value == row->otherwise))
 		n += snprintf(ret + n, SCENARIO_TEXT_MAX - (size_t)n, " %d", (int)event->value);
 	if (event->for_ms)
 		snprintf(ret + n, SCENARIO_TEXT_MAX - (size_t)n, " for %g s", (double)event->for_ms / 1000);

@@ -9,29 +9,40 @@
 
 #define SCENARIO_EVENTS_MAX 1000
 #define SCENARIO_TEXT_MAX 128
+#define SCENARIO_VM_HOST UINT16_MAX /* whoever runs the VM then */
 #define SCENARIO_RUN_MAX (30 * 24 * 3600 * MONO_SECOND)
 
-enum scenario_fault {
-	FAULT_POWER_OFF,
-	FAULT_POWER_ON,
-	FAULT_PAUSE,
-	FAULT_SUSPEND,
-	FAULT_DRIFT,
-	FAULT_WALL_CLOCK,
-	FAULT_STORAGE,
-	FAULT_SANLOCK,
-	FAULT_BROKER,
-	FAULT_AGENT,
-	FAULT_GUARD,
-	FAULT_LIBVIRT,
-	FAULT_VM,
-	FAULT_NETWORK,
-	FAULT_BRIDGE,
-	FAULT_MEMORY,
-	FAULT_CPU,
-	FAULT_LOCAL_MAINTENANCE,
-	FAULT_GLOBAL_MAINTENANCE,
-	FAULT_COUNT
+enum scenario_fault { /* named as the functions of tests/sim/sim_fault.h that they call */
+		      FAULT_POWER_CUT,
+		      FAULT_POWER_ON,
+		      FAULT_STALL,
+		      FAULT_SUSPEND,
+		      FAULT_DRIFT,
+		      FAULT_WALL_JUMP,
+		      FAULT_CRASH,
+		      FAULT_STOP,
+		      FAULT_START,
+		      FAULT_FREEZE,
+		      FAULT_THAW,
+		      FAULT_PROC_FAILS,
+		      FAULT_STORAGE,
+		      FAULT_QEMU_CRASH,
+		      FAULT_QEMU_UNKILLABLE,
+		      FAULT_GUEST_OFF,
+		      FAULT_GUEST_HANG,
+		      FAULT_GUEST_SUSPEND,
+		      FAULT_GUEST_RESUME,
+		      FAULT_NETWORK,
+		      FAULT_BRIDGE,
+		      FAULT_MEMORY,
+		      FAULT_CPU,
+		      FAULT_LOCAL_MAINTENANCE,
+		      FAULT_MANAGEMENT_MAINTENANCE,
+		      FAULT_GLOBAL_MAINTENANCE,
+		      FAULT_VM_START,
+		      FAULT_VM_SHUTDOWN,
+		      FAULT_VM_POWEROFF,
+		      FAULT_COUNT
 };
 
 /* The second word of a fault; which ones a fault has stands in the tables. */
@@ -41,22 +52,19 @@ enum scenario_how {
 	HOW_OFF,
 	HOW_UP,
 	HOW_DOWN,
-	HOW_KILL,
-	HOW_STOP,
-	HOW_START,
-	HOW_FREEZE,
-	HOW_THAW,
-	HOW_HEAL,
+	HOW_GUARD,
+	HOW_SANLOCK,
+	HOW_LIBVIRTD,
+	HOW_BROKER,
+	HOW_AGENT,
 	HOW_EIO,
 	HOW_HANG,
 	HOW_LOST,
 	HOW_TORN,
 	HOW_STALE,
 	HOW_SLOW,
-	HOW_CRASH,
-	HOW_POWER_OFF,
-	HOW_ILL,
-	HOW_WELL,
+	HOW_OTHER,
+	HOW_HEAL,
 	HOW_COUNT
 };
 STRTAB_DECLARE(scenario_fault, enum scenario_fault);
@@ -65,9 +73,9 @@ STRTAB_DECLARE(scenario_how, enum scenario_how);
 struct scenario_event {
 	int64_t at; /* ms since the begin */
 	enum scenario_fault fault;
-	uint16_t host; /* 0: all */
+	uint16_t host; /* 0: all; SCENARIO_VM_HOST */
 	enum scenario_how how;
-	int32_t value;	/* of faults with a number */
+	int32_t value;	/* of faults with a number; of storage: how many I/Os in a thousand */
 	int64_t for_ms; /* then it is over, 0: it stays */
 	unsigned line;	/* of the text */
 };

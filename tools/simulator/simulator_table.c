@@ -48,6 +48,23 @@ static const struct tool_command commands[] = {
 			   "1: a step differs, or can't be read.\n",
 		.run = simulator_run_replay,
 	},
+	{
+		.name = "run",
+		.operand = "SCENARIO",
+		.options = {JSON,
+			    {.name = "svg",
+			     .value = "FILE",
+			     .help = "also write a picture of it, a lane for each host"},
+			    {.name = "log", .help = "also show what the daemons would log"}},
+		.help = "play a scenario: the real daemons on simulated hosts, time and faults",
+		.details = "SCENARIO is a text file, - standard input; hosted-engine-sim(1) tells how to "
+			   "write one, and "
+			   "some are in\n"
+			   "/usr/share/doc/ovirt-hosted-engine-ha/scenarios. The same scenario gives the "
+			   "same log.\n"
+			   "Exit code 0 but for a scenario that can't be read, and for two VMs at once.\n",
+		.run = simulator_run_scenario,
+	},
 };
 
 const struct command_set simulator_commands = {
