@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The guard's loop. It hears of sanlock (an answer once a second, the end of its connection, the end of its
  * process), of clients (kill, reset) and of the clock, lets guard_rule.c judge, and kills. Storage is never
- * touched and nothing here blocks: sanlock is asked in a thread. While all is well /proc is not read at all:
- * only a reason to kill makes it look for QEMU, so a healthy host pays one call to sanlock a second. Called
- * by guard_main.c. */
+ * touched and nothing here blocks: sanlock is asked in a thread, and /proc is read in another, where a
+ * process in state D may hold it; then the search goes on without that process. While all is well /proc is
+ * not read at all: only a reason to kill makes it look for QEMU, so a healthy host pays one call to sanlock a
+ * second. Called by guard_main.c. */
 #include "daemon/guard.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <linux/reboot.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/reboot.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,6 +23,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "daemon/guard_rule.h"
+#include "daemon/guard_state.h"
 #include "daemon/guard_watch.h"
 #include "lockspace/guard_protocol.h"
 #include "lockspace/qemu_pid.h"
@@ -41,58 +41,11 @@
 #define HELD_UP_MAX_MS 1000 /* but never until later than this after the deadline */
 #define CLOCKS_APART_MS 100
 #define QUESTION_MAX_MS 10000 /* a question is left to hang: three can, then only the deadline counts */
+#define SWEEP_MS 500	      /* a reading of /proc takes some ms; longer is a process that holds it */
 #define REFUSED_MS 10000      /* between two lines in the log about strangers */
 #define PET_MS 3000	      /* of the unit's WatchdogSec=10 */
-#define CLIENTS_MAX 8
 
-/* Where things stand in the poll set. */
-enum slot {
-	SLOT_SIGNAL,
-	SLOT_LISTENER,
-	SLOT_WORKER,
-	SLOT_CONNECTION, /* to sanlock */
-	SLOT_SANLOCK,	 /* pidfd */
-	SLOT_SURVIVOR,	 /* pidfd: was sent SIGKILL and is not gone */
-	SLOT_CLIENTS,
-	SLOT_KILLED = SLOT_CLIENTS + CLIENTS_MAX, /* pidfds */
-	SLOT_COUNT = SLOT_KILLED + QEMU_PIDS_MAX
-};
-
-struct client {
-	bool waits;    /* for the end of the killing */
-	bool stranger; /* may not ask */
-	mono_t heard;  /* when it connected, or asked last */
-};
-
-struct guard {
-	const char *conf_path;
-	struct timespec conf_changed;
-	struct engine_conf conf;
-	bool deployed;
-	uid_t service_uid;
-
-	struct pollfd fds[SLOT_COUNT];
-	struct client clients[CLIENTS_MAX];
-	struct worker *worker;
-	mono_t tick;	      /* the next question */
-	mono_t question_ends; /* MONO_NEVER: none is under way */
-	bool watchdog_asked;
-	mono_t petted; /* systemd's watchdog */
-	mono_t held_up_until;
-
-	struct guard_facts facts;
-	int64_t boot_ahead_ms; /* of CLOCK_BOOTTIME before CLOCK_MONOTONIC */
-	bool proc_failed;      /* said already */
-
-	bool killing;
-	mono_t killing_ends;
-	mono_t survives_since; /* of SLOT_SURVIVOR */
-
-	mono_t refused_told;
-	unsigned refused; /* since then */
-};
-
-static void fd_set_to(struct guard *guard, int slot, int fd, short events)
+void guard_fd_set(struct guard *guard, int slot, int fd, short events)
 {
 	if (guard->fds[slot].fd >= 0)
 		close(guard->fds[slot].fd);
@@ -141,17 +94,6 @@ static int conf_read(struct guard *guard, mono_t now)
 	return r < 0 && r != -ENOENT && !guard->deployed ? -EINVAL : 0;
 }
 
-/* Rule 12. Without sync(2): it would wait for the storage that hangs. 0 is not returned. */
-static int reset_host(const char *why)
-{
-	int r;
-
-	log_error("resetting this host why=%s", why);
-	r = reboot(RB_AUTOBOOT) < 0 ? -errno : 0;
-	log_error("reset failed error=%s", strerror(-r));
-	return r;
-}
-
 static void reply(struct guard *guard, int i, uint32_t kind, int error, int alive)
 {
 	struct guard_reply message = {.version = GUARD_VERSION, .kind = kind, .error = error, .alive = alive};
@@ -161,138 +103,46 @@ static void reply(struct guard *guard, int i, uint32_t kind, int error, int aliv
 	guard->clients[i].waits = false;
 }
 
-static void reply_all(struct guard *guard, int error, int alive)
+void guard_reply_all(struct guard *guard, int error, int alive)
 {
-	for (int i = 0; i < CLIENTS_MAX; i++)
+	for (int i = 0; i < GUARD_CLIENTS_MAX; i++)
 		if (guard->clients[i].waits)
 			reply(guard, i, GUARD_KILL, error, alive);
 }
 
-/* How many QEMU live; -errno, said once. */
-static int qemu_count(struct guard *guard, pid_t *ret_first)
+/* Is one there that should not be? */
+void guard_sighted(struct guard *guard, int count, mono_t now)
 {
-	struct qemu_pids pids;
-	int r = qemu_find(guard->conf.vmid, &pids);
-
-	if (r < 0 && !guard->proc_failed)
-		log_error("cannot read /proc error=%s: QEMU can be neither found nor killed", strerror(-r));
-	guard->proc_failed = r < 0;
-	if (r < 0)
-		return r;
-	*ret_first = pids.n ? pids.pids[0] : 0;
-	return (int)pids.n;
+	if (count == 0) {
+		guard->facts.qemu_seen = MONO_UNSET;
+	} else if (count > 0 && guard->facts.qemu_seen == MONO_UNSET &&
+		   (guard->facts.word == WORD_GONE || guard->facts.word == WORD_OUT)) {
+		guard->facts.qemu_seen = now;
+		guard->tick = now + AGAIN_MS; /* a younger answer is needed */
+	}
 }
 
-/* Kills what lives. The line in the log comes first: it may be the host's last. */
-static void kill_all(struct guard *guard, const char *reason, mono_t now)
-{
-	int fds[QEMU_PIDS_MAX], r;
-	size_t n;
-	pid_t first;
-
-	if (guard->killing)
-		return;
-	r = qemu_count(guard, &first);
-	if (r <= 0) {
-		reply_all(guard, r, 0);
-		return;
-	}
-	log_error("killing QEMU reason=%s vm=%s pid=%d count=%d sanlock=%s renewed_ago_ms=%lld", reason,
-		  guard->conf.vmid, first, r, guard_word_str(guard->facts.word),
-		  guard->facts.renewed == MONO_UNSET ? -1LL : (long long)(now - guard->facts.renewed));
-	r = qemu_kill(guard->conf.vmid, fds, &n);
-	if (r < 0) {
-		log_error("kill failed error=%s", strerror(-r));
-		reply_all(guard, r, 0);
-		return;
-	}
-	for (size_t i = 0; i < n; i++)
-		fd_set_to(guard, SLOT_KILLED + (int)i, fds[i], POLLIN);
-	guard->killing = true;
-	guard->killing_ends = now + GUARD_KILL_MS;
-}
-
-/* Keeps the pidfd of the first that did not die, until it does: a pid alone could be another's by then. */
-static void survivor_take(struct guard *guard, int slot)
-{
-	if (guard->fds[slot].fd >= 0 && guard->fds[SLOT_SURVIVOR].fd < 0) {
-		guard->fds[SLOT_SURVIVOR] = guard->fds[slot];
-		guard->fds[slot].fd = -1;
-		guard->survives_since = guard->killing_ends - GUARD_KILL_MS;
-	}
-	fd_set_to(guard, slot, -1, 0);
-}
-
-/* Rule 12, also when neither agent nor broker is there to ask for it: what can't be killed may still write.
- */
-static void survivor_check(struct guard *guard, mono_t now)
-{
-	struct pollfd *survivor = &guard->fds[SLOT_SURVIVOR];
-
-	if (survivor->fd < 0)
-		return;
-	/* Asked this moment: what poll() told may be a second old. */
-	if (poll(survivor, 1, 0) > 0) {
-		fd_set_to(guard, SLOT_SURVIVOR, -1, 0);
-		return;
-	}
-	if (!guard_must_reset(guard->survives_since, now))
-		return;
-	guard->survives_since = now; /* should it fail, not each second */
-	reset_host("QEMU survives SIGKILL");
-}
-
-/* All pidfds told the end, or the time is over: /proc has the last word. */
-static void kill_check(struct guard *guard, mono_t now)
-{
-	bool gone = true;
-	pid_t first;
-	int r;
-
-	if (!guard->killing)
-		return;
-	for (int i = SLOT_KILLED; i < SLOT_COUNT; i++) {
-		if (guard->fds[i].fd >= 0 && guard->fds[i].revents)
-			fd_set_to(guard, i, -1, 0);
-		gone &= guard->fds[i].fd < 0;
-	}
-	if (!gone && now < guard->killing_ends)
-		return;
-	for (int i = SLOT_KILLED; i < SLOT_COUNT; i++)
-		survivor_take(guard, i);
-	guard->killing = false;
-	r = qemu_count(guard, &first);
-	if (r == 0)
-		log_info("QEMU gone vm=%s", guard->conf.vmid);
-	else if (r > 0)
-		log_error("QEMU survived SIGKILL vm=%s pid=%d count=%d", guard->conf.vmid, first, r);
-	reply_all(guard, r < 0 ? r : 0, r < 0 ? 0 : r);
-}
-
-/* Looks for QEMU when it should not be there, judges, kills. */
-static void judge(struct guard *guard, mono_t now)
+void guard_decide(struct guard *guard, mono_t now)
 {
 	enum guard_reason reason;
-	pid_t first;
 
 	if (!guard->deployed)
 		return;
-	if (guard->facts.word == WORD_GONE || guard->facts.word == WORD_OUT) {
-		int n = qemu_count(guard, &first);
-
-		if (n == 0)
-			guard->facts.qemu_seen = MONO_UNSET;
-		if (n > 0 && guard->facts.qemu_seen == MONO_UNSET) {
-			guard->facts.qemu_seen = now;
-			guard->tick = now + AGAIN_MS; /* a younger answer is needed */
-		}
-	} else {
-		guard->facts.qemu_seen = MONO_UNSET;
-	}
 	reason = guard_judge(&guard->facts, now);
 	guard->facts.slept_ms = 0;
 	if (reason != GUARD_FINE)
-		kill_all(guard, guard_reason_str(reason), now);
+		hunt_begin(guard, guard_reason_str(reason), now);
+}
+
+/* Looks for QEMU when it should not be there, and judges by what is found. */
+static void look_and_judge(struct guard *guard, mono_t now)
+{
+	if (guard->deployed && guard->facts.slept_ms <= 0 &&
+	    (guard->facts.word == WORD_GONE || guard->facts.word == WORD_OUT)) {
+		hunt_look(guard, now);
+	} else {
+		guard_decide(guard, now);
+	}
 }
 
 static void word_take(struct guard *guard, enum guard_word word, mono_t asked, mono_t now)
@@ -306,6 +156,8 @@ static void word_take(struct guard *guard, enum guard_word word, mono_t asked, m
 	}
 	guard->facts.word = word;
 	guard->facts.asked = asked;
+	if (word != WORD_GONE && word != WORD_OUT)
+		guard->facts.qemu_seen = MONO_UNSET;
 }
 
 static void connection_take(struct guard *guard, int fd)
@@ -313,11 +165,11 @@ static void connection_take(struct guard *guard, int fd)
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
 
-	fd_set_to(guard, SLOT_CONNECTION, fd, POLLIN | POLLRDHUP);
+	guard_fd_set(guard, SLOT_CONNECTION, fd, POLLIN | POLLRDHUP);
 	/* The kernel names the process that listens, whoever forked it. The pid can't have been used again
 	 * while its own connection is open; if that has closed meanwhile, the loop sees it. */
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
-		fd_set_to(guard, SLOT_SANLOCK, (int)syscall(SYS_pidfd_open, peer.pid, 0), POLLIN);
+		guard_fd_set(guard, SLOT_SANLOCK, (int)syscall(SYS_pidfd_open, peer.pid, 0), POLLIN);
 	log_info("connected to sanlock pid=%d", peer.pid);
 }
 
@@ -349,7 +201,7 @@ static void answered(struct job *job)
 		guard->facts.watchdog = guard->conf.require_watchdog && q->use_watchdog;
 	}
 	job->destroy(job);
-	judge(guard, now);
+	look_and_judge(guard, now);
 }
 
 /* What was known before a join says nothing after it. */
@@ -404,13 +256,13 @@ static void ask(struct guard *guard, mono_t now)
 static void sanlock_ended(struct guard *guard, mono_t now)
 {
 	log_warning("sanlock ended");
-	fd_set_to(guard, SLOT_CONNECTION, -1, 0);
-	fd_set_to(guard, SLOT_SANLOCK, -1, 0);
+	guard_fd_set(guard, SLOT_CONNECTION, -1, 0);
+	guard_fd_set(guard, SLOT_SANLOCK, -1, 0);
 	guard->watchdog_asked = false;
 	guard->facts.watchdog = false;
 	word_take(guard, WORD_GONE, now, now);
 	if (guard->deployed)
-		kill_all(guard, guard_reason_str(GUARD_SANLOCK_GONE), now);
+		hunt_begin(guard, guard_reason_str(GUARD_SANLOCK_GONE), now);
 }
 
 static bool allowed(const struct guard *guard, int fd, struct ucred *ret_peer)
@@ -432,7 +284,7 @@ static void refuse(struct guard *guard, int i, const struct ucred *peer, mono_t 
 		guard->refused = 0;
 	}
 	reply(guard, i, 0, -EPERM, 0);
-	fd_set_to(guard, SLOT_CLIENTS + i, -1, 0);
+	guard_fd_set(guard, SLOT_CLIENTS + i, -1, 0);
 }
 
 static void request_take(struct guard *guard, int i, mono_t now)
@@ -446,7 +298,7 @@ static void request_take(struct guard *guard, int i, mono_t now)
 		return;
 	if (n <= 0) {
 		guard->clients[i].waits = false;
-		fd_set_to(guard, slot, -1, 0);
+		guard_fd_set(guard, slot, -1, 0);
 		return;
 	}
 	if (!allowed(guard, fd, &peer)) {
@@ -467,11 +319,11 @@ static void request_take(struct guard *guard, int i, mono_t now)
 			return;
 		}
 		guard->clients[i].waits = true;
-		kill_all(guard, "asked", now);
+		hunt_asked(guard, now);
 		break;
 	case GUARD_RESET:
 		log_info("asked to reset uid=%u pid=%d", peer.uid, peer.pid);
-		reply(guard, i, GUARD_RESET, reset_host(request.why), 0);
+		reply(guard, i, GUARD_RESET, hunt_reset(request.why), 0);
 		break;
 	default:
 		reply(guard, i, 0, -EPROTO, 0);
@@ -486,7 +338,7 @@ static int client_place(const struct guard *guard, bool stranger)
 {
 	int best = -1;
 
-	for (int i = 0; i < CLIENTS_MAX; i++) {
+	for (int i = 0; i < GUARD_CLIENTS_MAX; i++) {
 		const struct client *client = &guard->clients[i];
 
 		if (guard->fds[SLOT_CLIENTS + i].fd < 0)
@@ -516,7 +368,7 @@ static void client_take(struct guard *guard, mono_t now)
 		close(fd);
 		return;
 	}
-	fd_set_to(guard, SLOT_CLIENTS + i, fd, POLLIN);
+	guard_fd_set(guard, SLOT_CLIENTS + i, fd, POLLIN);
 	guard->clients[i] = (struct client){.stranger = stranger, .heard = now};
 }
 
@@ -551,10 +403,13 @@ static void due(struct guard *guard)
 	sleep_check(guard);
 	(void)conf_read(guard, now); /* said by itself; there is nothing else to do about it */
 	ask(guard, now);
-	kill_check(guard, now);
-	survivor_check(guard, now);
-	if (guard->facts.slept_ms > 0 || deadline_over(guard, now))
-		judge(guard, now);
+	hunt_check(guard, now);
+	/* The end of each look wakes this loop: once the deadline is over, not at each wake. */
+	if (guard->facts.slept_ms > 0 ||
+	    (deadline_over(guard, now) && now >= mono_add(guard->overdue_judged, TICK_MS / 2))) {
+		guard->overdue_judged = now;
+		look_and_judge(guard, now);
+	}
 }
 
 static int next_ms(const struct guard *guard)
@@ -567,8 +422,8 @@ static int next_ms(const struct guard *guard)
 		at = deadline;
 	if (guard->held_up_until > now && guard->held_up_until < at)
 		at = guard->held_up_until;
-	if (guard->killing && guard->killing_ends < at)
-		at = guard->killing_ends;
+	if (hunt_wake(guard) < at)
+		at = hunt_wake(guard);
 	return at <= now ? 0 : at - now > TICK_MS ? TICK_MS : (int)(at - now);
 }
 
@@ -599,7 +454,9 @@ int guard_run(struct guard *guard)
 			return 0;
 		if (guard->fds[SLOT_WORKER].revents)
 			worker_dispatch(guard->worker);
-		for (int i = 0; i < CLIENTS_MAX; i++)
+		if (guard->fds[SLOT_SWEEPER].revents)
+			worker_dispatch(guard->sweeper);
+		for (int i = 0; i < GUARD_CLIENTS_MAX; i++)
 			if (guard->fds[SLOT_CLIENTS + i].fd >= 0 && guard->fds[SLOT_CLIENTS + i].revents)
 				request_take(guard, i, now);
 		if (guard->fds[SLOT_LISTENER].revents)
@@ -611,10 +468,11 @@ void guard_free(struct guard *guard)
 {
 	if (!guard)
 		return;
-	guard->fds[SLOT_WORKER].fd = -1; /* the worker's own */
+	guard->fds[SLOT_WORKER].fd = guard->fds[SLOT_SWEEPER].fd = -1; /* the workers' own */
 	worker_free(guard->worker);
+	worker_free(guard->sweeper);
 	for (int i = 0; i < SLOT_COUNT; i++)
-		fd_set_to(guard, i, -1, 0);
+		guard_fd_set(guard, i, -1, 0);
 	free(guard);
 }
 
@@ -635,14 +493,17 @@ int guard_new(const char *conf_path, int listener, struct guard **ret)
 	service_account_find(&account);
 	guard->service_uid = account.has_user ? account.uid : 0;
 	guard->question_ends = MONO_NEVER;
-	guard->petted = guard->refused_told = MONO_UNSET;
+	guard->petted = guard->refused_told = guard->overdue_judged = MONO_UNSET;
 	guard->boot_ahead_ms = clock_boot() - clock_mono();
-	fd_set_to(guard, SLOT_LISTENER, listener, POLLIN);
+	guard_fd_set(guard, SLOT_LISTENER, listener, POLLIN);
 	sigemptyset(&ending);
 	sigaddset(&ending, SIGTERM);
 	sigaddset(&ending, SIGINT);
-	fd_set_to(guard, SLOT_SIGNAL, signalfd(-1, &ending, SFD_CLOEXEC), POLLIN);
+	guard_fd_set(guard, SLOT_SIGNAL, signalfd(-1, &ending, SFD_CLOEXEC), POLLIN);
+	guard->sweep_ends = MONO_NEVER;
 	r = guard->fds[SLOT_SIGNAL].fd < 0 ? -errno : worker_new("sanlock", &guard->worker);
+	if (r == 0)
+		r = worker_new("proc", &guard->sweeper);
 	if (r == 0)
 		r = conf_read(guard, clock_mono());
 	if (r < 0) {
@@ -650,6 +511,7 @@ int guard_new(const char *conf_path, int listener, struct guard **ret)
 		return r;
 	}
 	guard->fds[SLOT_WORKER] = (struct pollfd){.fd = worker_fd(guard->worker), .events = POLLIN};
+	guard->fds[SLOT_SWEEPER] = (struct pollfd){.fd = worker_fd(guard->sweeper), .events = POLLIN};
 	*ret = guard;
 	return 0;
 }

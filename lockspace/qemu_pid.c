@@ -164,8 +164,17 @@ static int process_matches(int proc, const char *pid, const char *uuid, struct t
 	return text_matches(text, uuid);
 }
 
-/* Calls found() with each process that matches; its negative result ends the walk. */
-static int walk(const char *uuid, int (*found)(pid_t pid, int proc, const char *name, void *data), void *data)
+static bool skipped(const struct qemu_walk *past, pid_t pid)
+{
+	for (size_t i = 0; i < past->n_skip; i++)
+		if (past->skip[i] == pid)
+			return true;
+	return false;
+}
+
+/* Calls found() with each process that matches; its negative result ends the walk. Counts the skipped. */
+static int walk(const char *uuid, struct qemu_walk *past, size_t *ret_unread,
+		int (*found)(pid_t pid, int proc, const char *name, void *data), void *data)
 {
 	_cleanup_(text_done) struct text text = {0};
 	DIR *dir;
@@ -184,6 +193,7 @@ static int walk(const char *uuid, int (*found)(pid_t pid, int proc, const char *
 	}
 	for (;;) {
 		const struct dirent *entry;
+		pid_t pid;
 
 		errno = 0;
 		entry = readdir(dir);
@@ -193,12 +203,19 @@ static int walk(const char *uuid, int (*found)(pid_t pid, int proc, const char *
 		}
 		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
 			continue;
+		pid = (pid_t)strtol(entry->d_name, NULL, 10);
+		if (skipped(past, pid)) {
+			++*ret_unread;
+			continue;
+		}
+		past->reading = pid;
 		r = process_matches(dirfd(dir), entry->d_name, uuid, &text);
 		if (r > 0)
-			r = found((pid_t)strtol(entry->d_name, NULL, 10), dirfd(dir), entry->d_name, data);
+			r = found(pid, dirfd(dir), entry->d_name, data);
 		if (r < 0)
 			break;
 	}
+	past->reading = 0;
 	closedir(dir);
 	return r;
 }
@@ -215,17 +232,26 @@ static int list(pid_t pid, int proc, const char *name, void *data)
 	return 0;
 }
 
-int qemu_find(const char *uuid, struct qemu_pids *ret)
+int qemu_find_past(const char *uuid, struct qemu_walk *past, struct qemu_pids *ret)
 {
 	struct qemu_pids pids = {0};
+	size_t unread = 0;
 	int r;
 
 	assert(ret);
-	r = walk(uuid, list, &pids);
+	r = walk(uuid, past, &unread, list, &pids);
 	if (r < 0)
 		return r;
 	*ret = pids;
+	ret->unread = unread;
 	return 0;
+}
+
+int qemu_find(const char *uuid, struct qemu_pids *ret)
+{
+	struct qemu_walk all = {0};
+
+	return qemu_find_past(uuid, &all, ret);
 }
 
 int qemu_open(const char *uuid, pid_t pid)
@@ -276,14 +302,15 @@ static int kill_one(pid_t pid, int proc, const char *name, void *data)
 	return 0;
 }
 
-int qemu_kill(const char *uuid, int ret_fds[QEMU_PIDS_MAX], size_t *ret_n)
+int qemu_kill_past(const char *uuid, struct qemu_walk *past, int ret_fds[QEMU_PIDS_MAX], size_t *ret_n)
 {
 	int fds[QEMU_PIDS_MAX];
 	struct killing killing = {.uuid = uuid, .fds = fds};
+	size_t unread = 0;
 	int r;
 
 	assert(ret_fds && ret_n);
-	r = walk(uuid, kill_one, &killing);
+	r = walk(uuid, past, &unread, kill_one, &killing);
 	if (r < 0) {
 		for (size_t i = 0; i < killing.n; i++)
 			close(fds[i]);
@@ -292,4 +319,11 @@ int qemu_kill(const char *uuid, int ret_fds[QEMU_PIDS_MAX], size_t *ret_n)
 	memcpy(ret_fds, fds, killing.n * sizeof(fds[0]));
 	*ret_n = killing.n;
 	return 0;
+}
+
+int qemu_kill(const char *uuid, int ret_fds[QEMU_PIDS_MAX], size_t *ret_n)
+{
+	struct qemu_walk all = {0};
+
+	return qemu_kill_past(uuid, &all, ret_fds, ret_n);
 }

@@ -10,9 +10,19 @@
 #define QEMU_PIDS_MAX 16
 #define QEMU_UUID_SIZE 37 /* of the text, with the NUL */
 
+#define QEMU_SKIP_MAX 4
+
+/* A reading of /proc, as seen by who may have to give it up and go on without the process that holds it. */
+struct qemu_walk {
+	_Atomic pid_t reading;	   /* whose command line is read now, 0: none */
+	pid_t skip[QEMU_SKIP_MAX]; /* not to be read: they held one before */
+	size_t n_skip;
+};
+
 struct qemu_pids {
 	size_t n; /* how many live, zombies aside; more than QEMU_PIDS_MAX are counted, not listed */
 	pid_t pids[QEMU_PIDS_MAX];
+	size_t unread; /* how many that are to be skipped live: with any, n == 0 proves nothing */
 };
 
 /* Every process that was started with `-uuid UUID`, or with `-smbios ...,uuid=UUID`. Its name does not
@@ -22,6 +32,8 @@ struct qemu_pids {
  * block without limit: a process that waits for I/O with its memory map locked, in state D, keeps the reader
  * of its command line waiting. For worker threads, or for who may hang. */
 int qemu_find(const char *uuid, struct qemu_pids *ret);
+/* The same past the processes to be skipped. */
+int qemu_find_past(const char *uuid, struct qemu_walk *walk, struct qemu_pids *ret);
 
 /* A pidfd of this process if it is one that qemu_find() lists, checked with the pidfd open, so that it is no
  * other's that took the pid; the caller closes it. -ESRCH: it is none (any more). -errno. */
@@ -32,3 +44,4 @@ int qemu_open(const char *uuid, pid_t pid);
  * thread of the process is gone; the caller closes them. 0 or -errno; on failure those found before are
  * killed, and none is returned. */
 int qemu_kill(const char *uuid, int ret_fds[QEMU_PIDS_MAX], size_t *ret_n);
+int qemu_kill_past(const char *uuid, struct qemu_walk *walk, int ret_fds[QEMU_PIDS_MAX], size_t *ret_n);

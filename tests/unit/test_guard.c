@@ -262,12 +262,76 @@ static void test_many_clients(void **state)
 	close(fds[0]);
 }
 
+static unsigned long cpu_ticks(pid_t pid)
+{
+	unsigned long user, system;
+	char path[32];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_int_equal(
+		fscanf(file, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system),
+		2);
+	fclose(file);
+	return user + system;
+}
+
+static void hang_at(const char *path, pid_t pid)
+{
+	char temporary[160];
+	FILE *file;
+
+	snprintf(temporary, sizeof(temporary), "%s.new", path);
+	file = fopen(temporary, "w");
+	assert_non_null(file);
+	fprintf(file, "%d", pid);
+	fclose(file);
+	assert_int_equal(rename(temporary, path), 0);
+}
+
+/* Processes whose command lines can't be read hold up neither the kill nor the guard; only nothing is proven
+ * while they do. */
+static void test_hanging_proc(void **state)
+{
+	const char *argv[] = {"innocent", NULL};
+	struct bench *b = *state;
+	char path[128];
+	pid_t qemu, held;
+
+	held = stand_in_start(argv, false);
+	snprintf(path, sizeof(path), "%s/hang", b->domain.dir);
+	hang_at(path, held);
+	setenv("PROC_HANG", path, 1);
+	setenv("LD_PRELOAD", PROC_HANG_MODULE, 1);
+	guard_start(b);
+	unsetenv("LD_PRELOAD");
+	qemu = qemu_start();
+	assert_true(domain_wait(stand_in_gone, &qemu, 3000));
+	assert_true(log_has(b, "reading /proc hangs"));
+	ask_kill(b);
+	assert_int_equal(b->error, -ETIMEDOUT);
+	/* Asked for, and found, it dies without being proven gone. */
+	qemu = qemu_start();
+	ask_kill(b);
+	assert_true(domain_wait(stand_in_gone, &qemu, 2000));
+	/* It lets go. */
+	hang_at(path, 0);
+	poll(NULL, 0, 300);
+	ask_kill(b);
+	assert_int_equal(b->error, 0);
+	assert_int_equal(b->alive, 0);
+	stand_in_kill(held);
+}
+
 /* Joined and renewing: QEMU lives, whatever the age of the stamp that get_hosts shows; a request kills it.
  * Then sanlock hangs. */
 static void test_renewals(void **state)
 {
 	struct bench *b = *state;
 	struct sanlock_status status;
+	unsigned long used;
 	mono_t died;
 	pid_t qemu;
 
@@ -302,9 +366,12 @@ static void test_renewals(void **state)
 	/* it stays so: the next one dies too */
 	qemu = qemu_start();
 	assert_true(domain_wait(stand_in_gone, &qemu, 2500));
-	/* and the guard still answers */
+	/* and the guard still answers, and does not spin */
 	ask_kill(b);
 	assert_int_equal(b->error, 0);
+	used = cpu_ticks(b->guard);
+	poll(NULL, 0, 1500);
+	assert_in_range(cpu_ticks(b->guard) - used, 0, sysconf(_SC_CLK_TCK) / 5);
 	domain_signal(&b->domain, SIGCONT);
 }
 
@@ -400,6 +467,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_prove_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_clients, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hanging_proc, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_daemon, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sanlock_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_renewals, setup, teardown),

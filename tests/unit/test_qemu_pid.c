@@ -119,6 +119,33 @@ static void test_kill(void **state)
 	assert_int_equal(n, 0);
 }
 
+/* Who is passed over is neither found nor killed, and known to be missing. */
+static void test_past(void **state)
+{
+	const char *argv[] = {"qemu-kvm", "-uuid", uuid, NULL};
+	pid_t a = stand_in_start(argv, false), b = stand_in_start(argv, false);
+	struct qemu_walk past = {.skip = {a}, .n_skip = 1};
+	struct qemu_pids pids;
+	int fds[QEMU_PIDS_MAX];
+	size_t n;
+
+	(void)state;
+	assert_int_equal(qemu_find_past(uuid, &past, &pids), 0);
+	assert_int_equal(pids.n, 1);
+	assert_int_equal(pids.pids[0], b);
+	assert_int_equal(pids.unread, 1);
+	assert_int_equal(past.reading, 0);
+	assert_int_equal(qemu_kill_past(uuid, &past, fds, &n), 0);
+	assert_int_equal(n, 1);
+	close(fds[0]);
+	waitpid(b, NULL, 0);
+	assert_false(stand_in_gone(&a));
+	stand_in_kill(a);
+	/* Who is gone is not missing. */
+	assert_int_equal(qemu_find_past(uuid, &past, &pids), 0);
+	assert_int_equal(pids.unread, 0);
+}
+
 static void test_open(void **state)
 {
 	const char *argv[] = {"qemu-kvm", "-uuid", uuid, NULL}, *other[] = {"qemu-kvm", "-uuid", "x", NULL};
@@ -159,8 +186,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_command_lines), cmocka_unit_test(test_zombie_is_none),
-		cmocka_unit_test(test_kill),	      cmocka_unit_test(test_open),
-		cmocka_unit_test(test_hidden_proc),
+		cmocka_unit_test(test_kill),	      cmocka_unit_test(test_past),
+		cmocka_unit_test(test_open),	      cmocka_unit_test(test_hidden_proc),
 	};
 
 	stand_in_main();
