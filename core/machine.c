@@ -131,7 +131,8 @@ static void take_score(struct view *view)
 	input.zero[PENALTY_NO_HOST_ID] = !joined;
 	/* Block 0 that was read and says nothing is no knowledge either: who may not start has no score. */
 	input.zero[PENALTY_NO_KNOWLEDGE] =
-		joined && (!outlook->knowledge || known->cluster.maintenance == FLAG_UNKNOWN);
+		known->local_unknown ||
+		(joined && (!outlook->knowledge || known->cluster.maintenance == FLAG_UNKNOWN));
 	/* Rule 6: without a watchdog nothing ends this host when sanlock can't; only a lab may say no. */
 	input.zero[PENALTY_NO_WATCHDOG] = policy->require_watchdog &&
 					  known->cluster.watchdog != WATCHDOG_SOFT &&

@@ -162,7 +162,8 @@ struct snapshot {
 	const struct peer *peers; /* the other hosts, by rising id */
 	size_t n_peers;		  /* 0..HOST_ID_MAX */
 	struct vm_facts vm;
-	bool local_maintenance; /* either key of ha.conf */
+	bool local_maintenance; /* either key of ha.conf, as last understood */
+	bool local_unknown;	/* ha.conf was never understood: neither in local maintenance nor out of it */
 	bool stop_wanted;
 	bool config_outdated; /* the VM's configuration can't be had or is out of date */
 	bool broker_answers;  /* false: `cluster` is the last one known, and old */

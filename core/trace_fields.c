@@ -134,7 +134,7 @@ static const struct trace_field vm_fields[] = {
 static const struct trace_field known_fields[] = {
 	FIELD(snapshot, local_maintenance, BOOL),     FIELD(snapshot, stop_wanted, BOOL),
 	FIELD(snapshot, config_outdated, BOOL),	      FIELD(snapshot, broker_answers, BOOL),
-	WORD(snapshot, wanted, action, ACTION_COUNT),
+	WORD(snapshot, wanted, action, ACTION_COUNT), FIELD(snapshot, local_unknown, BOOL),
 };
 
 static const struct trace_field peer_fields[] = {

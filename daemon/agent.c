@@ -96,6 +96,7 @@ static void gather(struct agent *agent, mono_t now, struct snapshot *ret)
 	ret->n_peers = agent->n_peers;
 	agent_vm_facts(agent, &ret->vm);
 	ret->local_maintenance = agent->local.maintenance_management || agent->local.maintenance_operator;
+	ret->local_unknown = !agent->ha_seen;
 	ret->stop_wanted = agent->stop_wanted;
 	ret->config_outdated = agent->local_seen && !agent->local.vm_config_good;
 	ret->broker_answers = broker_answers(agent, now);
@@ -276,14 +277,19 @@ static void on_local_seen(void *data, const struct local_view *view)
 	bool changed = !agent->local_seen, good;
 
 	if (view->ha_known) {
-		changed = changed || agent->local.maintenance_management != view->maintenance_management ||
+		changed = changed || !agent->ha_seen ||
+			  agent->local.maintenance_management != view->maintenance_management ||
 			  agent->local.maintenance_operator != view->maintenance_operator;
 		agent->local.maintenance_management = view->maintenance_management;
 		agent->local.maintenance_operator = view->maintenance_operator;
+		agent->ha_seen = true;
 		agent->ha_told = false;
 	} else if (!agent->ha_told) {
 		agent->ha_told = true;
-		log_warning("local maintenance can't be read from ha.conf: its last known value stays");
+		if (agent->ha_seen)
+			log_warning("local maintenance is not known: its last known value stays");
+		else
+			log_error("local maintenance is not known: this host starts no VM until it is");
 	}
 	good = view->vm_config_good;
 	if (view->vm_known)
@@ -300,9 +306,9 @@ static void on_local_seen(void *data, const struct local_view *view)
 		agent_poke(agent);
 }
 
-static void on_maintenance_set(void *data, int error)
+static void on_maintenance_set(void *data, int error, const char *why)
 {
-	command_maintenance_set(data, error);
+	command_maintenance_set(data, error, why);
 }
 
 static void on_connected(void *data)

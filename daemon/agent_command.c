@@ -231,14 +231,14 @@ void command_result(struct agent *agent, enum action action, enum outcome outcom
 		answer(agent, order, -EIO, "%s", text);
 }
 
-void command_maintenance_set(struct agent *agent, int error)
+void command_maintenance_set(struct agent *agent, int error, const char *why)
 {
 	struct order *order = &agent->maintenance_order;
 
 	if (!order->command)
 		return;
 	if (error < 0) {
-		answer(agent, order, error, "ha.conf could not be written: %s", strerror(-error));
+		answer(agent, order, error, "%s", why);
 		return;
 	}
 	order->set = true;

@@ -47,7 +47,8 @@ struct agent {
 	bool libvirt_told; /* an answer, or that there is none, came since the start */
 
 	struct local_view local;
-	bool local_seen, ha_told;
+	bool local_seen;
+	bool ha_seen, ha_told; /* ha.conf was understood once; the log knows that it is not */
 	mono_t config_good_at; /* MONO_UNSET never */
 	struct saved saved;
 
@@ -86,6 +87,6 @@ void command_take(struct agent *agent, uint64_t ticket, enum command command, co
 enum action command_wanted(struct agent *agent, mono_t now);
 void command_stepped(struct agent *agent);
 void command_result(struct agent *agent, enum action action, enum outcome outcome, const char *text);
-void command_maintenance_set(struct agent *agent, int error);
+void command_maintenance_set(struct agent *agent, int error, const char *why);
 void command_published(struct agent *agent, uint64_t serial, int error);
 void command_lost(struct agent *agent);

@@ -17,6 +17,7 @@
 #include "util/worker.h"
 
 #define LIMIT_MS 10000
+#define HA_WHY_MAX (PATH_MAX + 512)
 
 enum kind { KIND_SET, KIND_SAVE, KIND_LOOK, KIND_COUNT };
 
@@ -29,6 +30,7 @@ struct local_call {
 	struct saved saved;
 	struct local_view view;
 	char why[DOMAIN_WHY_MAX];
+	char ha_why[HA_WHY_MAX];
 	int error;
 };
 
@@ -44,10 +46,30 @@ struct local_files {
 	bool on;
 	struct saved saved;
 	char told[DOMAIN_WHY_MAX]; /* the fault of the VM's configuration that the log knows */
+	char ha_told[HA_WHY_MAX];  /* that of ha.conf */
 };
 
 _Static_assert(offsetof(struct local_files, port) == 0, "the port is its first member");
 _Static_assert(offsetof(struct local_call, job) == 0, "the job is its first member");
+
+static void keep_first(void *data, const char *line)
+{
+	struct local_call *call = data;
+
+	if (!call->ha_why[0])
+		snprintf(call->ha_why, sizeof(call->ha_why), "%s; correct it, or remove the file", line);
+}
+
+/* A file that can't be understood says nothing, and is not overwritten. */
+static int read_ha(struct local_call *call, struct ha_conf *ret)
+{
+	struct problems problems = {.say = keep_first, .data = call};
+	int r = ha_conf_load(call->config.ha_conf, ret, &problems);
+
+	if (r < 0 && !call->ha_why[0])
+		snprintf(call->ha_why, sizeof(call->ha_why), "%s: %s", call->config.ha_conf, strerror(-r));
+	return r;
+}
 
 static void run_look(struct local_call *call)
 {
@@ -60,7 +82,7 @@ static void run_look(struct local_call *call)
 	struct ha_conf ha;
 
 	call->view = (struct local_view){0};
-	if (ha_conf_load(config->ha_conf, &ha, NULL) == 0) {
+	if (read_ha(call, &ha) == 0) {
 		call->view.ha_known = true;
 		call->view.maintenance_management = ha.local_maintenance;
 		call->view.maintenance_operator = ha.local_maintenance_manual;
@@ -76,14 +98,16 @@ static int run_set(struct local_call *call)
 	struct ha_conf ha;
 	int r;
 
-	/* A file that can't be understood is not overwritten. */
-	r = ha_conf_load(call->config.ha_conf, &ha, NULL);
+	r = read_ha(call, &ha);
 	if (r < 0)
 		return r;
 	ha.local_maintenance_manual = call->on;
 	r = ha_conf_save(call->config.ha_conf, &ha);
 	if (r == 0)
 		run_look(call);
+	else
+		snprintf(call->ha_why, sizeof(call->ha_why), "%s could not be written: %s",
+			 call->config.ha_conf, strerror(-r));
 	return r;
 }
 
@@ -122,7 +146,8 @@ static void call_destroy(struct job *job)
 
 static void next(struct local_files *l);
 
-static void ended(struct local_files *l, enum kind kind, int error, const struct local_view *view)
+static void ended(struct local_files *l, enum kind kind, int error, const char *why,
+		  const struct local_view *view)
 {
 	if (kind == KIND_SAVE && error < 0)
 		log_warning("%s: failed tries can't be saved: %s; a restart of the agent forgets them",
@@ -130,7 +155,7 @@ static void ended(struct local_files *l, enum kind kind, int error, const struct
 	if (view)
 		l->port.seen(l->port.data, view);
 	if (kind == KIND_SET)
-		l->port.maintenance_set(l->port.data, error);
+		l->port.maintenance_set(l->port.data, error, error < 0 ? why : "");
 	next(l);
 }
 
@@ -150,7 +175,14 @@ static void call_done(struct job *job)
 		else
 			log_info("%s: the VM's configuration is good again", l->config.vm_xml);
 	}
-	ended(l, call->kind, call->error, looked ? &call->view : NULL);
+	if (looked && strcmp(l->ha_told, call->ha_why) != 0) {
+		memcpy(l->ha_told, call->ha_why, sizeof(l->ha_told));
+		if (call->ha_why[0])
+			log_error("%s", call->ha_why);
+		else
+			log_info("%s: it is understood again", l->config.ha_conf);
+	}
+	ended(l, call->kind, call->error, call->ha_why, looked ? &call->view : NULL);
 	free(call);
 }
 
@@ -169,7 +201,8 @@ static void late(struct timer *timer)
 	l->call = NULL;
 	worker_give_up(l->worker);
 	log_warning("this host's own files can't be read or written within %d ms", LIMIT_MS);
-	ended(l, kind, -ETIMEDOUT, kind == KIND_LOOK ? &nothing : NULL);
+	ended(l, kind, -ETIMEDOUT, "ha.conf could not be read or written in time",
+	      kind == KIND_LOOK ? &nothing : NULL);
 }
 
 static void next(struct local_files *l)

@@ -34,6 +34,7 @@ struct local_port {
 
 	/* Set by the owner before the first call. */
 	void (*seen)(void *data, const struct local_view *view);
-	void (*maintenance_set)(void *data, int error); /* `seen` comes first, with the new value */
+	/* `seen` comes first, with the new value. `why` is for the operator, "" without an error. */
+	void (*maintenance_set)(void *data, int error, const char *why);
 	void *data;
 };

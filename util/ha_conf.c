@@ -24,17 +24,19 @@ int ha_conf_load(const char *path, struct ha_conf *ret, struct problems *problem
 {
 	_cleanup_keyfile_ struct keyfile *file = NULL;
 	struct ha_conf conf = {0};
+	const char *key, *value;
+	unsigned line;
 	char what[256];
 	int r;
 
 	r = keyfile_load(path, false, &file, problems);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	for (size_t i = 0; file && i < ha_settings.n_rows; i++) {
-		const char *value = keyfile_get(file, "", rows[i].key);
+	for (size_t i = 0; file && keyfile_entry(file, i, NULL, &key, &value, &line); i++) {
+		const struct setting *row = settings_find(&ha_settings, "", key);
 
-		if (value && setting_parse(&rows[i], value, &conf, what, sizeof(what)) < 0) {
-			problems_add(problems, path, 0, rows[i].key, value, "%s", what);
+		if (row && setting_parse(row, value, &conf, what, sizeof(what)) < 0) {
+			problems_add(problems, path, line, key, value, "%s", what);
 			return -EINVAL;
 		}
 	}

@@ -222,6 +222,7 @@ static void heal(struct history *h)
 	c->lease = h->trace.policy.lease;
 	h->trace.known.local_maintenance = h->trace.known.stop_wanted = h->trace.known.config_outdated =
 		false;
+	h->trace.known.local_unknown = false;
 	h->trace.known.broker_answers = true;
 	for (size_t i = 0; i < PEERS; i++) {
 		struct claim claim = h->peers[i].claim;
@@ -264,6 +265,7 @@ static void change_facts(struct history *h)
 		break;
 	case 7:
 		known->local_maintenance = seldom(h);
+		known->local_unknown = seldom(h);
 		known->config_outdated = seldom(h);
 		break;
 	case 8:
@@ -341,7 +343,7 @@ static void check_actions(const struct history *h, const struct step *step)
 	}
 	if (start && !ordered) {
 		REQUIRE(did(step, ACTION_START));
-		REQUIRE(c->maintenance == FLAG_NO && !known->local_maintenance);
+		REQUIRE(c->maintenance == FLAG_NO && !known->local_maintenance && !known->local_unknown);
 		REQUIRE(score_allows_start(&step->score));
 		REQUIRE(c->owner != OWNER_UNREAD);
 		REQUIRE(step->next.state == STATE_ENGINE_START);

@@ -27,7 +27,8 @@ static void answers_fired(struct sim_event *event)
 	files->setting = files->looking = false;
 	files->port.seen(files->port.data, &files->view);
 	if (set)
-		files->port.maintenance_set(files->port.data, files->set_fails ? -EROFS : 0);
+		files->port.maintenance_set(files->port.data, files->set_fails ? -EROFS : 0,
+					    "ha.conf could not be written");
 }
 
 static void port_look(struct local_port *port)

@@ -269,7 +269,7 @@ static void local_fired(struct timer *timer)
 	w.local_setting = false;
 	w.local.seen(w.local.data, &w.local_view);
 	if (set)
-		w.local.maintenance_set(w.local.data, w.set_error);
+		w.local.maintenance_set(w.local.data, w.set_error, "/x/ha.conf could not be written");
 }
 
 static void fake_stepped(void *data, const struct step *step)
@@ -842,6 +842,25 @@ static void test_late_files_are_unknown(void **state)
 	end_world();
 }
 
+/* What was never understood is no "not in maintenance"; what was stays. */
+static void test_local_maintenance_that_is_not_known(void **state)
+{
+	make_world();
+	w.local_view.ha_known = false;
+	start_agent(NULL);
+	run_for(120 * S);
+	assert_int_equal(w.n_acted, 0);
+	assert_int_equal(w.last.score.value, 0);
+	assert_true(w.last.score.entries[PENALTY_NO_KNOWLEDGE].points > 0);
+	w.local_view.ha_known = true;
+	run_for(20 * S);
+	assert_int_equal(w.last.next.state, STATE_ENGINE_UP);
+	w.local_view.ha_known = false;
+	run_for(60 * S);
+	assert_int_equal(w.last.score.value, 3400);
+	end_world();
+}
+
 static void test_stop_without_vm(void **state)
 {
 	make_world();
@@ -926,6 +945,7 @@ int main(void)
 		cmocka_unit_test(test_local_maintenance_moves_the_vm),
 		cmocka_unit_test(test_local_maintenance_that_can_not_be_saved),
 		cmocka_unit_test(test_late_files_are_unknown),
+		cmocka_unit_test(test_local_maintenance_that_is_not_known),
 		cmocka_unit_test(test_stop_without_vm),
 		cmocka_unit_test(test_stop_with_vm),
 		cmocka_unit_test(test_stop_with_a_qemu_that_libvirt_lost),

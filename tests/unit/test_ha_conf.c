@@ -93,7 +93,7 @@ static void test_not_understood(void **state)
 		const char *text, *said;
 	} cases[] = {
 		{"local_maintenance=perhaps\n",
-		 ": local_maintenance=perhaps: is neither yes nor no; give yes or no"},
+		 ":1: local_maintenance=perhaps: is neither yes nor no; give yes or no"},
 		{"local_maintenance\n", ":1: local_maintenance: has no '='; write KEY=VALUE"},
 		{"local_maintenance=no\nlocal_maintenance=yes\n",
 		 ":2: local_maintenance: stands in line 1 already; keep one of the two"},

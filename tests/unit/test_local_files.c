@@ -28,6 +28,7 @@ static struct {
 	struct local_view view;
 	unsigned seen, set;
 	int error;
+	char why[512];
 	struct timer limit;
 } t;
 
@@ -39,8 +40,9 @@ static void on_seen(void *data, const struct local_view *view)
 		loop_stop(t.loop);
 }
 
-static void on_set(void *data, int error)
+static void on_set(void *data, int error, const char *why)
 {
+	snprintf(t.why, sizeof(t.why), "%s", why);
 	t.error = error;
 	t.set++;
 	loop_stop(t.loop);
@@ -154,15 +156,18 @@ static void test_noise_is_not_overwritten(void **state)
 {
 	char text[1024];
 
-	put(t.config.ha_conf, "local_maintenance=perhaps\n");
+	put(t.config.ha_conf, "#\nlocal_maintenance=perhaps\n");
 	look();
 	assert_false(t.view.ha_known);
 	assert_int_equal(t.port->set_maintenance(t.port, true), 0);
 	while (t.set == 0)
 		run();
 	assert_true(t.error < 0);
+	assert_non_null(strstr(t.why, t.config.ha_conf));
+	assert_non_null(strstr(t.why, ":2: local_maintenance=perhaps"));
+	assert_non_null(strstr(t.why, "remove the file"));
 	get(t.config.ha_conf, text);
-	assert_string_equal(text, "local_maintenance=perhaps\n");
+	assert_string_equal(text, "#\nlocal_maintenance=perhaps\n");
 }
 
 static void test_bad_vm_configuration(void **state)

@@ -43,6 +43,8 @@ static void put_facts(const struct snapshot *known, FILE *out)
 		flag_str(c->maintenance), watchdog_str(c->watchdog));
 	if (known->local_maintenance)
 		fputs(", local maintenance", out);
+	if (known->local_unknown)
+		fputs(", local maintenance not known", out);
 	if (!known->broker_answers)
 		fputs(", the broker silent", out);
 	for (size_t i = 0; i < known->n_results; i++)
