@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The only server-side file that includes libqb's IPC. Decides who may ask what and whether a message is
- * well-formed; what is asked is done by broker.c. A message lies in memory that the client can still write:
- * it is copied before it is checked. May not wait for a client. Called by broker_main.c and by libqb from the
- * loop. */
+/* The only server-side file that includes libqb's IPC. Decides who may ask what; whether a message is
+ * well-formed is request_check.c's, what is asked is done by broker.c. May not wait for a client. Called by
+ * broker_main.c and by libqb from the loop. */
 #include "broker/ipc_server.h"
 
 #include <assert.h>
@@ -12,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/request_check.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/loop.h"
@@ -235,31 +235,6 @@ static const struct agent_calls agent_calls = {
 	.command = agent_command,
 };
 
-/* What each request must look like. `change`: needs more than reading. `agent`: for the registered agent
- * only. */
-static const struct {
-	size_t size;
-	bool change, agent;
-} request_rules[REQUEST_KIND_END] = {
-	[REQUEST_FACTS] = {sizeof(struct request), false, false},
-	[REQUEST_PUBLISH] = {sizeof(struct publish_request), true, true},
-	[REQUEST_AGENT] = {sizeof(struct request), true, false},
-	[REQUEST_ANSWER] = {sizeof(struct answer_request), true, true},
-	[REQUEST_STATUS] = {sizeof(struct request), false, false},
-	[REQUEST_BLOCKS] = {sizeof(struct blocks_request), false, false},
-	[REQUEST_GLOBAL] = {sizeof(struct global_request), true, false},
-	[REQUEST_COMMAND] = {sizeof(struct command_request), true, false},
-};
-
-union message {
-	struct request request;
-	struct publish_request publish;
-	struct answer_request answer;
-	struct blocks_request blocks;
-	struct global_request global;
-	struct command_request command;
-};
-
 _Static_assert(sizeof(struct facts_reply) + HOST_ID_MAX * sizeof(struct peer) <= PROTOCOL_MESSAGE_MAX,
 	       "the facts of all hosts fit one message");
 
@@ -302,7 +277,7 @@ static void answer_blocks(struct ipc_client *client, uint32_t first)
 }
 
 /* Requests that are answered later: one per client at a time. */
-static void defer(struct ipc_client *client, const union message *message)
+static void defer(struct ipc_client *client, const union request_message *message)
 {
 	enum request_kind kind = (enum request_kind)message->request.header.id;
 	struct broker *broker = client->server->broker;
@@ -328,7 +303,7 @@ static void defer(struct ipc_client *client, const union message *message)
 			      : "");
 }
 
-static void serve(struct ipc_client *client, union message *message)
+static void serve(struct ipc_client *client, union request_message *message)
 {
 	struct broker *broker = client->server->broker;
 	enum request_kind kind = (enum request_kind)message->request.header.id;
@@ -370,77 +345,24 @@ static void serve(struct ipc_client *client, union message *message)
 	assert(false);
 }
 
-/* The strings end and the enums and booleans have values of theirs. */
-static bool well_formed(const union message *message, enum request_kind kind)
-{
-	unsigned char flags[7];
-
-	switch (kind) {
-	case REQUEST_PUBLISH:
-		/* Copied as bytes: a bool with another value is no bool. */
-		memcpy(flags, &message->publish.may_start, 1);
-		memcpy(flags + 1, &message->publish.can_move, 1);
-		memcpy(flags + 2, &message->publish.config_shared, 1);
-		memcpy(flags + 3, &message->publish.watch_closely, 1);
-		memcpy(flags + 4, &message->publish.alarm, 1);
-		memcpy(flags + 5, &message->publish.claim.maintenance, 1);
-		memcpy(flags + 6, &message->publish.claim.stopped, 1);
-		for (size_t i = 0; i < sizeof(flags); i++)
-			if (flags[i] > 1)
-				return false;
-		return (unsigned)message->publish.claim.vm < VM_COUNT &&
-		       (unsigned)message->publish.claim.health < HEALTH_COUNT &&
-		       (unsigned)message->publish.claim.detail < DETAIL_COUNT &&
-		       (unsigned)message->publish.engine_reason < ENGINE_REASON_COUNT &&
-		       (unsigned)message->publish.state < STATE_COUNT &&
-		       (unsigned)message->publish.reason < REASON_COUNT;
-	case REQUEST_ANSWER:
-		return memchr(message->answer.text, '\0', TEXT_MAX) && message->answer.error <= 0;
-	case REQUEST_GLOBAL:
-		memcpy(flags, &message->global.maintenance, 1);
-		return flags[0] <= 1;
-	case REQUEST_COMMAND:
-		return memchr(message->command.argument, '\0', TEXT_MAX) && message->command.command >= 1 &&
-		       message->command.command < COMMAND_KIND_END;
-	default:
-		return true;
-	}
-}
-
 static int32_t client_message(qb_ipcs_connection_t *connection, void *data, size_t size)
 {
 	struct ipc_client *client = qb_ipcs_context_get(connection);
-	union message message;
-	int32_t kind;
+	union request_message message;
+	const char *why = "";
+	enum request_kind kind;
+	int r = request_check(data, size, &message, &why);
 
-	/* libqb gives the size that the client claims: no more than what we know is ever read. */
-	memset(&message, 0, sizeof(message));
-	memcpy(&message.request, data, sizeof(message.request));
-	kind = message.request.header.id;
-	if (kind < 1 || kind >= REQUEST_KIND_END) {
-		reply(client, (enum request_kind)kind, -EOPNOTSUPP, "unknown request");
+	kind = (enum request_kind)message.request.header.id;
+	if (r < 0) {
+		reply(client, kind, r, why);
 		return 0;
 	}
-	if (message.request.version != PROTOCOL_VERSION) {
-		reply(client, (enum request_kind)kind, -EPROTO,
-		      "the client is of another version than the broker");
-		return 0;
-	}
-	if (size != request_rules[kind].size || message.request.header.size != (int32_t)size) {
-		reply(client, (enum request_kind)kind, -EBADMSG, "a request of the wrong length");
-		return 0;
-	}
-	memcpy(&message, data, size);
-	/* It may have changed under us. */
-	if (message.request.header.id != kind || !well_formed(&message, (enum request_kind)kind)) {
-		reply(client, (enum request_kind)kind, -EBADMSG, "a malformed request");
-		return 0;
-	}
-	if ((request_rules[kind].change && client->right != RIGHT_CHANGE) ||
-	    (request_rules[kind].agent && !client->agent)) {
-		reply(client, (enum request_kind)kind, -EACCES,
-		      request_rules[kind].agent ? "for the registered agent only"
-						: "needs root or user " SERVICE_ACCOUNT);
+	if ((request_changes(kind) && client->right != RIGHT_CHANGE) ||
+	    (request_is_agents(kind) && !client->agent)) {
+		reply(client, kind, -EACCES,
+		      request_is_agents(kind) ? "for the registered agent only"
+					      : "needs root or user " SERVICE_ACCOUNT);
 		return 0;
 	}
 	serve(client, &message);

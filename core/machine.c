@@ -473,21 +473,28 @@ static bool awaited_came(const struct view *view)
 	}
 }
 
+/* Where the time of a state leads; the others have none. */
+static const struct {
+	enum state to;
+	enum reason reason;
+	bool failed_try;
+} ends[STATE_COUNT] = {
+	[STATE_ENGINE_START] = {STATE_ENGINE_FORCE_STOP, REASON_START_TIMEOUT, true},
+	[STATE_ENGINE_STARTING] = {STATE_ENGINE_STOP, REASON_STARTING_TIMEOUT, true},
+	[STATE_ENGINE_UP_BAD_HEALTH] = {STATE_ENGINE_STOP, REASON_BAD_HEALTH_TIMEOUT, true},
+	[STATE_ENGINE_STOP] = {STATE_ENGINE_FORCE_STOP, REASON_SHUTDOWN_TIMEOUT, false},
+	[STATE_ENGINE_MAYBE_AWAY] = {STATE_ENGINE_UNEXPECTEDLY_DOWN, REASON_AWAY_TIMEOUT, false},
+	[STATE_ENGINE_UNEXPECTEDLY_DOWN] = {STATE_ENGINE_DOWN, REASON_UNEXPECTED_TIMEOUT, false},
+};
+
+bool machine_sound(const struct machine *machine)
+{
+	return machine->deadline == MONO_NEVER || ends[machine->state].to != STATE_START;
+}
+
 /* Check 6. */
 static bool check_timeout(struct view *view)
 {
-	static const struct {
-		enum state to;
-		enum reason reason;
-		bool failed_try;
-	} ends[STATE_COUNT] = {
-		[STATE_ENGINE_START] = {STATE_ENGINE_FORCE_STOP, REASON_START_TIMEOUT, true},
-		[STATE_ENGINE_STARTING] = {STATE_ENGINE_STOP, REASON_STARTING_TIMEOUT, true},
-		[STATE_ENGINE_UP_BAD_HEALTH] = {STATE_ENGINE_STOP, REASON_BAD_HEALTH_TIMEOUT, true},
-		[STATE_ENGINE_STOP] = {STATE_ENGINE_FORCE_STOP, REASON_SHUTDOWN_TIMEOUT, false},
-		[STATE_ENGINE_MAYBE_AWAY] = {STATE_ENGINE_UNEXPECTEDLY_DOWN, REASON_AWAY_TIMEOUT, false},
-		[STATE_ENGINE_UNEXPECTEDLY_DOWN] = {STATE_ENGINE_DOWN, REASON_UNEXPECTED_TIMEOUT, false},
-	};
 	struct machine *m = &view->step->next;
 	enum state from = m->state;
 

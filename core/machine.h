@@ -151,5 +151,8 @@ struct step {
 void machine_init(struct machine *machine, mono_t now);
 void machine_step(const struct machine *cur, const struct snapshot *known, const struct policy *policy,
 		  mono_t now, struct step *ret);
+/* What machine_step() assumes of a machine that it has not made itself, one read from a log: only a state
+ * that has a time has a deadline. */
+bool machine_sound(const struct machine *machine);
 /* The table: may `from` become `to`? Asserted at every transition. */
 bool machine_allowed(enum state from, enum state to);

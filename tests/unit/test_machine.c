@@ -127,6 +127,18 @@ static void test_nothing_known(void **state)
 	assert_true(step.wake > 1000 && step.wake <= 11000);
 }
 
+static void test_sound(void **state)
+{
+	struct machine machine;
+
+	machine_init(&machine, 5);
+	assert_true(machine_sound(&machine));
+	machine.deadline = 7;
+	assert_false(machine_sound(&machine));
+	machine.state = STATE_ENGINE_STOP;
+	assert_true(machine_sound(&machine));
+}
+
 /* Single steps that no history of a scenario comes to: facts of different moments, counts at their end. Each
  * begins from a joined host 3 alone, whose lease and QEMU were looked at just before. */
 static const char base[] =
@@ -215,7 +227,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_allowed), cmocka_unit_test(test_words),
 		cmocka_unit_test(test_init),	cmocka_unit_test(test_nothing_known),
-		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_sound),	cmocka_unit_test(test_steps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

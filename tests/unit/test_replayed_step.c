@@ -113,8 +113,12 @@ static void test_refused(void **state)
 		const char *input;
 		size_t at;
 	} rows[] = {
-		{"now=7 vm.colour=red", 6}, {"now=7 machine.state=EngineLaunch", 6}, {"now=soon", 0},
-		{"now=7 policy.loop=0", 0}, {"now=7 policy.io_timeout_s=0", 0},
+		{"now=7 vm.colour=red", 6},
+		{"now=7 machine.state=EngineLaunch", 6},
+		{"now=soon", 0},
+		{"now=7 policy.loop=0", 0},
+		{"now=7 policy.io_timeout_s=0", 0},
+		{"now=7 machine.deadline=9", 0},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -318,7 +318,8 @@ static int32_t place_in(const char *words, const char *text)
 		if (strcspn(at, "|") == length && strncmp(at, text, length) == 0)
 			return place;
 		at = strchr(at, '|');
-		at += at != NULL;
+		if (at)
+			at++;
 	}
 	return -1;
 }
