@@ -467,10 +467,17 @@ static void found(void *data, int error, int32_t pid, mono_t begun)
 	struct member *member = data;
 
 	take_qemu(member, error, pid, begun);
-	if (member->stopping ||
-	    member->lease->look(member->lease, member->qemu_pid > 0 ? member->qemu_pid : 0,
-				mono_add(now_of(member), ANSWER_MS), looked, member) < 0)
+	if (member->stopping) {
 		member->looking = false;
+	} else if (member->lease->look(member->lease, member->qemu_pid > 0 ? member->qemu_pid : 0,
+				       mono_add(now_of(member), ANSWER_MS), looked, member) < 0) {
+		/* sanlock hangs in too many questions. What /proc shows is known all the same: who waits for
+		 * QEMU's end sees it. */
+		member->looking = false;
+		member->held = HELD_UNKNOWN;
+		member->held_begun = begun;
+		member->calls->observed(member->data);
+	}
 }
 
 void membership_look(struct member *member)

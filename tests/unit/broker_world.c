@@ -188,7 +188,7 @@ static int lease_look(struct lease_port *port, pid_t pid, mono_t deadline,
 {
 	struct world *world = WORLD_OF(port, lease);
 
-	if (world->look_done)
+	if (world->look_done || world->look_busy)
 		return -EBUSY;
 	world->look_done = done;
 	world->look_data = data;

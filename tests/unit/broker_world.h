@@ -40,6 +40,7 @@ struct world {
 	struct lease_port lease;
 	enum membership membership;
 	int sanlock_error; /* of look, e.g. -ECONNREFUSED */
+	bool look_busy;	   /* it can't be asked: too many questions hang */
 	uint64_t generation;
 	struct lease_host hosts[8];
 	size_t n_hosts;

@@ -439,6 +439,28 @@ static void held_of_this_pid_alone(void **state)
 	assert_int_equal(world_cluster(world).held, HELD_UNKNOWN);
 }
 
+/* sanlock hangs, and can't even be asked: what /proc shows comes all the same. */
+static void qemu_ends_while_sanlock_hangs(void **state)
+{
+	struct world *world = *state;
+	mono_t asked;
+
+	world->membership = MEMBERSHIP_JOINED;
+	world->qemu_pid = 4711;
+	world->held = HELD_YES;
+	world_start(world);
+	world_attach(world);
+	world_run(world, 2000);
+	assert_int_equal(world_cluster(world).held, HELD_YES);
+	world->look_busy = true;
+	world->qemu_pid = 0;
+	asked = world->now;
+	world_run(world, 11000);
+	assert_int_equal(world_cluster(world).qemu_pid, 0);
+	assert_int_equal(world_cluster(world).held, HELD_UNKNOWN);
+	assert_true(world_cluster(world).held_begun > asked);
+}
+
 static void unread_owner_is_unknown(void **state)
 {
 	struct world *world = *state;
@@ -552,6 +574,7 @@ int main(void)
 		ROW(engine_lease_of_another_domain),
 		ROW(storage_away_at_start),
 		ROW(held_of_this_pid_alone),
+		ROW(qemu_ends_while_sanlock_hangs),
 		ROW(unread_owner_is_unknown),
 		ROW(stop_leaves),
 		ROW(stop_with_qemu_stays),
