@@ -302,7 +302,7 @@ struct link {
 	struct timer ask_timer;
 	int64_t retry_ms;
 	size_t ring;
-	bool told_lost;
+	int told_lost; /* the error that the owner knows of, 0: none */
 	bool asked, late;
 	uint64_t serial; /* of the last publish() */
 	uint64_t sent;	 /* last sent */
@@ -360,8 +360,9 @@ static void link_lost(struct link *link, int error)
 	link_drop(link);
 	link_set_timer(link, &link->timer, link->retry_ms);
 	link->retry_ms = link->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : link->retry_ms * 2;
-	if (!link->told_lost) {
-		link->told_lost = true;
+	/* The broker may come back and refuse: that is for the operator, a broker that is away is not. */
+	if (link->told_lost != error) {
+		link->told_lost = error;
 		link->calls->lost(link->data, error);
 	}
 }
@@ -484,7 +485,7 @@ static int link_take(struct link *link, size_t n)
 			return header->error;
 		link->state = LINK_UP;
 		link->retry_ms = RETRY_FIRST_MS;
-		link->told_lost = false;
+		link->told_lost = 0;
 		link_cancel(link, &link->timer);
 		link->calls->connected(link->data);
 		return 0;

@@ -14,7 +14,7 @@ struct broker_calls {
 	/* What was asked and not answered is lost. -ENOTCONN: no broker; -EACCES: not allowed; -EPROTO: not
 	 * of our build; -EEXIST: another agent is registered; -EMSGSIZE: the
 	 * cluster has grown, larger rings are asked for. It is tried again; called once per loss, and
-	 * once at start if it can't connect. */
+	 * once at start if it can't connect; again when the error has become another. */
 	void (*lost)(void *data, int error);
 	/* Something that matters changed: ask. */
 	void (*changed)(void *data);

@@ -47,7 +47,8 @@ struct bench {
 	/* The agent's side. */
 	struct broker_port *agent;
 	unsigned connected, lost, changed, facts, published, commands;
-	int lost_error, published_error;
+	atomic_int lost_error;
+	int published_error;
 	struct cluster cluster;
 	size_t n_peers;
 	atomic_bool agent_up, all_seen;
@@ -594,6 +595,28 @@ static void agent_connects_again(void **state)
 	assert_int_equal(bench->connected, 2);
 }
 
+static void refused_body(struct bench *bench)
+{
+	for (int i = 0; i < 500 && atomic_load(&bench->lost_error) != -EEXIST; i++)
+		poll(NULL, 0, 10);
+	assert_int_equal(bench->lost_error, -EEXIST);
+}
+
+/* A broker that is back and refuses is news to who knows that it was away. */
+static void agent_is_told_of_a_refusal(void **state)
+{
+	struct bench *bench = *state;
+
+	assert_int_equal(broker_client_port_new(bench->loop, &agent_calls, bench, &bench->agent), 0);
+	run(bench, restart_body);
+	ipc_server_free(bench->server);
+	world_attach(bench->world);
+	assert_int_equal(ipc_server_new(bench->world->broker, &account, bench->loop, &bench->server), 0);
+	assert_int_equal(read(bench->ended, &(uint64_t){0}, 8), 8);
+	run(bench, refused_body);
+	assert_int_equal(bench->lost, 2);
+}
+
 static void no_broker_body(struct bench *bench)
 {
 	struct broker_client *client;
@@ -651,6 +674,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(large_cluster, setup_large, teardown),
 		ROW(second_agent_is_refused),
 		ROW(agent_connects_again),
+		ROW(agent_is_told_of_a_refusal),
 		ROW(broker_away),
 		ROW(group_member_reads),
 	};
