@@ -379,8 +379,8 @@ static void make_record(struct board *board, struct record *ret)
 	ret->claim = said->claim;
 	ret->claim.timestamp = (uint64_t)(now / MONO_SECOND);
 	ret->claim.generation = board->generation;
-	ret->claim.io_timeout_s = board->policy.lease.io_timeout_s;
-	ret->claim.watchdog_fire_s = board->policy.lease.watchdog_fire_s;
+	ret->claim.io_timeout_s = board->timing.io_timeout_s;
+	ret->claim.watchdog_fire_s = board->timing.watchdog_fire_s;
 	ret->host_id = board->host_id;
 	ret->n_fields = 12;
 	ret->config_shared = said->config_shared;
@@ -597,9 +597,13 @@ void board_forget_agent(struct board *board)
 	board->published.serial = board->serial_writing = board->serial_done = 0;
 }
 
-void board_set_member(struct board *board, bool joined, uint64_t generation)
+void board_set_member(struct board *board, bool joined, uint64_t generation, struct lease_timing timing)
 {
-	if (board->joined == joined && board->generation == generation)
+	bool same = board->joined == joined && board->generation == generation &&
+		    board->timing.io_timeout_s == timing.io_timeout_s;
+
+	board->timing = timing;
+	if (same)
 		return;
 	if (!joined || generation != board->generation)
 		board->ever_written = board->stored = false;

@@ -77,6 +77,7 @@ struct board {
 	struct timer write_timer;
 	bool joined;
 	uint64_t generation;
+	struct lease_timing timing;	  /* that we live by */
 	struct publish_request published; /* the agent's last */
 	mono_t published_at;		  /* MONO_UNSET: none */
 	uint64_t serial_writing, serial_done;
@@ -101,7 +102,8 @@ int board_start(struct board *board);
 void board_done(struct board *board);
 /* sanlock's word about all hosts. */
 void board_take_hosts(struct board *board, const struct lease_look *look);
-void board_set_member(struct board *board, bool joined, uint64_t generation);
+/* `timing`: what sanlock does on this host, for the record (safety rule 10). */
+void board_set_member(struct board *board, bool joined, uint64_t generation, struct lease_timing timing);
 /* Read every second: everything, or the one block of `owner` (0: none). */
 void board_watch(struct board *board, bool closely, uint16_t owner);
 /* What the agent says of this host; written at once when it is news. */

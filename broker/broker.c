@@ -73,6 +73,17 @@ static bool other_domain(const struct broker *broker)
 	       broker->member.owner.error == -EXDEV;
 }
 
+/* Rule 10 goes by what sanlock does, which is not what the file says when that was changed while the host id
+ * was joined. */
+static struct lease_timing timing(const struct broker *broker)
+{
+	struct lease_timing ret = broker->config.policy.lease;
+
+	if (broker->member.io_timeout_s != 0)
+		ret.io_timeout_s = broker->member.io_timeout_s;
+	return ret;
+}
+
 static void fill_cluster(const struct broker *broker, struct cluster *ret)
 {
 	const struct member *member = &broker->member;
@@ -96,7 +107,7 @@ static void fill_cluster(const struct broker *broker, struct cluster *ret)
 		     : other_domain(broker)	   ? BLOCK_DOMAIN
 		     : board_taken(&broker->board) ? BLOCK_ID_TAKEN
 						   : BLOCK_NONE;
-	ret->lease = broker->config.policy.lease;
+	ret->lease = timing(broker);
 	ret->owner = member->owner.kind;
 	ret->owner_id = member->owner.id;
 	ret->owner_generation = member->owner.generation;
@@ -200,7 +211,7 @@ static void member_observed(void *data)
 	if (!broker->started)
 		return;
 	board_set_member(&broker->board, broker->member.membership == MEMBERSHIP_JOINED,
-			 broker->member.generation);
+			 broker->member.generation, timing(broker));
 	follow_owner(broker);
 	changed(broker);
 }
@@ -478,6 +489,12 @@ void broker_trouble(struct broker *broker, char ret[TEXT_MAX])
 		say(ret, "%s", other_domain_text);
 	if (broker->member.membership == MEMBERSHIP_JOINED && broker->parts.text[0])
 		say(ret, "%s", broker->parts.text);
+	if (timing(broker).io_timeout_s != broker->config.policy.lease.io_timeout_s)
+		say(ret,
+		    "sanlock uses io_timeout %u s, hosted-engine.conf says %u s: restart ovirt-ha-broker "
+		    "while "
+		    "the engine VM is not on this host",
+		    timing(broker).io_timeout_s, broker->config.policy.lease.io_timeout_s);
 	if (board_taken(board))
 		say(ret, "block %u is written by another host, %.63s: nothing is published",
 		    broker->config.host_id, board->foreign_name);

@@ -434,12 +434,23 @@ static bool settled(const struct member *member, const struct lease_look *look)
 	return true;
 }
 
+/* The one the host id was joined with: the file may have been changed since. */
+static uint32_t io_timeout_used(const struct member *member, const struct lease_look *look)
+{
+	if (look->error == 0 && look->membership == MEMBERSHIP_JOINED)
+		for (size_t i = 0; i < look->n_hosts; i++)
+			if (look->hosts[i].id == member->host_id)
+				return look->hosts[i].io_timeout_s;
+	return 0;
+}
+
 static void looked(void *data, const struct lease_look *look)
 {
 	struct member *member = data;
 
 	member->looking = false;
 	member->lease_error = look->error;
+	member->io_timeout_s = io_timeout_used(member, look);
 	if (look->error < 0) {
 		member->held = HELD_UNKNOWN;
 		membership_change(member, MEMBERSHIP_UNKNOWN);

@@ -64,6 +64,7 @@ struct member {
 	enum membership membership;
 	bool hosts_known;
 	uint64_t generation;
+	uint32_t io_timeout_s; /* that sanlock uses for our host id, 0: not known */
 	enum watchdog watchdog;
 	enum block_reason block;
 	struct lease_owner owner; /* the last good one; kind OWNER_UNREAD: none since the last failure */

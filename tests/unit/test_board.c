@@ -65,6 +65,29 @@ static void writes_at_once_and_every_loop(void **state)
 	assert_int_equal(record.claim.score, 2400);
 }
 
+/* Safety rule 10: the host id was joined with another io_timeout than hosted-engine.conf has now. */
+static void publishes_the_io_timeout_that_sanlock_uses(void **state)
+{
+	struct world *world = joined(state);
+	struct record record;
+	char text[TEXT_MAX];
+
+	world_publish(world, 3400);
+	world_run(world, 10);
+	broker_trouble(world->broker, text);
+	assert_null(strstr(text, "io_timeout"));
+	world->hosts[0] = (struct lease_host){
+		.id = 1, .state = HOST_LIVE, .generation = 1, .timestamp = 7, .io_timeout_s = 20};
+	world->n_hosts = 1;
+	world_run(world, 11000);
+	assert_int_equal(world_cluster(world).lease.io_timeout_s, 20);
+	assert_int_equal(world_cluster(world).lease.watchdog_fire_s, 60);
+	assert_int_equal(world_own(world, &record), RECORD_OK);
+	assert_int_equal(record.claim.io_timeout_s, 20);
+	broker_trouble(world->broker, text);
+	assert_non_null(strstr(text, "sanlock uses io_timeout 20 s, hosted-engine.conf says 10 s"));
+}
+
 static void same_words_are_not_written_again(void **state)
 {
 	struct world *world = joined(state);
@@ -347,6 +370,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ROW(writes_at_once_and_every_loop),
+		ROW(publishes_the_io_timeout_that_sanlock_uses),
 		ROW(same_words_are_not_written_again),
 		ROW(same_words_are_written_where_they_were_lost),
 		ROW(next_agent_hears_nothing_of_the_last),
