@@ -43,6 +43,7 @@ struct broker {
 	struct board board;
 	struct global_flag flag;
 	struct sample samples[MONITOR_COUNT];
+	int32_t health_pid; /* the QEMU whose health is in the sample, 0 none */
 	mono_t sampled_at[MONITOR_COUNT];
 	const struct agent_calls *agent;
 	void *agent_data;
@@ -204,12 +205,26 @@ static void follow_owner(struct broker *broker)
 	board_watch(&broker->board, closely, owner->kind == OWNER_HOST ? owner->id : 0);
 }
 
+/* The health of the VM before is not the next one's: one that is started again here within the monitor's
+ * period would count as up at once. */
+static void forget_health_of_another(struct broker *broker)
+{
+	int32_t pid = broker->member.qemu_pid;
+
+	if (pid < 0 || pid == broker->health_pid)
+		return;
+	broker->health_pid = pid;
+	if (broker->samples[MONITOR_ENGINE_HEALTH].known)
+		broker_sample(broker, MONITOR_ENGINE_HEALTH, false, HEALTH_UNKNOWN);
+}
+
 static void member_observed(void *data)
 {
 	struct broker *broker = data;
 
 	if (!broker->started)
 		return;
+	forget_health_of_another(broker);
 	board_set_member(&broker->board, broker->member.membership == MEMBERSHIP_JOINED,
 			 broker->member.generation, timing(broker));
 	follow_owner(broker);

@@ -47,7 +47,10 @@ static void take_in(struct global_flag *flag, const uint8_t block[BLOCK_SIZE])
 	memcpy(flag->block, block, BLOCK_SIZE);
 	flag->read_at = now_of(flag);
 	if (value == FLAG_UNKNOWN) {
-		/* The last good value goes on; it is not "no". */
+		/* The last good value goes on, also the one kept from before a restart; it is not "no". */
+		flag->read |= flag->value != FLAG_UNKNOWN;
+		if (news && flag->read)
+			flag->changed(flag->data);
 		if (flag->unread_since == MONO_UNSET)
 			flag->unread_since = flag->read_at;
 		if (strcmp(flag->cause, cause) != 0) {

@@ -343,6 +343,26 @@ static void dead_monitor_is_unknown(void **state)
 	assert_int_equal(world_cluster(world).monitors[MONITOR_NETWORK].value, 200);
 }
 
+static void health_is_of_one_qemu(void **state)
+{
+	struct world *world = joined(state);
+	const struct sample *health;
+	struct cluster cluster;
+
+	for (int32_t pid = 77; pid < 79; pid++) {
+		world->qemu_pid = pid;
+		world_run(world, 11000);
+		cluster = world_cluster(world);
+		health = &cluster.monitors[MONITOR_ENGINE_HEALTH];
+		assert_int_equal(cluster.qemu_pid, pid);
+		assert_false(health->known);
+		broker_sample(world->broker, MONITOR_ENGINE_HEALTH, true, HEALTH_GOOD);
+		world_run(world, 11000);
+		cluster = world_cluster(world);
+		assert_true(health->known);
+	}
+}
+
 static void blocks_in_pieces(void **state)
 {
 	struct world *world = *state;
@@ -384,6 +404,7 @@ int main(void)
 		ROW(owner_is_read_every_second),
 		ROW(agent_is_told_of_what_matters),
 		ROW(dead_monitor_is_unknown),
+		ROW(health_is_of_one_qemu),
 		ROW(blocks_in_pieces),
 	};
 

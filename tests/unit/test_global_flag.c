@@ -164,6 +164,18 @@ static void kept_value_without_storage(void **state)
 	assert_true(world_cluster(world).maintenance_read);
 }
 
+static void noise_after_a_restart(void **state)
+{
+	struct world *world = *state;
+
+	world->kept_value = FLAG_NO;
+	memset(world->blocks[0], 0xfe, BLOCK_SIZE);
+	world_start(world);
+	world_run(world, 5000);
+	assert_int_equal(world_cluster(world).maintenance, FLAG_NO);
+	assert_true(world_cluster(world).maintenance_read);
+}
+
 static void nothing_known(void **state)
 {
 	struct world *world = *state;
@@ -270,6 +282,7 @@ int main(void)
 		ROW(lease_refused_at_once),
 		ROW(unreadable_is_the_last_good_value),
 		ROW(kept_value_without_storage),
+		ROW(noise_after_a_restart),
 		ROW(nothing_known),
 		ROW(failed_write_is_said),
 		ROW(last_request_wins),
