@@ -2,9 +2,10 @@
 /* Random walks through fuzz_step.c's histories, short ones and a long one, until STEPS are made; any compiler
  * runs it, and the same seed walks the same way:
  *
- *     walk_step STEPS SEED [FILE..]
+ *     walk_step STEPS SEED [FILE|FOLDER..]
  *
- * The files, what libFuzzer found for example, are played first. */
+ * The files, what libFuzzer found for example, are played first; a folder without a file is an error. */
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,17 +39,41 @@ static int play_file(const char *path)
 	return 0;
 }
 
+static int play(const char *path)
+{
+	DIR *folder = opendir(path);
+	const struct dirent *entry;
+	unsigned files = 0;
+	int r = 0;
+
+	if (!folder)
+		return play_file(path);
+	while (r == 0 && (entry = readdir(folder))) {
+		char file[4096];
+
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(file, sizeof(file), "%s/%s", path, entry->d_name);
+		r = play_file(file);
+		files++;
+	}
+	closedir(folder);
+	if (files == 0)
+		fprintf(stderr, "%s: no files\n", path);
+	return files > 0 ? r : -1;
+}
+
 int main(int argc, char **argv)
 {
 	static uint8_t bytes[LONG_WALK];
 	uint64_t steps, seed;
 
 	if (argc < 3) {
-		fprintf(stderr, "walk_step STEPS SEED [FILE..]\n");
+		fprintf(stderr, "walk_step STEPS SEED [FILE|FOLDER..]\n");
 		return 2;
 	}
 	for (int i = 3; i < argc; i++)
-		if (play_file(argv[i]) < 0)
+		if (play(argv[i]) < 0)
 			return 1;
 	steps = strtoull(argv[1], NULL, 10);
 	seed = strtoull(argv[2], NULL, 10);
