@@ -96,9 +96,18 @@ static void judge_own(struct board *board, const uint8_t block[BLOCK_SIZE])
 	mono_t now = now_of(board);
 	struct record record;
 	char cause[RECORD_CAUSE_SIZE];
-	bool was = board->foreign;
+	bool was = board->foreign, was_newer = board->own_fault == RECORD_TOO_NEW;
 
+	board->own_seen = true;
 	board->own_fault = record_decode(block, board->host_id, &record, cause);
+	/* Nothing that a newer version wrote is overwritten, however long it stands still. */
+	if (board->own_fault == RECORD_TOO_NEW) {
+		strcpy(board->foreign_name, "of a newer version");
+		if (!was_newer) {
+			log_warning("our block is not overwritten id=%u: %s", board->host_id, cause);
+			board->calls->changed(board->data);
+		}
+	}
 	if (board->own_fault != RECORD_OK || strcmp(record.hostname, board->hostname) == 0) {
 		board->foreign = false;
 		return;
@@ -138,6 +147,7 @@ static void take_own(struct board *board, const uint8_t block[BLOCK_SIZE])
 	if (!board->joined || (board->wrote_at != MONO_UNSET && board->scan_begun <= board->wrote_at))
 		return;
 	if (board->ever_written && memcmp(block, board->written, BLOCK_SIZE) == 0) {
+		board->own_fault = RECORD_OK;
 		if (board->foreign) {
 			board->foreign = false;
 			board->calls->changed(board->data);
@@ -146,7 +156,8 @@ static void take_own(struct board *board, const uint8_t block[BLOCK_SIZE])
 	}
 	board->stored = false;
 	judge_own(board, block);
-	if (!board->foreign && board->ever_written && board->own.io == BOARD_IO_NONE) {
+	if (!board->foreign && board->own_fault != RECORD_TOO_NEW && board->ever_written &&
+	    board->own.io == BOARD_IO_NONE) {
 		/* The id is ours, so is the block: a late write of the past, zeros or noise are written over.
 		 */
 		log_warning("our block was changed by somebody, written again id=%u", board->host_id);
@@ -426,7 +437,8 @@ static void answer(struct board *board, uint64_t serial, int error)
 
 bool board_taken(const struct board *board)
 {
-	return board->joined && board->foreign && !foreign_expired(board);
+	return board->joined &&
+	       ((board->foreign && !foreign_expired(board)) || board->own_fault == RECORD_TOO_NEW);
 }
 
 /* Why nothing may be written now, 0: it may. -EAGAIN: not before it is known whose whiteboard it is. */
@@ -440,7 +452,7 @@ static int write_forbidden(struct board *board)
 	/* A host without its host id writes nothing: the block may be another's (rules 8 and 9). */
 	if (!board->joined)
 		return -ENOLCK;
-	if (board->foreign && !foreign_expired(board))
+	if (board_taken(board))
 		return -EEXIST;
 	if (mono_passed(board->published_at, AGENT_SILENT_MS, now_of(board))) {
 		if (!board->silent_said)
@@ -469,6 +481,15 @@ static void publish_now(struct board *board)
 		return; /* `dirty` is looked at when it has ended */
 	set_timer(board, &board->write_timer, board->policy.loop);
 	r = write_forbidden(board);
+	/* A broker that begins anew where the host id is joined already came past no gate. */
+	if (r == 0 && !board->own_seen) {
+		r = begin_read(board, &board->own, STORE_QUEUE_OWN, BOARD_IO_LOOK, board->host_id, 1,
+			       board->own_buffer);
+		if (r == 0) {
+			board->dirty = false;
+			return;
+		}
+	}
 	if (r == 0) {
 		make_record(board, &record);
 		r = record_encode(&record, board->clock->wall(board->clock), board->written);
@@ -536,6 +557,15 @@ static void own_done(struct store_op *op, int error)
 				 now_of(board));
 		board->stored = !board->dirty;
 		answer(board, board->serial_writing, 0);
+		break;
+	case BOARD_IO_LOOK:
+		note_read(board, error);
+		if (error < 0) {
+			write_failed(board, board->published.serial, error);
+			break;
+		}
+		judge_own(board, board->own_buffer);
+		board->dirty = true;
 		break;
 	case BOARD_IO_IDENTITY:
 		note_read(board, error);
@@ -607,6 +637,8 @@ void board_set_member(struct board *board, bool joined, uint64_t generation, str
 		return;
 	if (!joined || generation != board->generation)
 		board->ever_written = board->stored = false;
+	if (!joined)
+		board->own_seen = false;
 	board->joined = joined;
 	board->generation = generation;
 	if (joined && board->published_at != MONO_UNSET) {

@@ -29,6 +29,7 @@ enum board_io { /* of one queue */
 		BOARD_IO_DOMAIN,   /* the identity, before the scan and every minute */
 		BOARD_IO_IDENTITY, /* at the gate */
 		BOARD_IO_GATE,	   /* the own block, at the gate */
+		BOARD_IO_LOOK,	   /* the own block, before the first write without a gate */
 		BOARD_IO_WRITE,
 		BOARD_IO_VERIFY, /* read back */
 };
@@ -94,6 +95,7 @@ struct board {
 	int gate_error;
 	enum identity_match domain; /* IDENTITY_UNKNOWN also before the first read */
 	enum record_fault own_fault;
+	bool own_seen; /* it was read since we are joined, or at the gate before */
 };
 
 /* Zeroed before; clock, store, calls, host_id, hostname, identity, policy and io_ms set by the caller. 0 or
@@ -115,5 +117,6 @@ enum board_verdict board_verdict(struct board *board);
 /* The whiteboard names another domain: nothing that stands there is of our cluster, and nothing is written.
  */
 bool board_other_domain(const struct board *board);
-/* Another host's record stands in our block while we are joined, and publishing has stopped. */
+/* Another host's or a newer version's record stands in our block while we are joined, and publishing has
+ * stopped. */
 bool board_taken(const struct board *board);

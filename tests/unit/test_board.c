@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/unit/broker_world.h"
@@ -223,6 +224,99 @@ static void foreign_record_stops_publishing(void **state)
 	assert_memory_not_equal(world->blocks[1], theirs, BLOCK_SIZE);
 }
 
+/* A line of seven fields, which has no checksum: any name can stand in it. */
+static void raw_record(struct world *world, const char *version, const char *name, unsigned timestamp)
+{
+	memset(world->blocks[1], 0, BLOCK_SIZE);
+	snprintf((char *)world->blocks[1], BLOCK_SIZE, "%s|1|%u|1|3400|{\"vm\": \"down\"}|%s", version,
+		 timestamp, name);
+}
+
+/* What a foreign host calls itself is shown in STATUS= and on terminals: a newline would begin another
+ * message to systemd there. */
+static void foreign_name_is_cleaned(void **state)
+{
+	struct world *world = joined(state);
+	char text[TEXT_MAX];
+
+	world_publish(world, 3400);
+	world_run(world, 5000);
+	for (unsigned i = 0; i < 8 && world_cluster(world).block == BLOCK_NONE; i++) {
+		raw_record(world, "1", "clone\x1b]0;x\x07\nREADY=1\xc3\xa9", 100 + i);
+		world_publish(world, 3400);
+		world_run(world, 4000);
+	}
+	assert_int_equal(world_cluster(world).block, BLOCK_ID_TAKEN);
+	broker_trouble(world->broker, text);
+	assert_non_null(strstr(text, "clone?]0;x??READY=1??"));
+	for (const char *c = text; *c; c++)
+		assert_true(*c >= ' ' && *c <= '~');
+}
+
+/* However long it stands still, whatever its version's number, and whatever else it holds. */
+static void newer_record_is_left_alone(void **state)
+{
+	static const char *const versions[] = {"2", "17", "99999999999999999999999"};
+	struct world *world = joined(state);
+	uint8_t theirs[BLOCK_SIZE], ours[BLOCK_SIZE];
+	char text[TEXT_MAX];
+
+	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+		world_publish(world, 3400);
+		world_run(world, 5000);
+		assert_int_equal(world->published_error, 0);
+		memcpy(ours, world->blocks[1], BLOCK_SIZE);
+		raw_record(world, versions[i], "host1.example|x|y|z\nnew-key=1\n", 100);
+		memcpy(theirs, world->blocks[1], BLOCK_SIZE);
+		/* The loop's own write may come before the read: then theirs comes again. */
+		for (int k = 0; k < 8 && world_cluster(world).block == BLOCK_NONE; k++) {
+			memcpy(world->blocks[1], theirs, BLOCK_SIZE);
+			world_publish(world, 3400);
+			world_run(world, 4000);
+		}
+		assert_int_equal(world_cluster(world).block, BLOCK_ID_TAKEN);
+		broker_trouble(world->broker, text);
+		assert_non_null(strstr(text, "newer version"));
+		for (int k = 0; k < 20; k++) {
+			world_publish(world, 1000 + k);
+			world_run(world, 10000);
+		}
+		assert_memory_equal(world->blocks[1], theirs, BLOCK_SIZE);
+		assert_int_equal(world->published_error, -EEXIST);
+		/* The operator clears it, or puts ours back. */
+		if (i == 0)
+			memset(world->blocks[1], 0, BLOCK_SIZE);
+		else
+			memcpy(world->blocks[1], ours, BLOCK_SIZE);
+		world_publish(world, 3000);
+		world_run(world, 25000);
+		assert_int_equal(world_cluster(world).block, BLOCK_NONE);
+	}
+}
+
+/* A broker that is started again comes past no gate: sanlock kept the host id. */
+static void restarted_broker_looks_first(void **state)
+{
+	struct world *world = *state;
+	uint8_t theirs[BLOCK_SIZE];
+
+	world->membership = MEMBERSHIP_JOINED;
+	world->generation = 1;
+	raw_record(world, "2", "host1.example", 100);
+	memcpy(theirs, world->blocks[1], BLOCK_SIZE);
+	world_start(world);
+	world_attach(world);
+	world_publish(world, 3400);
+	for (int i = 0; i < 20; i++) {
+		world_run(world, 5000);
+		world_publish(world, 3400);
+	}
+	assert_int_equal(world->joins, 0);
+	assert_int_equal(world_cluster(world).membership, MEMBERSHIP_JOINED);
+	assert_int_equal(world->writes, 0);
+	assert_memory_equal(world->blocks[1], theirs, BLOCK_SIZE);
+}
+
 static void noise_in_our_block_is_repaired(void **state)
 {
 	struct world *world = joined(state);
@@ -397,6 +491,9 @@ int main(void)
 		ROW(silent_agent_no_timestamp),
 		ROW(nothing_without_the_host_id),
 		ROW(foreign_record_stops_publishing),
+		ROW(foreign_name_is_cleaned),
+		ROW(newer_record_is_left_alone),
+		ROW(restarted_broker_looks_first),
 		ROW(noise_in_our_block_is_repaired),
 		ROW(failed_write_is_tried_again_and_told),
 		ROW(hung_storage_keeps_answering),

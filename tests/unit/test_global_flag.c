@@ -43,6 +43,28 @@ static void absent_is_no(void **state)
 	assert_int_equal(world->kept_value, FLAG_NO);
 }
 
+/* Nobody but the operator changes block 0, and what a newer version put beside the key stays. */
+static void what_is_not_asked_is_not_written(void **state)
+{
+	static const char *const texts[] = {"version=2\nmaintenance=perhaps\nnew=1\n", "version=2\nnew=1\n",
+					    "2|3|\xff"};
+	struct world *world = started(state);
+	uint8_t before[BLOCK_SIZE];
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		memset(world->blocks[0], 0, BLOCK_SIZE);
+		strcpy((char *)world->blocks[0], texts[i]);
+		memcpy(before, world->blocks[0], BLOCK_SIZE);
+		world_run(world, 100000);
+		assert_memory_equal(world->blocks[0], before, BLOCK_SIZE);
+	}
+	memset(world->blocks[0], 0, BLOCK_SIZE);
+	strcpy((char *)world->blocks[0], "version=2\nmaintenance=0\nnew=1\n");
+	world_set_global(world, true);
+	world_run(world, 30000);
+	assert_string_equal((char *)world->blocks[0], "maintenance=1\nversion=2\nnew=1");
+}
+
 static void set_is_answered_two_loops_later(void **state)
 {
 	struct world *world = started(state);
@@ -275,6 +297,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ROW(absent_is_no),
+		ROW(what_is_not_asked_is_not_written),
 		ROW(set_is_answered_two_loops_later),
 		ROW(old_writer_overwrites),
 		ROW(stubborn_writer),

@@ -273,12 +273,17 @@ static void noise_is_not_overwritten(void **state)
 static void newer_record_is_not_overwritten(void **state)
 {
 	struct world *world = *state;
+	uint8_t before[BLOCK_SIZE];
 
 	world_record(world, 2, "host2.example", 100, 3, 3400);
 	world_record(world, 1, "host1.example", 100, 3, 3400);
-	world->blocks[1][0] = '9';
+	world->blocks[1][0] = '2';
+	memcpy(before, world->blocks[1], BLOCK_SIZE);
 	world_start(world);
+	world_attach(world);
+	world_publish(world, 3400);
 	world_run(world, 200000);
+	assert_memory_equal(world->blocks[1], before, BLOCK_SIZE);
 	assert_int_equal(world->joins, 0);
 	assert_int_equal(world_cluster(world).block, BLOCK_ID_TAKEN);
 }
