@@ -7,6 +7,8 @@
 #include <regex.h>
 #include <string.h>
 
+#include "broker/monitor.h"
+
 static const char *check_expression(const char *value)
 {
 	regex_t expression;
@@ -91,4 +93,16 @@ int broker_conf_load(const char *path, struct broker_conf *ret, struct problems 
 		return -EINVAL;
 	}
 	return 0;
+}
+
+void broker_conf_monitor_ms(const struct broker_conf *conf, int64_t ret[MONITOR_COUNT])
+{
+	/* A round whose probes fail takes longer than its period may be, and is no dead monitor. */
+	ret[MONITOR_NETWORK] = conf->network_period + conf->network_timeout +
+			       conf->network_probes * (int64_t)NETWORK_SPACING_MS;
+	ret[MONITOR_MGMT_BRIDGE] = conf->mgmt_bridge_period;
+	ret[MONITOR_MEM_FREE] = conf->mem_free_period;
+	ret[MONITOR_CPU_LOAD] = conf->cpu_load_period;
+	ret[MONITOR_ENGINE_HEALTH] = conf->engine_health_period + conf->engine_health_timeout;
+	ret[MONITOR_STORAGE_DOMAIN] = conf->storage_domain_period;
 }

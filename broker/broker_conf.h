@@ -2,6 +2,7 @@
 /* broker.conf: how the broker watches the host, and whom it writes to. */
 #pragma once
 
+#include "core/snapshot.h"
 #include "util/settings.h"
 
 struct broker_conf {
@@ -30,3 +31,7 @@ extern const struct settings broker_settings;
 
 /* As engine_conf_load(); a file that is not there gives the defaults and 0. */
 int broker_conf_load(const char *path, struct broker_conf *ret, struct problems *problems);
+
+/* The longest time, ms, between two samples of each monitor while it works, slow or failed probes included:
+ * one that says nothing for a multiple of it is dead. */
+void broker_conf_monitor_ms(const struct broker_conf *conf, int64_t ret[MONITOR_COUNT]);

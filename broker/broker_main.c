@@ -154,14 +154,7 @@ static void fill_config(const struct configuration *configuration, struct broker
 	fill_places(engine, &ret->places);
 	ret->policy = configuration->agent.policy;
 	ret->io_ms = conf->io_deadline;
-	/* A round whose probes fail takes longer than its period may be, and is no dead monitor. */
-	ret->monitor_ms[MONITOR_NETWORK] = conf->network_period + conf->network_timeout +
-					   conf->network_probes * (int64_t)NETWORK_SPACING_MS;
-	ret->monitor_ms[MONITOR_MGMT_BRIDGE] = conf->mgmt_bridge_period;
-	ret->monitor_ms[MONITOR_MEM_FREE] = conf->mem_free_period;
-	ret->monitor_ms[MONITOR_CPU_LOAD] = conf->cpu_load_period;
-	ret->monitor_ms[MONITOR_ENGINE_HEALTH] = conf->engine_health_period + conf->engine_health_timeout;
-	ret->monitor_ms[MONITOR_STORAGE_DOMAIN] = conf->storage_domain_period;
+	broker_conf_monitor_ms(conf, ret->monitor_ms);
 }
 
 static void fill_lease(const struct engine_conf *engine, struct lease_config *ret)

@@ -13,6 +13,15 @@
 #define WORD_EXISTS "VM exists and its status is "
 #define WORD_FAILED "VM failed to launch"
 
+#define BEGIN_MS (40 * 1000) /* until the agent has begun it, or refused it */
+
+/* A start answers when QEMU is created and its lease taken or refused, at the latest when the agent gives it
+ * up, which follows from sanlock's timeouts: 200 s at defaults, 1140 s at most. */
+int64_t vm_answer_ms(const struct lease_timing *timing)
+{
+	return BEGIN_MS + lease_start_ms(timing);
+}
+
 bool vm_answer_lost(int error, const char *text)
 {
 	/* A time-out with a text is the agent's: it answered. */

@@ -6,6 +6,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "core/policy.h"
+
+/* How long, ms, the agent's answer may take. */
+int64_t vm_answer_ms(const struct lease_timing *timing);
+
 /* The error says that no answer of the agent came: the VM's state is not known from it. */
 bool vm_answer_lost(int error, const char *text);
 /* `error` 0 or -errno and `text`, lines. Known words go to `out`, everything else to `err`; what the agent

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "broker/broker_client.h"
-#include "core/policy.h"
 #include "tools/broker_trouble.h"
 #include "tools/commands.h"
 #include "tools/deployment.h"
@@ -18,12 +17,9 @@
 #include "util/paths.h"
 
 #define OPEN_MS 5000
-#define BEGIN_MS (40 * 1000) /* until the agent has begun it, or refused it */
 
 CLEANUP_DEFINE(struct broker_client *, broker_client_close)
 
-/* A start answers when QEMU is created and its lease taken or refused, at the latest when the agent gives it
- * up, which follows from sanlock's timeouts: 200 s at defaults, 1140 s at most. */
 static int64_t answer_ms(void)
 {
 	struct problems quiet = {0};
@@ -32,8 +28,8 @@ static int64_t answer_ms(void)
 
 	/* What is wrong in it is the daemons' to tell; until they run nobody answers either. */
 	(void)engine_conf_load(file_path(FILE_ENGINE_CONF, path), &conf, &quiet);
-	return BEGIN_MS + lease_start_ms(&(struct lease_timing){.io_timeout_s = conf.io_timeout_s,
-								.watchdog_fire_s = conf.watchdog_fire_s});
+	return vm_answer_ms(&(struct lease_timing){.io_timeout_s = conf.io_timeout_s,
+						   .watchdog_fire_s = conf.watchdog_fire_s});
 }
 
 static int ask(enum command command, const char *argument, char text[TEXT_MAX])

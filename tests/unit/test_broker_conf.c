@@ -103,12 +103,35 @@ static void test_problems(void **state)
 	}
 }
 
+/* A monitor that is at work must not look dead: its slowest round fits, with all probes lost. */
+static void test_monitor_ms(void **state)
+{
+	int64_t ms[MONITOR_COUNT] = {0};
+	struct broker_conf c;
+
+	assert_int_equal(load("[monitors]\nnetwork_period=1\nnetwork_timeout=3\nnetwork_probes=20\n"
+			      "engine_health_period=2\nengine_health_timeout=7\nmgmt_bridge_period=3\n"
+			      "mem_free_period=4\ncpu_load_period=5\nstorage_domain_period=6\n",
+			      &c),
+			 0);
+	broker_conf_monitor_ms(&c, ms);
+	assert_int_equal(ms[MONITOR_NETWORK], 1000 + 3000 + 20 * 200);
+	assert_int_equal(ms[MONITOR_ENGINE_HEALTH], 2000 + 7000);
+	assert_int_equal(ms[MONITOR_MGMT_BRIDGE], 3000);
+	assert_int_equal(ms[MONITOR_MEM_FREE], 4000);
+	assert_int_equal(ms[MONITOR_CPU_LOAD], 5000);
+	assert_int_equal(ms[MONITOR_STORAGE_DOMAIN], 6000);
+	for (unsigned i = 0; i < MONITOR_COUNT; i++)
+		assert_true(ms[i] > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_existing_cluster),
 		cmocka_unit_test(test_problems),
+		cmocka_unit_test(test_monitor_ms),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
