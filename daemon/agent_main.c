@@ -22,6 +22,8 @@
 #include "util/options.h"
 #include "util/paths.h"
 
+#define LOCAL_FILES_MS 10000
+
 /* What is open, in the order of its opening. */
 struct service {
 	struct engine_conf engine;
@@ -88,6 +90,7 @@ static int open_local(struct service *service, struct saved *ret_saved)
 	memcpy(config->lease_name, engine->engine_lease_name, sizeof(config->lease_name));
 	snprintf(config->lease_path, sizeof(config->lease_path), "%s", engine->lease.path);
 	config->lease_offset = engine->lease.offset;
+	config->limit_ms = LOCAL_FILES_MS;
 	local_files_load(config->state, ret_saved);
 	return local_files_new(config, service->loop, &service->ports.local);
 }

@@ -16,7 +16,6 @@
 #include "util/loop.h"
 #include "util/worker.h"
 
-#define LIMIT_MS 10000
 #define HA_WHY_MAX (PATH_MAX + 512)
 
 enum kind { KIND_SET, KIND_SAVE, KIND_LOOK, KIND_COUNT };
@@ -200,7 +199,8 @@ static void late(struct timer *timer)
 	kind = l->call->kind;
 	l->call = NULL;
 	worker_give_up(l->worker);
-	log_warning("this host's own files can't be read or written within %d ms", LIMIT_MS);
+	log_warning("this host's own files can't be read or written within %lld ms",
+		    (long long)l->config.limit_ms);
 	ended(l, kind, -ETIMEDOUT, "ha.conf could not be read or written in time",
 	      kind == KIND_LOOK ? &nothing : NULL);
 }
@@ -234,7 +234,7 @@ static void next(struct local_files *l)
 	}
 	l->wanted[kind] = false;
 	l->call = call;
-	l->clock->set(l->clock, &l->limit, mono_add(l->clock->now(l->clock), LIMIT_MS));
+	l->clock->set(l->clock, &l->limit, mono_add(l->clock->now(l->clock), l->config.limit_ms));
 }
 
 static void port_look(struct local_port *port)

@@ -13,6 +13,7 @@ struct local_files_config {
 	char uuid[37];
 	char lockspace[48], lease_name[48], lease_path[PATH_MAX];
 	uint64_t lease_offset;
+	int64_t limit_ms; /* what takes longer is given up */
 };
 
 struct loop;

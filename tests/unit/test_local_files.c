@@ -2,8 +2,10 @@
 /* The agent's own files on a real loop and a real directory: maintenance is set durably and without loss,
  * tries are saved and read back, a VM's configuration that can't be started is seen. */
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "daemon/domain_file.h"
 #include "daemon/local_files.h"
 #include "util/loop.h"
 
@@ -31,6 +34,27 @@ static struct {
 	char why[512];
 	struct timer limit;
 } t;
+
+/* The disk under the VM's configuration: it may hang. */
+static atomic_bool hangs;
+static atomic_uint read_ends;
+
+int __real_domain_file_prepare(const char *path, const char *uuid, const struct domain_lease *lease,
+			       char **ret, int32_t *ret_memory_mib, char why[DOMAIN_WHY_MAX]);
+int __wrap_domain_file_prepare(const char *path, const char *uuid, const struct domain_lease *lease,
+			       char **ret, int32_t *ret_memory_mib, char why[DOMAIN_WHY_MAX]);
+
+int __wrap_domain_file_prepare(const char *path, const char *uuid, const struct domain_lease *lease,
+			       char **ret, int32_t *ret_memory_mib, char why[DOMAIN_WHY_MAX])
+{
+	int r;
+
+	while (atomic_load(&hangs))
+		poll(NULL, 0, 5);
+	r = __real_domain_file_prepare(path, uuid, lease, ret, ret_memory_mib, why);
+	atomic_fetch_add(&read_ends, 1);
+	return r;
+}
 
 static void on_seen(void *data, const struct local_view *view)
 {
@@ -81,6 +105,13 @@ static void get(const char *path, char text[1024])
 	fclose(file);
 }
 
+static void port_open(void)
+{
+	assert_int_equal(local_files_new(&t.config, t.loop, &t.port), 0);
+	t.port->seen = on_seen;
+	t.port->maintenance_set = on_set;
+}
+
 static int setup(void **state)
 {
 	memset(&t, 0, sizeof(t));
@@ -93,11 +124,10 @@ static int setup(void **state)
 	strcpy(t.config.lockspace, "hosted-engine");
 	strcpy(t.config.lease_name, "engine");
 	strcpy(t.config.lease_path, "/srv/leases");
+	t.config.limit_ms = 10000;
 	put(t.config.vm_xml, XML);
 	assert_int_equal(loop_new(&t.loop), 0);
-	assert_int_equal(local_files_new(&t.config, t.loop, &t.port), 0);
-	t.port->seen = on_seen;
-	t.port->maintenance_set = on_set;
+	port_open();
 	return 0;
 }
 
@@ -193,6 +223,70 @@ static void test_bad_vm_configuration(void **state)
 	assert_true(t.view.vm_config_good);
 }
 
+static void limit(int64_t ms)
+{
+	t.port->close(t.port);
+	t.config.limit_ms = ms;
+	port_open();
+}
+
+static void wait_read_ends(unsigned n)
+{
+	for (int i = 0; i < 1000 && atomic_load(&read_ends) < n; i++)
+		poll(NULL, 0, 5);
+	assert_true(atomic_load(&read_ends) >= n);
+}
+
+/* What hangs is given up in its time, at once where that is over, and nothing is known of it; then all goes
+ * on. */
+static void test_hangs(void **state)
+{
+	static const int64_t limits[] = {0, 50};
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		unsigned ends = atomic_load(&read_ends);
+		mono_t begun = loop_clock(t.loop)->now(loop_clock(t.loop));
+
+		limit(limits[i]);
+		atomic_store(&hangs, true);
+		look();
+		assert_in_range(loop_clock(t.loop)->now(loop_clock(t.loop)) - begun, limits[i], 2000);
+		assert_false(t.view.ha_known || t.view.vm_config_good);
+		t.set = 0;
+		assert_int_equal(t.port->set_maintenance(t.port, true), 0);
+		while (t.set == 0)
+			run();
+		assert_int_equal(t.error, -ETIMEDOUT);
+		atomic_store(&hangs, false);
+		wait_read_ends(ends + 2);
+		t.set = 0;
+		limit(10000);
+		look();
+		assert_true(t.view.ha_known && t.view.vm_config_good);
+	}
+}
+
+/* A call that ends while its deadline passes has ended, and the next one is not late in its place. */
+static void test_ends_with_its_deadline(void **state)
+{
+	unsigned ends = atomic_load(&read_ends);
+
+	limit(100);
+	atomic_store(&hangs, true);
+	t.port->look(t.port);
+	assert_int_equal(t.port->set_maintenance(t.port, true), 0);
+	poll(NULL, 0, 150); /* the loop hears of the deadline first, */
+	atomic_store(&hangs, false);
+	wait_read_ends(ends + 1);
+	poll(NULL, 0, 50); /* then of the end */
+	run();
+	assert_true(t.seen > 0 && t.view.ha_known && t.view.vm_config_good);
+	while (t.set == 0)
+		run();
+	assert_int_equal(t.error, 0);
+	assert_true(t.view.maintenance_operator);
+}
+
 static void test_saves_and_loads(void **state)
 {
 	const struct saved saved = {.failed_tries = 3, .last_failed_wall = 1700000000};
@@ -232,6 +326,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sets_the_operators_key_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_noise_is_not_overwritten, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_vm_configuration, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hangs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ends_with_its_deadline, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_saves_and_loads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_noise_in_the_state, setup, teardown),
 	};

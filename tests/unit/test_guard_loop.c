@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* That the guard's loop does what guard_rule.c says of a host that was suspended and of a QEMU that SIGKILL
+ * does not end. The loop is real; clock, sanlock's answers, /proc and reboot(2) stand here: neither can be
+ * had in a test. It runs in a child, since it ends by a signal only. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/reboot.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/guard.h"
+#include "daemon/guard_watch.h"
+#include "lockspace/qemu_pid.h"
+#include "util/clock.h"
+
+#define SPEED 20 /* of the child's clock */
+
+/* Shared with the child. */
+struct stage {
+	atomic_int word; /* sanlock's answer */
+	atomic_llong slept_ms;
+	atomic_bool dies; /* QEMU, when it is killed */
+	atomic_int qemu;  /* its pid, 0 none */
+	atomic_uint kills, resets, answers;
+};
+
+static struct stage *stage;
+static char dir[] = "/tmp/ovirt-ha-guard-XXXXXX";
+static char conf_path[64];
+static pid_t guard, qemu;
+
+static mono_t real_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (mono_t)ts.tv_sec * MONO_SECOND + ts.tv_nsec / 1000000;
+}
+
+mono_t clock_mono(void)
+{
+	return real_ms() * SPEED;
+}
+
+mono_t clock_boot(void)
+{
+	return clock_mono() + atomic_load(&stage->slept_ms);
+}
+
+int64_t clock_wall(void)
+{
+	return 0;
+}
+
+/* The loop's waits go by the same clock. */
+int poll(struct pollfd *fds, nfds_t n, int ms)
+{
+	return (int)syscall(SYS_poll, fds, n, ms > 0 ? (ms + SPEED - 1) / SPEED : ms);
+}
+
+static void question_run(struct job *job)
+{
+	struct guard_question *q = (struct guard_question *)job;
+
+	q->word = (enum guard_word)atomic_load(&stage->word);
+	q->renewed = q->word == WORD_JOINED ? q->asked : MONO_UNSET;
+	atomic_fetch_add(&stage->answers, 1);
+}
+
+static void question_destroy(struct job *job)
+{
+	free(job);
+}
+
+struct guard_question *guard_question_new(void)
+{
+	struct guard_question *q = calloc(1, sizeof(*q));
+
+	q->job.run = question_run;
+	q->job.destroy = question_destroy;
+	q->renewed = MONO_UNSET;
+	q->use_watchdog = -1;
+	q->connection = -1;
+	return q;
+}
+
+int guard_leave(const char *lockspace, uint16_t host_id)
+{
+	return 0;
+}
+
+int qemu_find_past(const char *uuid, struct qemu_walk *walk, struct qemu_pids *ret)
+{
+	*ret = (struct qemu_pids){.n = atomic_load(&stage->qemu) != 0, .pids = {atomic_load(&stage->qemu)}};
+	return 0;
+}
+
+int qemu_kill_past(const char *uuid, struct qemu_walk *walk, int ret_fds[QEMU_PIDS_MAX], size_t *ret_n)
+{
+	pid_t pid = atomic_load(&stage->qemu);
+
+	atomic_fetch_add(&stage->kills, 1);
+	*ret_n = pid != 0;
+	if (pid)
+		ret_fds[0] = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (pid && atomic_load(&stage->dies)) {
+		kill(pid, SIGKILL);
+		atomic_store(&stage->qemu, 0);
+	}
+	return 0;
+}
+
+/* Of guard_prove_gone(), which no test here calls. */
+int qemu_kill(const char *uuid, int ret_fds[QEMU_PIDS_MAX], size_t *ret_n)
+{
+	return -ENOSYS;
+}
+
+int reboot(int how)
+{
+	atomic_fetch_add(&stage->resets, how == RB_AUTOBOOT);
+	errno = EPERM;
+	return -1;
+}
+
+/* A process that waits, in the place of QEMU. */
+static pid_t sleeper(void)
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		alarm(60);
+		pause();
+		_exit(0);
+	}
+	return pid;
+}
+
+static void guard_start(void)
+{
+	sigset_t ending;
+	struct guard *loop;
+	int pair[2];
+
+	guard = fork();
+	assert_true(guard >= 0);
+	if (guard > 0)
+		return;
+	alarm(60);
+	sigemptyset(&ending);
+	sigaddset(&ending, SIGTERM);
+	sigprocmask(SIG_BLOCK, &ending, NULL);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0 || guard_new(conf_path, pair[0], &loop) < 0)
+		_exit(1);
+	_exit(guard_run(loop) < 0);
+}
+
+/* Waits until `count` is `least`; false: it is not after `ms`. */
+static bool wait_for(atomic_uint *count, unsigned least, int ms)
+{
+	mono_t deadline = real_ms() + ms;
+
+	while (atomic_load(count) < least) {
+		if (real_ms() >= deadline)
+			return false;
+		poll(NULL, 0, 5 * SPEED);
+	}
+	return true;
+}
+
+static void begin(enum guard_word word)
+{
+	unsigned answers = atomic_load(&stage->answers);
+
+	qemu = sleeper();
+	memset(stage, 0, sizeof(*stage));
+	atomic_store(&stage->word, WORD_JOINED);
+	atomic_store(&stage->qemu, qemu);
+	guard_start();
+	assert_true(wait_for(&stage->answers, answers + 3, 10000));
+	assert_int_equal(atomic_load(&stage->kills), 0);
+	atomic_store(&stage->word, word);
+}
+
+static int end(void **state)
+{
+	int status;
+
+	kill(guard, SIGKILL);
+	waitpid(guard, &status, 0);
+	kill(qemu, SIGKILL);
+	waitpid(qemu, &status, 0);
+	return 0;
+}
+
+static void test_suspend(void **state)
+{
+	begin(WORD_JOINED);
+	atomic_store(&stage->dies, true);
+	atomic_store(&stage->slept_ms, 500); /* clocks that drift */
+	assert_true(wait_for(&stage->answers, atomic_load(&stage->answers) + 3, 10000));
+	assert_int_equal(atomic_load(&stage->kills), 0);
+	atomic_store(&stage->slept_ms, 500 + 5000);
+	assert_true(wait_for(&stage->kills, 1, 10000));
+	assert_int_equal(atomic_load(&stage->resets), 0);
+}
+
+static void test_survivor(void **state)
+{
+	mono_t begun;
+
+	begin(WORD_GONE);
+	assert_true(wait_for(&stage->kills, 1, 10000));
+	begun = clock_mono();
+	assert_true(wait_for(&stage->resets, 1, 10000));
+	assert_true(clock_mono() - begun >= 55 * MONO_SECOND);
+}
+
+static void test_no_survivor(void **state)
+{
+	mono_t begun = clock_mono();
+
+	begin(WORD_GONE);
+	/* Killed again: it survived the first time. Then it dies, late, and there is no reset. */
+	assert_true(wait_for(&stage->kills, 2, 10000));
+	kill(qemu, SIGKILL);
+	atomic_store(&stage->qemu, 0);
+	while (clock_mono() - begun < 90 * MONO_SECOND)
+		assert_false(wait_for(&stage->resets, 1, 100));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_suspend, end),
+		cmocka_unit_test_teardown(test_survivor, end),
+		cmocka_unit_test_teardown(test_no_survivor, end),
+	};
+	FILE *file;
+	int r;
+
+	if (!mkdtemp(dir))
+		return 1;
+	snprintf(conf_path, sizeof(conf_path), "%s/hosted-engine.conf", dir);
+	file = fopen(conf_path, "w");
+	if (!file)
+		return 1;
+	fputs("vmid=0fa57e57-0000-4000-8000-000000000001\nhost_id=1\nlockspace_path=/s/lockspace\n"
+	      "metadata_path=/s/metadata\nlease_path=/s/leases\nnetwork_test=none\nvm_xml=/s/vm.xml\n"
+	      "io_timeout=10\nrequire_watchdog=no\nfqdn=engine.example.com\n",
+	      file);
+	fclose(file);
+	stage = mmap(NULL, sizeof(*stage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (stage == MAP_FAILED)
+		return 1;
+	r = cmocka_run_group_tests(tests, NULL, NULL);
+	unlink(conf_path);
+	rmdir(dir);
+	return r;
+}

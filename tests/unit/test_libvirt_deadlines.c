@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The VM port's deadlines: what is late is given up and told as failed, what ended in time is not, and the
+ * next call is not late in the place of the one before. The calls of libvirt_call.c stand here; they hang for
+ * as long as a test says. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/libvirt_call.h"
+#include "util/loop.h"
+
+static struct {
+	struct loop *loop;
+	struct vm_port *port;
+	struct timer limit;
+	atomic_bool hangs[ACTION_COUNT]; /* ACTION_NONE: a look */
+	atomic_uint ends, abandoned;
+	unsigned ended, changed;
+	enum outcome outcome; /* of the last that ended */
+	enum domain_state state;
+	enum action then; /* what the owner begins when one has ended */
+} t;
+
+void libvirt_call_run(struct job *job)
+{
+	struct libvirt_call *call = (struct libvirt_call *)job;
+
+	while (atomic_load(&t.hangs[call->action]))
+		poll(NULL, 0, 5);
+	call->outcome = OUTCOME_OK;
+	call->view.state = DOMAIN_RUNNING;
+	if (atomic_load(&call->abandoned))
+		atomic_fetch_add(&t.abandoned, 1);
+	atomic_fetch_add(&t.ends, 1);
+}
+
+void libvirt_call_destroy(struct job *job)
+{
+	struct libvirt_call *call = (struct libvirt_call *)job;
+
+	if (call->event_fd >= 0)
+		close(call->event_fd);
+	free(call);
+}
+
+int libvirt_events_start(void)
+{
+	return 0;
+}
+
+void libvirt_events_stop(void)
+{
+}
+
+static mono_t now(void)
+{
+	return loop_clock(t.loop)->now(loop_clock(t.loop));
+}
+
+static void on_changed(void *data, const struct domain_view *view)
+{
+	t.changed++;
+	t.state = view->state;
+	loop_stop(t.loop);
+}
+
+static void on_ended(void *data, enum action action, enum outcome outcome, const char *text)
+{
+	t.ended++;
+	t.outcome = outcome;
+	if (t.then != ACTION_NONE) {
+		atomic_store(&t.hangs[t.then], true);
+		assert_int_equal(t.port->act(t.port, t.then, NULL, mono_add(now(), 10 * MONO_SECOND)), 0);
+		t.then = ACTION_NONE;
+	}
+	loop_stop(t.loop);
+}
+
+static void over(struct timer *timer)
+{
+	loop_stop(t.loop);
+}
+
+/* Until something is told, or the time is over. */
+static void run_for(int ms)
+{
+	struct clock_port *clock = loop_clock(t.loop);
+
+	t.limit.fire = over;
+	clock->set(clock, &t.limit, mono_add(clock->now(clock), ms));
+	assert_int_equal(loop_run(t.loop), 0);
+	clock->cancel(clock, &t.limit);
+}
+
+/* The thread has ended its call, and the worker has been told. */
+static void release(enum action action)
+{
+	unsigned before = atomic_load(&t.ends);
+
+	atomic_store(&t.hangs[action], false);
+	for (int i = 0; i < 1000 && atomic_load(&t.ends) == before; i++)
+		poll(NULL, 0, 5);
+	assert_true(atomic_load(&t.ends) > before);
+	poll(NULL, 0, 50);
+}
+
+static int setup(void **state)
+{
+	static const struct libvirt_config config;
+
+	memset(&t, 0, sizeof(t));
+	assert_int_equal(loop_new(&t.loop), 0);
+	assert_int_equal(vm_libvirt_new(&config, t.loop, &t.port), 0);
+	t.port->changed = on_changed;
+	t.port->ended = on_ended;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	for (size_t i = 0; i < ACTION_COUNT; i++)
+		atomic_store(&t.hangs[i], false);
+	t.port->close(t.port);
+	loop_free(t.loop);
+	return 0;
+}
+
+static void test_deadline_that_is_past(void **state)
+{
+	mono_t begun = now();
+
+	atomic_store(&t.hangs[ACTION_START], true);
+	assert_int_equal(t.port->act(t.port, ACTION_START, NULL, begun - 5 * MONO_SECOND), 0);
+	assert_int_equal(t.port->act(t.port, ACTION_SHUTDOWN, NULL, begun), -EBUSY);
+	run_for(5000);
+	assert_int_equal(t.ended, 1);
+	assert_int_equal(t.outcome, OUTCOME_FAILED);
+	assert_in_range(now() - begun, 0, 2000);
+	/* The thread knows, and nobody hears of its end any more. */
+	release(ACTION_START);
+	assert_int_equal(atomic_load(&t.abandoned), 1);
+	run_for(50);
+	assert_int_equal(t.ended, 1);
+	assert_int_equal(t.port->act(t.port, ACTION_START, NULL, mono_add(now(), 10 * MONO_SECOND)), 0);
+	run_for(5000);
+	assert_int_equal(t.ended, 2);
+	assert_int_equal(t.outcome, OUTCOME_OK);
+}
+
+static void test_look_with_a_deadline_that_is_past(void **state)
+{
+	atomic_store(&t.hangs[ACTION_NONE], true);
+	t.port->look(t.port, now() - 1);
+	run_for(5000);
+	assert_int_equal(t.changed, 1);
+	assert_int_equal(t.state, DOMAIN_UNKNOWN);
+	release(ACTION_NONE);
+	run_for(5000); /* by itself it looks again */
+	assert_int_equal(t.changed, 2);
+	assert_int_equal(t.state, DOMAIN_RUNNING);
+}
+
+/* A VM that runs must not count as a start that failed. */
+static void test_ends_with_its_deadline(void **state)
+{
+	atomic_store(&t.hangs[ACTION_START], true);
+	assert_int_equal(t.port->act(t.port, ACTION_START, NULL, mono_add(now(), 50)), 0);
+	poll(NULL, 0, 100);    /* the loop hears of the deadline first, */
+	release(ACTION_START); /* then of the end */
+	run_for(5000);
+	assert_int_equal(t.ended, 1);
+	assert_int_equal(t.outcome, OUTCOME_OK);
+	assert_int_equal(atomic_load(&t.abandoned), 0);
+}
+
+static void test_next_is_not_late(void **state)
+{
+	atomic_store(&t.hangs[ACTION_START], true);
+	t.then = ACTION_SHUTDOWN;
+	assert_int_equal(t.port->act(t.port, ACTION_START, NULL, mono_add(now(), 50)), 0);
+	poll(NULL, 0, 100);
+	release(ACTION_START);
+	run_for(5000);
+	assert_int_equal(t.ended, 1);
+	assert_int_equal(t.outcome, OUTCOME_OK);
+	run_for(200);
+	assert_int_equal(t.ended, 1);
+	release(ACTION_SHUTDOWN);
+	run_for(5000);
+	assert_int_equal(t.ended, 2);
+	assert_int_equal(t.outcome, OUTCOME_OK);
+	assert_int_equal(atomic_load(&t.abandoned), 0);
+}
+
+/* A start that waits for its lease holds libvirt's lock of the domain: a look waits with it. */
+static void test_look_beside_a_start_is_not_late(void **state)
+{
+	atomic_store(&t.hangs[ACTION_START], true);
+	atomic_store(&t.hangs[ACTION_NONE], true);
+	assert_int_equal(t.port->act(t.port, ACTION_START, NULL, mono_add(now(), 10 * MONO_SECOND)), 0);
+	t.port->look(t.port, now());
+	run_for(200);
+	assert_int_equal(t.changed, 0);
+	release(ACTION_NONE);
+	run_for(5000);
+	assert_int_equal(t.changed, 1);
+	assert_int_equal(t.state, DOMAIN_RUNNING);
+	release(ACTION_START);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_deadline_that_is_past, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_look_with_a_deadline_that_is_past, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ends_with_its_deadline, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_next_is_not_late, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_look_beside_a_start_is_not_late, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
