@@ -61,15 +61,17 @@ def finish(request, driver, witness):
     if witness is not None:
         witness.stop()
     try:
-        if getattr(request.node, "case_failed", False) or witness is None or witness.violations() or \
-                not witness.ticks:
+        if getattr(request.node, "case_failed", False) or witness is None or witness.error or \
+                witness.violations() or not witness.ticks:
             case = re.sub(r"\W+", "-", request.node.name)
             driver.keep_evidence(f"{request.config.getoption('--build')}/e2e/{case}",
                                  witness.story() if witness else "no witness: the lab did not come up")
     finally:
         driver.down()
-    if witness is not None and not request.node.get_closest_marker("together"):
-        witness.verify()
+    if witness is not None:
+        witness.verify_itself()
+        if not request.node.get_closest_marker("together"):
+            witness.verify()
 
 
 @pytest.fixture

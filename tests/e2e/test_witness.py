@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The witness itself: it must see two guests that run together, and must not take a paused one for running."""
+import threading
+
 import pytest
 
+from conftest import finish
 from lab_place import monotonic
-from witness import violations_of_ticks
+from witness import Witness, violations_of_ticks
 
 ONE, TWO = "1" * 36, "2" * 36
 
@@ -54,3 +57,33 @@ def test_a_paused_copy_is_allowed(bare_lab):
 def test_a_witness_that_saw_nothing_fails(bare_lab):
     with pytest.raises(AssertionError, match="saw no guest"):
         bare_lab.witness.verify()
+
+
+class Ended:
+    """A lab whose end is written down."""
+
+    def __init__(self):
+        self.done = []
+
+    def keep_evidence(self, folder, story):
+        self.done.append("evidence")
+
+    def down(self):
+        self.done.append("down")
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_witness_that_hangs_fails_and_leaves_evidence(request, together):
+    let_go, lab = threading.Event(), Ended()
+    witness = Witness(lab)
+    witness.thread = threading.Thread(target=let_go.wait, args=(60,), daemon=True)
+    witness.thread.start()
+    witness.ticks.append((1, "1", ONE, 0))
+    stop = witness.stop
+    witness.stop = lambda: stop(0.1)
+    if together:
+        request.node.add_marker(pytest.mark.together)
+    with pytest.raises(AssertionError, match="hangs"):
+        finish(request, lab, witness)
+    let_go.set()
+    assert lab.done == ["evidence", "down"]
