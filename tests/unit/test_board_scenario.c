@@ -16,7 +16,9 @@
 
 #define NOW (1000 * MONO_SECOND)
 
-static struct slot_block slots[8];
+#define HOSTS 200
+
+static struct slot_block slots[HOSTS];
 static struct board_status status;
 static struct board_scenario board;
 
@@ -87,7 +89,7 @@ static void test_who(void **state)
 	memset(slots[status.n_blocks].block, '?', 9);
 	slots[status.n_blocks++].id = 6;
 
-	assert_int_equal(board_scenario_make(&status, NULL, 0, &board), 0);
+	assert_int_equal(board_scenario_make(&status, NULL, 0, 0, &board), 0);
 	assert_int_equal(board.scenario.n_hosts, 3);
 	assert_int_equal(board.vm_host, 3);
 	assert_false(board.lives[1] || board.lives[4] || board.lives[5] || board.lives[6]);
@@ -108,7 +110,7 @@ static void test_owner(void **state)
 {
 	put(add_record(1, 3400, VM_UP), true);
 	put(add_record(2, 3400, VM_DOWN), true);
-	assert_int_equal(board_scenario_make(&status, NULL, 2, &board), 0);
+	assert_int_equal(board_scenario_make(&status, NULL, 2, 0, &board), 0);
 	assert_int_equal(board.vm_host, 2);
 	assert_null(event_of(2, FAULT_POWER_ON));
 }
@@ -151,7 +153,7 @@ static void test_causes(void **state)
 			(struct penalty_entry){.points = rows[i].points, .until = MONO_NEVER};
 		record_set_penalties(record, &score);
 		put(record, true);
-		assert_int_equal(board_scenario_make(&status, NULL, 0, &board), 0);
+		assert_int_equal(board_scenario_make(&status, NULL, 0, 0, &board), 0);
 		host = &board.scenario.hosts[2];
 		if (rows[i].fault < FAULT_COUNT) {
 			event = event_of(2, rows[i].fault);
@@ -178,17 +180,38 @@ static void test_bare_score(void **state)
 {
 	put(add_record(1, 3400, VM_UP), true);
 	put(add_record(2, 1000, VM_DOWN), true);
+	put(add_record(3, 0, VM_DOWN), true);
 	status.maintenance = FLAG_YES;
-	assert_int_equal(board_scenario_make(&status, NULL, 0, &board), 0);
+	assert_int_equal(board_scenario_make(&status, NULL, 0, 0, &board), 0);
 	assert_int_equal(board.scenario.hosts[2].policy.weights.base, 1000);
 	assert_true(noted("host 2: its record does not say what is off its score of 1000"));
+	assert_non_null(event_of(3, FAULT_LOCAL_MAINTENANCE));
+	assert_int_equal(board.scenario.hosts[3].policy.weights.base, 3400);
+	assert_true(noted("host 3: its record does not say why its score is 0"));
 	assert_non_null(event_of(0, FAULT_GLOBAL_MAINTENANCE));
+}
+
+/* Of many hosts those that are asked first are kept, with the VM's and the one that the question is about. */
+static void test_many(void **state)
+{
+	size_t kept = 0;
+
+	for (uint16_t id = 1; id <= HOSTS; id++)
+		put(add_record(id, id > 100 && id < 150 ? 3400 : 2000, id == 180 ? VM_UP : VM_DOWN), true);
+	assert_int_equal(board_scenario_make(&status, NULL, 0, 190, &board), 0);
+	for (uint16_t id = 1; id <= HOSTS; id++)
+		kept += board.lives[id];
+	assert_int_equal(kept, BOARD_HOSTS_MAX);
+	assert_true(board.lives[101] && board.lives[149] && board.lives[180] && board.lives[190]);
+	/* 49 better ones; of the equal ones the first 13. */
+	assert_true(board.lives[1] && board.lives[13] && !board.lives[14] && !board.lives[200]);
+	assert_true(noted("136 of 200 hosts"));
 }
 
 static void test_nobody(void **state)
 {
 	put(add_record(1, 3400, VM_UP), false);
-	assert_int_equal(board_scenario_make(&status, NULL, 0, &board), -ENOENT);
+	assert_int_equal(board_scenario_make(&status, NULL, 0, 0, &board), -ENOENT);
 }
 
 int main(void)
@@ -198,6 +221,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_owner, clear, done),
 		cmocka_unit_test_setup_teardown(test_causes, clear, done),
 		cmocka_unit_test_setup_teardown(test_bare_score, clear, done),
+		cmocka_unit_test_setup_teardown(test_many, clear, done),
 		cmocka_unit_test_setup_teardown(test_nobody, clear, done),
 	};
 

@@ -41,10 +41,10 @@ static const char *file_with(const void *data, size_t size)
 	return path;
 }
 
-/* Two hosts, one with something off its score, and one that can't be read. */
-static const char *whiteboard(void)
+/* Two hosts, the second with something off its score, one that can't be read, and with `third` one more. */
+static const char *whiteboard(bool maintenance, bool third)
 {
-	static uint8_t blocks[4][BLOCK_SIZE];
+	static uint8_t blocks[5][BLOCK_SIZE];
 	struct score score = {.value = 1800};
 	struct record record = {
 		.claim = {.timestamp = 500,
@@ -58,7 +58,7 @@ static const char *whiteboard(void)
 	};
 
 	memset(blocks, 0, sizeof(blocks));
-	memcpy(blocks[0], "maintenance=1", 13);
+	memcpy(blocks[0], maintenance ? "maintenance=1" : "maintenance=0", 13);
 	assert_int_equal(record_encode(&record, 86400, blocks[1]), 0);
 	score.entries[PENALTY_NETWORK] =
 		(struct penalty_entry){.points = 1600, .since = 440 * MONO_SECOND, .until = MONO_NEVER};
@@ -70,6 +70,11 @@ static const char *whiteboard(void)
 	record_set_penalties(&record, &score);
 	assert_int_equal(record_encode(&record, 86400, blocks[2]), 0);
 	memset(blocks[3], '?', 100);
+	record.host_id = 4;
+	record.claim.score = 3400;
+	record.penalties[0] = '\0';
+	if (third)
+		assert_int_equal(record_encode(&record, 86400, blocks[4]), 0);
 	return file_with(blocks, sizeof(blocks));
 }
 
@@ -89,7 +94,7 @@ static void expect(const char *const *args, int code, const char *out, const cha
 
 static void test_scores(void **state)
 {
-	const char *path = whiteboard();
+	const char *path = whiteboard(true, false);
 
 	expect((const char *[]){"scores", "--whiteboard", path, NULL}, 0,
 	       "host 1 host1.example.com: score 3400, EngineUp, VM up and healthy\n", "");
@@ -103,7 +108,7 @@ static void test_scores(void **state)
 
 static void test_scores_json(void **state)
 {
-	const char *args[] = {"scores", "--json", "--whiteboard", whiteboard()};
+	const char *args[] = {"scores", "--json", "--whiteboard", whiteboard(true, false)};
 	const char *cause, *meaning, *error;
 	char *out, *err;
 	json_t *json;
@@ -157,6 +162,87 @@ static void test_replay(void **state)
 	       "");
 	expect((const char *[]){"replay", STEP, "--json", NULL}, 0, "\"differs\": null", "");
 	expect((const char *[]){"replay", "/nowhere", NULL}, 1, "", "Cannot read /nowhere: ");
+}
+
+#define WHAT_IF(option) ((const char *[]){"what-if", option, "--whiteboard", path})
+
+static void test_what_if(void **state)
+{
+	const char *path = whiteboard(false, true);
+
+	expect(WHAT_IF("--kill=1"), 0, "\nHost 4 runs the VM after 1", "");
+	expect(WHAT_IF("--kill=1"), 0, "Note: host 3: its record can't be read: it is left out.\n", "");
+	expect(WHAT_IF("--kill=1"), 0,
+	       "8 x io_timeout (10 s) + watchdog (60 s) = 140 s after its last renewal", "");
+	/* The core has found the cause by itself. */
+	expect(WHAT_IF("--kill=1"), 0, "  host 2: 1800, EngineDown: ", "");
+	expect(WHAT_IF("--kill=1"), 0, "    -1600  network: the network test fails\n", "");
+	expect(WHAT_IF("--kill=2"), 0, "\nThe VM stays on host 1.\n", "");
+	expect(WHAT_IF("--storage-loss=1"), 0, "\nHost 4 runs the VM after 1", "");
+	expect(WHAT_IF("--storage-loss=4"), 0, "\nThe VM stays on host 1.\n", "");
+	expect(WHAT_IF("--maintenance=1"), 0, "\nHost 4 runs the VM after ", "");
+	expect(WHAT_IF("--maintenance=global"), 0, "\nThe VM stays on host 1.\n", "");
+	path = whiteboard(true, true);
+	expect(WHAT_IF("--kill=1"), 0, "\nNo host runs the VM.\n", "");
+}
+
+static void test_what_if_refused(void **state)
+{
+	uint8_t blocks[2][BLOCK_SIZE] = {0};
+	struct record record = {
+		.claim = {.timestamp = 500, .score = 3400, .vm = VM_UP, .health = HEALTH_GOOD}, .host_id = 1};
+	const char *path;
+
+	assert_int_equal(record_encode(&record, 86400, blocks[1]), 0);
+	path = file_with(blocks, sizeof(blocks));
+	expect(WHAT_IF("--maintenance=1"), 0, "\nIt is refused, and nothing changes: ", "");
+	expect(WHAT_IF("--maintenance=1"), 0, "\nThe VM stays on host 1.\n", "");
+	expect(WHAT_IF("--kill=2"), 1, "", "Host 2 does not live on this whiteboard; these do: 1. See: ");
+	expect(WHAT_IF("--kill=x"), 1, "", "--kill=x: expected a host id 1..2000. Try: ");
+	expect(WHAT_IF("--kill=0"), 1, "", "--kill=0: expected a host id 1..2000. Try: ");
+	expect(WHAT_IF("--maintenance=local"), 1, "", "expected a host id 1..2000 or global. Try: ");
+	expect((const char *[]){"what-if", "--whiteboard", path, NULL}, 1, "", "needs one of --kill=N");
+	expect((const char *[]){"what-if", "--kill=1", "--storage-loss=1", NULL}, 1, "",
+	       "needs one of --kill=N");
+	memset(blocks, 0, sizeof(blocks));
+	path = file_with(blocks, sizeof(blocks));
+	expect(WHAT_IF("--kill=1"), 1, "", "No host lives on this whiteboard");
+}
+
+/* The parts of the time sum up to it, and no run is out of what sanlock's timeouts allow. */
+static void test_what_if_json(void **state)
+{
+	char option[sizeof(dir) + 32], *out, *err;
+	const char *args[] = {"what-if", "--kill=1", option, "--json"};
+	json_t *json, *parts, *runs, *scores, *item;
+	json_int_t answers, earliest, latest, sum = 0;
+	size_t i;
+
+	snprintf(option, sizeof(option), "--whiteboard=%s", whiteboard(false, true));
+	assert_int_equal(command_run(args, &out, &err), 0);
+	json = json_loads(out, 0, NULL);
+	assert_int_equal(json_unpack(json, "{s:I, s:I, s:I, s:o, s:o, s:o}", "answers_ms", &answers,
+				     "earliest_ms", &earliest, "latest_ms", &latest, "parts", &parts, "runs",
+				     &runs, "scores", &scores),
+			 0);
+	json_array_foreach(parts, i, item) sum += json_integer_value(json_object_get(item, "ms"));
+	assert_int_equal(sum, answers);
+	assert_int_equal(json_array_size(runs), 8);
+	assert_int_equal(json_array_size(scores), 3);
+	assert_in_range(earliest, 115000, latest);
+	assert_in_range(latest, earliest, 165000);
+	json_array_foreach(runs, i, item)
+	{
+		json_int_t before = json_integer_value(json_object_get(item, "renewed_before_ms"));
+		json_int_t begins = json_integer_value(json_object_get(item, "runs_ms"));
+
+		/* Never before the host is dead. */
+		assert_true(begins + before >= 140000);
+		assert_false(json_is_true(json_object_get(item, "two_ran")));
+	}
+	json_decref(json);
+	free(out);
+	free(err);
 }
 
 static void test_run(void **state)
@@ -259,10 +345,11 @@ static int end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_scores),	  cmocka_unit_test(test_scores_json),
-		cmocka_unit_test(test_no_broker), cmocka_unit_test(test_replay),
-		cmocka_unit_test(test_run),	  cmocka_unit_test(test_run_again),
-		cmocka_unit_test(test_run_json),
+		cmocka_unit_test(test_scores),	     cmocka_unit_test(test_scores_json),
+		cmocka_unit_test(test_no_broker),    cmocka_unit_test(test_replay),
+		cmocka_unit_test(test_what_if),	     cmocka_unit_test(test_what_if_refused),
+		cmocka_unit_test(test_what_if_json), cmocka_unit_test(test_run),
+		cmocka_unit_test(test_run_again),    cmocka_unit_test(test_run_json),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

@@ -101,6 +101,7 @@ static void test_refused(void **state)
 		{"host 1 colour=red", 1, "expected off, local-maintenance, watchdog= "},
 		{"host 1 watchdog=big", 1, "expected watchdog=none|soft|hard, not big"},
 		{"host 1 cpu=1001", 1, "expected cpu=0..1000, not 1001"},
+		{"host 1 base=0", 1, "expected a value of that key within its range, not base=0"},
 		{"host 1 loop=0", 1, "expected a value of that key within its range, not loop=0"},
 		{"host 1 io_timeout_s=61", 1, "expected a value of that key within its range"},
 		{"at", 1, "expected a time up to 30 days like 90s, 2m30s or 1h after at, not nothing"},

@@ -101,6 +101,12 @@ static int set_score(struct board_scenario *board, uint16_t id, const struct rec
 		return add(board, at, id, FAULT_LOCAL_MAINTENANCE, HOW_ON, 0);
 	if (record->claim.score >= host->policy.weights.base || record->claim.score < 0)
 		return 0;
+	if (record->claim.score == 0) {
+		note(board,
+		     "host %u: its record does not say why its score is 0: it is put in local maintenance",
+		     (unsigned)id);
+		return add(board, at, id, FAULT_LOCAL_MAINTENANCE, HOW_ON, 0);
+	}
 	note(board, "host %u: its record does not say what is off its score of %d: it is simulated with it",
 	     (unsigned)id, (int)record->claim.score);
 	host->policy.weights.base = record->claim.score;
@@ -126,9 +132,43 @@ static bool takes_part(struct board_scenario *board, const struct board_status *
 	return false;
 }
 
-/* Finds out who lives and who runs the VM, before any host is made. */
-static int look(struct board_scenario *board, const struct board_status *status, uint16_t owner)
+/* Who has the highest score, and of equal ones the lowest id, is asked first: of a large cluster the others
+ * are left out. `scores` has those of the hosts that live. */
+static void leave_out(struct board_scenario *board, const int32_t scores[HOST_ID_MAX + 1], uint16_t asked)
 {
+	uint16_t last = board->scenario.n_hosts;
+	size_t lives = 0, kept = 0;
+	bool keep[HOST_ID_MAX + 1] = {false};
+
+	for (uint16_t id = 1; id <= last; id++)
+		lives += board->lives[id];
+	if (lives <= BOARD_HOSTS_MAX)
+		return;
+	keep[board->vm_host] = keep[asked] = true;
+	for (; kept < BOARD_HOSTS_MAX - 2; kept++) {
+		uint16_t best = 0;
+
+		for (uint16_t id = 1; id <= last; id++)
+			if (board->lives[id] && !keep[id] && (!best || scores[id] > scores[best]))
+				best = id;
+		keep[best] = true;
+	}
+	kept = 0;
+	for (uint16_t id = 1; id <= last; id++) {
+		board->lives[id] = board->lives[id] && keep[id];
+		kept += board->lives[id];
+	}
+	note(board, "%zu of %zu hosts, with the lowest scores or the highest ids, are left out", lives - kept,
+	     lives);
+}
+
+/* Finds out who lives and who runs the VM, before any host is made. */
+static int look(struct board_scenario *board, const struct board_status *status, uint16_t owner,
+		uint16_t asked)
+{
+	int32_t scores[HOST_ID_MAX + 1] = {0};
+	int r;
+
 	uint32_t last = 0;
 
 	for (size_t i = 0; i < status->n_blocks; i++) {
@@ -139,12 +179,16 @@ static int look(struct board_scenario *board, const struct board_status *status,
 			continue;
 		last = view.id;
 		board->lives[view.id] = true;
+		scores[view.id] = view.record.claim.score;
 		if (view.record.claim.vm == VM_UP && (!board->vm_host || view.id == owner))
 			board->vm_host = (uint16_t)view.id;
 	}
 	if (owner && board->lives[owner])
 		board->vm_host = owner;
-	return last == 0 ? -ENOENT : scenario_hosts(&board->scenario, (uint16_t)last);
+	r = last == 0 ? -ENOENT : scenario_hosts(&board->scenario, (uint16_t)last);
+	if (r == 0)
+		leave_out(board, scores, asked <= last ? asked : 0);
+	return r;
 }
 
 static void set_timing(struct board_scenario *board, const struct lease_timing *timing, uint16_t id,
@@ -203,13 +247,13 @@ static int fill(struct board_scenario *board, const struct board_status *status,
 }
 
 int board_scenario_make(const struct board_status *status, const struct lease_timing *timing, uint16_t owner,
-			struct board_scenario *ret)
+			uint16_t asked, struct board_scenario *ret)
 {
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->scenario.seed = 1;
-	r = look(ret, status, owner <= HOST_ID_MAX ? owner : 0);
+	r = look(ret, status, owner <= HOST_ID_MAX ? owner : 0, asked);
 	if (r == 0)
 		r = fill(ret, status, timing);
 	if (r == 0 && status_maintenance(status) == FLAG_YES)

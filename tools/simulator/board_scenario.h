@@ -7,6 +7,7 @@
 #include "tools/status_text.h"
 
 #define BOARD_NOTE_MAX 160
+#define BOARD_HOSTS_MAX 64 /* that are simulated: the ones that are asked for the VM first */
 
 struct board_scenario {
 	struct scenario scenario;    /* its events end before `settled` */
@@ -19,7 +20,8 @@ struct board_scenario {
 };
 
 /* `timing` NULL: the records tell it, else sanlock's defaults. `owner`: the engine lease's, 0: not known, the
- * records tell. 0; -ENOENT: no host on it lives; -ENOMEM. */
+ * records tell. `asked`: a host that must not be left out, 0: none. 0; -ENOENT: no host on it lives; -ENOMEM.
+ */
 int board_scenario_make(const struct board_status *status, const struct lease_timing *timing, uint16_t owner,
-			struct board_scenario *ret);
+			uint16_t asked, struct board_scenario *ret);
 void board_scenario_done(struct board_scenario *board);

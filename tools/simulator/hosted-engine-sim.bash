@@ -8,13 +8,17 @@ _hosted_engine_sim()
 	COMPREPLY=()
 
 	local -A options=(
-		[help]="scores replay run"
+		[help]="scores what-if replay run"
 		[scores]="--whiteboard= --json"
+		[what-if]="--kill= --maintenance= --storage-loss= --whiteboard= --json"
 		[replay]="--json"
 		[run]="--json --svg= --log"
 	)
 	local -A values=(
 		[--whiteboard]="FILE"
+		[--kill]="N"
+		[--maintenance]="N global"
+		[--storage-loss]="N"
 		[replay]="LOGLINE|JOURNAL"
 		[run]="SCENARIO"
 		[--svg]="FILE"

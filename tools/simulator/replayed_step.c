@@ -31,8 +31,8 @@ static int check(const struct trace *trace)
 {
 	const struct policy *policy = &trace->policy;
 
-	if (!machine_sound(&trace->machine) || policy->loop < 1 || policy->lease.io_timeout_s < 1 || policy->weights.base < 0 ||
-	    policy->cpu_load_to <= policy->cpu_load_from)
+	if (!machine_sound(&trace->machine) || policy->loop < 1 || policy->lease.io_timeout_s < 1 ||
+	    policy->weights.base < 1 || policy->cpu_load_to <= policy->cpu_load_from)
 		return -EINVAL;
 	return 0;
 }

@@ -360,11 +360,12 @@ static bool policy_sane(const struct policy *p)
 	for (size_t i = 0; i < LENGTH(points); i++)
 		if (points[i] < 0 || points[i] > 10000)
 			return false;
-	return p->loop >= MONO_SECOND && p->loop <= 60 * MONO_SECOND && p->cpu_load_from < p->cpu_load_to &&
-	       p->cpu_load_to <= 1000 && p->network.samples >= 1 && p->network.samples <= 1000 &&
-	       p->cpu.samples >= 1 && p->cpu.samples <= 1000 && p->other.samples >= 1 &&
-	       p->other.samples <= 1000 && p->lease.io_timeout_s >= 1 && p->lease.io_timeout_s <= 60 &&
-	       p->lease.watchdog_fire_s >= 1 && p->lease.watchdog_fire_s <= 600;
+	return p->weights.base > 0 && p->loop >= MONO_SECOND && p->loop <= 60 * MONO_SECOND &&
+	       p->cpu_load_from < p->cpu_load_to && p->cpu_load_to <= 1000 && p->network.samples >= 1 &&
+	       p->network.samples <= 1000 && p->cpu.samples >= 1 && p->cpu.samples <= 1000 &&
+	       p->other.samples >= 1 && p->other.samples <= 1000 && p->lease.io_timeout_s >= 1 &&
+	       p->lease.io_timeout_s <= 60 && p->lease.watchdog_fire_s >= 1 &&
+	       p->lease.watchdog_fire_s <= 600;
 }
 
 static int set_one(struct parser *parser, const char *token, struct scenario_host *host)

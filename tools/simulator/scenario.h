@@ -7,7 +7,7 @@
 
 #include "core/trace.h"
 
-#define SCENARIO_EVENTS_MAX 1000
+#define SCENARIO_EVENTS_MAX 20000
 #define SCENARIO_TEXT_MAX 128
 #define SCENARIO_VM_HOST UINT16_MAX /* whoever runs the VM then */
 #define SCENARIO_RUN_MAX (30 * 24 * 3600 * MONO_SECOND)

@@ -33,6 +33,27 @@ static const struct tool_command commands[] = {
 		.run = simulator_run_scores,
 	},
 	{
+		.name = "what-if",
+		.options =
+			{{.name = "kill", .value = "N", .help = "host N loses its power"},
+			 {.name = "maintenance",
+			  .value = "N|global",
+			  .help = "host N is set to local maintenance, or the cluster to global"},
+			 {.name = "storage-loss",
+			  .value = "N",
+			  .help = "nothing that host N reads or writes on the shared storage ends any more"},
+			 WHITEBOARD,
+			 JSON},
+		.help = "tell who would run the VM, when, and why, if that happened now",
+		.details = "Simulates the cluster as the whiteboard has it, with the real daemons, and lets "
+			   "one thing "
+			   "happen. Tells how\n"
+			   "the time is made up, each step with its reason, and every score. Nothing really "
+			   "happens.\n"
+			   "One of the first three options is needed.\n",
+		.run = simulator_run_what_if,
+	},
+	{
 		.name = "replay",
 		.operand = "LOGLINE|JOURNAL",
 		.options = {JSON},
