@@ -69,6 +69,7 @@ static int conf_read(struct guard *guard, mono_t now)
 	struct problems problems = {.say = problems_log};
 	struct engine_conf conf;
 	struct stat st;
+	bool deployed;
 	int r;
 
 	if (stat(guard->conf_path, &st) < 0)
@@ -77,13 +78,16 @@ static int conf_read(struct guard *guard, mono_t now)
 		return 0;
 	guard->conf_changed = st.st_mtim;
 	r = engine_conf_load(guard->conf_path, &conf, &problems);
-	/* A file that went bad under a running VM must not take its guard away. */
-	if (r < 0 && r != -ENOENT && guard->deployed) {
-		log_warning("configuration not taken, the old one stays");
+	deployed = engine_conf_deployed(&conf) && conf.host_id; /* true of a file with another fault, too */
+	/* A file that went bad or away under a running VM must not take its guard away. */
+	if (guard->deployed && (r < 0 || !deployed)) {
+		log_warning("%s names no engine VM that can be watched: the one known stays, until this "
+			    "guard is restarted",
+			    guard->conf_path);
 		return 0;
 	}
 	guard->conf = conf;
-	guard->deployed = engine_conf_deployed(&conf) && conf.host_id;
+	guard->deployed = deployed;
 	watch_reset(guard, now);
 	if (guard->deployed)
 		log_info("watching vm=%s lockspace=%s host_id=%u io_timeout=%u require_watchdog=%s",

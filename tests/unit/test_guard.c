@@ -44,6 +44,14 @@ struct bench {
 static struct bench bench;
 static char uuid[QEMU_UUID_SIZE];
 
+static void conf_remove(const struct bench *b)
+{
+	char path[200];
+
+	snprintf(path, sizeof(path), "%s/ovirt-hosted-engine/hosted-engine.conf", b->domain.dir);
+	assert_int_equal(unlink(path), 0);
+}
+
 static void conf_write(const struct bench *b, const char *vmid)
 {
 	char path[200];
@@ -422,6 +430,15 @@ static void test_no_daemon(void **state)
 	assert_int_equal(b->error, -ENODATA);
 	/* deployed now: noticed */
 	conf_write(b, uuid);
+	assert_true(domain_wait(stand_in_gone, &qemu, 4000));
+	/* and not forgotten when the file is emptied, or removed, under it */
+	conf_write(b, "");
+	ask_kill(b);
+	assert_int_equal(b->error, 0);
+	conf_remove(b);
+	ask_kill(b);
+	assert_int_equal(b->error, 0);
+	qemu = qemu_start();
 	assert_true(domain_wait(stand_in_gone, &qemu, 4000));
 	kill(b->guard, SIGTERM);
 	assert_true(domain_wait(stand_in_gone, &b->guard, 2000));
