@@ -428,7 +428,7 @@ int agent_new(const struct agent_config *config, struct agent **ret)
 	agent->step_timer.fire = take_step;
 	agent->beat_timer.fire = beat;
 	agent->stop_timer.fire = stop_late;
-	vm_watch_init(&agent->watch);
+	vm_watch_init(&agent->watch, config->policy.shutdown);
 	*ret = agent;
 	return 0;
 }

@@ -21,9 +21,11 @@ static void note_listed(struct vm_watch *watch, mono_t now)
 		watch->none_since = now;
 }
 
-void vm_watch_init(struct vm_watch *watch)
+void vm_watch_init(struct vm_watch *watch, int64_t shutdown_ms)
 {
 	memset(watch, 0, sizeof(*watch));
+	watch->shutdown_ms = shutdown_ms;
+	watch->asked_at = MONO_UNSET;
 	watch->view.begun = MONO_UNSET;
 	watch->running_since = MONO_UNSET;
 	watch->none_since = watch->unlisted_since = MONO_UNSET;
@@ -57,6 +59,11 @@ void vm_watch_view(struct vm_watch *watch, const struct domain_view *view, mono_
 		watch->created = false;
 	if (!view_lives(view))
 		return;
+	/* The guest may ignore a shutdown: its crash an hour later is not what was asked for. */
+	if (mono_passed(watch->asked_at, watch->shutdown_ms, now)) {
+		watch->asked_at = MONO_UNSET;
+		watch->end_wanted = false;
+	}
 	/* A paused domain of a start in flight has not been up: its end is the start's failure, told as a
 	 * result. */
 	if (watch->starting != ACTION_NONE && view->state == DOMAIN_PAUSED) {
@@ -79,6 +86,7 @@ void vm_watch_began(struct vm_watch *watch, enum action action)
 	case ACTION_DESTROY:
 	case ACTION_KILL:
 		watch->end_wanted = true;
+		watch->asked_at = MONO_UNSET;
 		break;
 	default:
 		break;
@@ -120,11 +128,13 @@ void vm_watch_ended(struct vm_watch *watch, enum action action, enum outcome out
 		}
 		break;
 	case ACTION_SHUTDOWN:
+		watch->asked_at = now;
 		if (outcome != OUTCOME_OK)
 			watch->end_wanted = false;
 		break;
 	case ACTION_DESTROY:
 	case ACTION_KILL:
+		watch->asked_at = now;
 		if (outcome == OUTCOME_OK && view_lives(&watch->view))
 			prove(watch, DOMAIN_NONE, now);
 		break;

@@ -20,6 +20,8 @@ struct vm_watch {
 	bool was_up;		 /* it was up, and its end has not been settled */
 	uint32_t ends_then;	 /* STOPPED events seen while it was last up */
 	bool end_wanted;	 /* we asked it to end: whatever the event says, its end is expected */
+	int64_t shutdown_ms;	 /* a guest that runs on for so long has ignored it */
+	mono_t asked_at;	 /* when what we asked with ended, MONO_UNSET: it has not */
 	enum action starting;	 /* our start in flight, or ACTION_NONE */
 	bool created;		 /* the paused domain is of our start, and was not resumed since */
 	mono_t running_since;
@@ -28,7 +30,8 @@ struct vm_watch {
 	mono_t settled_at;     /* when an action's end proved what the VM is; older answers don't count */
 };
 
-void vm_watch_init(struct vm_watch *watch);
+/* `shutdown_ms`: a VM that still runs so long after it was asked to end was not ended by that. */
+void vm_watch_init(struct vm_watch *watch, int64_t shutdown_ms);
 /* libvirt's answer or event, in the order they came. */
 void vm_watch_view(struct vm_watch *watch, const struct domain_view *view, mono_t now);
 /* What the agent does: any enum action; a start settles what was before. */

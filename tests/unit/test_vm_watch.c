@@ -12,6 +12,8 @@
 
 #include "daemon/vm_watch.h"
 
+#define SHUTDOWN_MS 300000
+
 enum what { NOTHING, VIEW, OLD_VIEW, EVENT, BEGAN, OK, FAILED, SETTLE, PID };
 
 struct move {
@@ -212,7 +214,7 @@ static void play(const struct row *row, struct vm_facts *ret)
 	int32_t pid = 0;
 	mono_t now = 1000, pid_begun = MONO_UNSET;
 
-	vm_watch_init(&watch);
+	vm_watch_init(&watch, SHUTDOWN_MS);
 	for (size_t i = 0; i < sizeof(row->moves) / sizeof(row->moves[0]); i++) {
 		const struct move *move = &row->moves[i];
 
@@ -276,7 +278,7 @@ static void test_running_since(void **state)
 	struct domain_view view = {.state = DOMAIN_RUNNING, .begun = 10};
 	struct vm_facts facts;
 
-	vm_watch_init(&watch);
+	vm_watch_init(&watch, SHUTDOWN_MS);
 	vm_watch_view(&watch, &view, 10);
 	vm_watch_view(&watch, &view, 5000);
 	vm_watch_facts(&watch, 0, MONO_UNSET, 6000, &facts);
@@ -304,7 +306,7 @@ static void test_unlisted_and_asked_each_second(void **state)
 	struct domain_view view = {.state = DOMAIN_RUNNING, .begun = 1000};
 	struct vm_facts facts;
 
-	vm_watch_init(&watch);
+	vm_watch_init(&watch, SHUTDOWN_MS);
 	vm_watch_view(&watch, &view, 1000);
 	view.state = DOMAIN_NONE;
 	for (mono_t now = 2000; now <= 20000; now += 1000) {
@@ -324,12 +326,50 @@ static void test_unlisted_and_asked_each_second(void **state)
 	assert_int_equal(facts.vm, VM_DOWN);
 }
 
+/* Accepted by libvirt, ignored by the guest. */
+static void test_shutdown_that_is_ignored(void **state)
+{
+	static const struct {
+		const char *name;
+		enum action action;
+		enum outcome outcome;
+	} asked[] = {{"shutdown", ACTION_SHUTDOWN, OUTCOME_OK},
+		     {"destroy that failed", ACTION_DESTROY, OUTCOME_FAILED}};
+
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+		struct vm_watch watch;
+		struct domain_view view = {.state = DOMAIN_RUNNING, .begun = 1000};
+		struct vm_facts facts;
+
+		vm_watch_init(&watch, SHUTDOWN_MS);
+		vm_watch_view(&watch, &view, 1000);
+		vm_watch_began(&watch, asked[i].action);
+		vm_watch_ended(&watch, asked[i].action, asked[i].outcome, 2000);
+		view.begun = 2000 + SHUTDOWN_MS - 1;
+		vm_watch_view(&watch, &view, view.begun);
+		vm_watch_facts(&watch, 0, MONO_UNSET, view.begun, &facts);
+		assert_int_equal(facts.detail, DETAIL_POWERING_DOWN);
+		view.begun = 2000 + SHUTDOWN_MS;
+		vm_watch_view(&watch, &view, view.begun);
+		vm_watch_facts(&watch, 0, MONO_UNSET, view.begun, &facts);
+		if (facts.detail != DETAIL_UP)
+			fail_msg("%s: %s", asked[i].name, detail_str(facts.detail));
+		view.state = DOMAIN_NONE;
+		view.end = END_CRASHED;
+		view.ends++;
+		vm_watch_view(&watch, &view, 400000);
+		vm_watch_facts(&watch, 0, MONO_UNSET, 400000, &facts);
+		assert_int_equal(facts.vm, VM_DOWN_UNEXPECTED);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_running_since),
 		cmocka_unit_test(test_unlisted_and_asked_each_second),
+		cmocka_unit_test(test_shutdown_that_is_ignored),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
