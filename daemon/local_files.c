@@ -323,14 +323,25 @@ static bool number(const struct keyfile *file, const char *key, int64_t max, int
 	return true;
 }
 
+static void forgotten(void *data, const char *line)
+{
+	log_warning("%s; failed tries of before are forgotten", line);
+}
+
 void local_files_load(const char *path, struct saved *ret)
 {
 	_cleanup_keyfile_ struct keyfile *file = NULL;
+	struct problems problems = {.say = forgotten};
 	int64_t tries, last;
 
 	*ret = (struct saved){0};
-	if (keyfile_load(path, false, &file, NULL) < 0 || !number(file, "failed_tries", UINT32_MAX, &tries) ||
-	    !number(file, "last_failed", INT64_MAX / 2000, &last))
+	if (keyfile_load(path, false, &file, &problems) < 0)
 		return;
+	if (!number(file, "failed_tries", UINT32_MAX, &tries) ||
+	    !number(file, "last_failed", INT64_MAX / 2000, &last)) {
+		problems_add(&problems, path, 0, NULL, NULL,
+			     "failed_tries and last_failed are not both numbers");
+		return;
+	}
 	*ret = (struct saved){.failed_tries = (uint32_t)tries, .last_failed_wall = last};
 }

@@ -20,5 +20,5 @@ struct loop;
 
 int local_files_new(const struct local_files_config *config, struct loop *loop, struct local_port **ret);
 /* What was saved, at start; blocks on a small file. A file that is not there, or says nothing that makes
- * sense, gives zeros: at worst a failed try is tried again. */
+ * sense, gives zeros: at worst a failed try is tried again. What is there and makes no sense is logged. */
 void local_files_load(const char *path, struct saved *ret);

@@ -287,13 +287,32 @@ static void test_ends_with_its_deadline(void **state)
 	assert_true(t.view.maintenance_operator);
 }
 
+/* `told`: what is logged meanwhile. */
+static void load(struct saved *ret, char told[1024])
+{
+	FILE *file = tmpfile();
+	int before = dup(2);
+
+	assert_non_null(file);
+	assert_true(before >= 0 && dup2(fileno(file), 2) >= 0);
+	local_files_load(t.config.state, ret);
+	fflush(stderr);
+	assert_true(dup2(before, 2) >= 0);
+	close(before);
+	rewind(file);
+	told[fread(told, 1, 1023, file)] = '\0';
+	fclose(file);
+}
+
 static void test_saves_and_loads(void **state)
 {
 	const struct saved saved = {.failed_tries = 3, .last_failed_wall = 1700000000};
 	struct saved read = {0};
+	char told[1024];
 
-	local_files_load(t.config.state, &read);
+	load(&read, told);
 	assert_int_equal(read.failed_tries, 0);
+	assert_string_equal(told, ""); /* no file: nothing was saved yet */
 	t.port->save(t.port, &saved);
 	look(); /* comes after it */
 	local_files_load(t.config.state, &read);
@@ -312,10 +331,13 @@ static void test_noise_in_the_state(void **state)
 
 	for (size_t i = 0; i < sizeof(noise) / sizeof(noise[0]); i++) {
 		struct saved read = {.failed_tries = 77};
+		char told[1024];
 
 		put(t.config.state, noise[i]);
-		local_files_load(t.config.state, &read);
+		load(&read, told);
 		assert_int_equal(read.failed_tries, 0);
+		if (!strstr(told, t.config.state) || !strstr(told, "are forgotten"))
+			fail_msg("%s: logged: %s", noise[i], told);
 	}
 }
 
