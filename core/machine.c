@@ -36,7 +36,7 @@ STRTAB_DEFINE(reason, enum reason, REASON_COUNT, "started", "initialized", "stay
 	      "start-timeout", "lease-refused", "lease-not-to-be-had", "starting-timeout",
 	      "bad-health-timeout", "shutdown-timeout", "shutdown-refused", "destroyed", "away-timeout",
 	      "unexpected-timeout", "alone", "moved", "move-failed", "lease-lost", "lease-moved",
-	      "kill-failed", "storage-back", "qemu-lives")
+	      "kill-failed", "storage-back", "qemu-lives", "alien-peer")
 
 #define HEALTH_LOOPS 3 /* the first answers of a broker that is back come within so many loops */
 
@@ -593,6 +593,8 @@ void machine_step(const struct machine *cur, const struct snapshot *known, const
 	ret->watch_closely = watch_closely(&view);
 	if (ret->watch_closely)
 		row_wake(&view, mono_add(now, MONO_SECOND));
+	/* What the step says itself is about the VM here, and graver. */
+	ret->why = ret->alarm ? ret->reason : REASON_ALIEN_PEER;
 	if (view.outlook.alien)
 		ret->alarm = true;
 }

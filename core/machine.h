@@ -87,6 +87,7 @@ enum reason {
 	REASON_KILL_FAILED,  /* safety rule 12 */
 	REASON_STORAGE_BACK, /* paused on an I/O error, storage good again: resume */
 	REASON_QEMU_LIVES,   /* libvirt has no VM here, /proc has its QEMU or can't be read */
+	REASON_ALIEN_PEER,   /* safety rule 9: of an alarm alone, the step's own reason stands */
 	REASON_COUNT
 };
 STRTAB_DECLARE(reason, enum reason);
@@ -142,7 +143,8 @@ struct step {
 	enum health health;  /* to publish */
 	bool may_start;	     /* for the status: nothing but score and order holds us */
 	bool can_move;	     /* there is an eligible host for the VM */
-	bool alarm;	     /* the operator is needed: the reason says why */
+	bool alarm;	     /* the operator is needed */
+	enum reason why;     /* of the alarm */
 	bool watch_closely;  /* no VM is up anywhere or a change is due: look every second */
 	bool wanted_refused; /* the operator's command can't be begun now: the reason and the score say why */
 };

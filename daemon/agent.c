@@ -152,9 +152,28 @@ static void log_step(const struct agent *agent, const struct machine *before,
 			log_info("penalty %s %d -> %d score=%d", penalty_str((enum penalty)i), old, new,
 				 step->score.value);
 	}
-	if (step->alarm && !agent->alarmed)
-		log_error("the operator is needed: state=%s reason=%s score=%d", state_str(step->next.state),
-			  reason_str(step->reason), step->score.value);
+}
+
+/* Once for each reason. A broker that is away has been said; it is one for the operator when it stays so: a
+ * restart takes a moment. */
+static void log_alarm(struct agent *agent, mono_t now)
+{
+	const struct step *step = &agent->step;
+
+	if (!step->alarm || !agent->alarmed || step->why != agent->alarm_why) {
+		agent->alarm_told = false;
+		agent->alarm_since = now;
+	}
+	agent->alarmed = step->alarm;
+	agent->alarm_why = step->why;
+	if (!step->alarm || agent->alarm_told)
+		return;
+	if (step->why == REASON_BROKER_AWAY &&
+	    !mono_passed(agent->alarm_since, agent->config.policy.loop, now))
+		return;
+	agent->alarm_told = true;
+	log_error("the operator is needed: state=%s reason=%s score=%d", state_str(step->next.state),
+		  reason_str(step->why), step->score.value);
 }
 
 /* The input of a step that acts, as the simulator replays it. A cluster so large that the journal would not
@@ -214,7 +233,7 @@ static void take_step(struct timer *timer)
 	if (agent->step.n_actions > 0)
 		log_input(&before, &known, &agent->config.policy, now);
 	log_step(agent, &before, &score_before, &known, now);
-	agent->alarmed = agent->step.alarm;
+	log_alarm(agent, now);
 	if (agent->machine.state == STATE_ENGINE_DOWN || agent->machine.state == STATE_REINITIALIZE)
 		vm_watch_settle(&agent->watch);
 	/* When to come again, before anything that is performed may say sooner. */

@@ -63,7 +63,9 @@ struct agent {
 	mono_t first_step_at; /* at the latest */
 	bool stop_wanted, stopping_said;
 	uint64_t stop_serial, serial; /* of publishes */
-	bool alarmed;
+	bool alarmed, alarm_told;
+	enum reason alarm_why;
+	mono_t alarm_since; /* the one of `alarm_why`, while alarmed */
 	void (*stopped)(void *data);
 	void *stopped_data;
 };

@@ -16,7 +16,7 @@
  *     facts old|fresh              whether lease and QEMU are looked at
  *     run 10s|5m|500ms             time passes; a step at each wake
  *     pause 10s                    time passes, and this host hears nothing of it
- *     expect KEY=VALUE..           state reason score health can_move may_start alarm refused watch failed_tries
+ *     expect KEY=VALUE..           state reason score health can_move may_start alarm why refused watch failed_tries
  *                                  in_flight; start shutdown destroy kill resume reset-host: how often begun so far */
 /* clang-format on */
 #include <errno.h>
@@ -276,6 +276,8 @@ static bool say(const struct world *world, const char *name, char *text, size_t 
 		return snprintf(text, size, "%s", state_str(step->next.state)) >= 0;
 	if (strcmp(name, "reason") == 0)
 		return snprintf(text, size, "%s", reason_str(step->reason)) >= 0;
+	if (strcmp(name, "why") == 0)
+		return snprintf(text, size, "%s", step->alarm ? reason_str(step->why) : "none") >= 0;
 	if (strcmp(name, "health") == 0)
 		return snprintf(text, size, "%s", health_str(step->health)) >= 0;
 	if (strcmp(name, "in_flight") == 0)

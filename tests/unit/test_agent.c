@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -861,6 +862,61 @@ static void test_local_maintenance_that_is_not_known(void **state)
 	end_world();
 }
 
+/* Runs on, and gives the alarms that are logged meanwhile: how many, and whether one has that reason. */
+static unsigned alarms(int64_t ms, const char *reason, bool *ret_has)
+{
+	FILE *file = tmpfile();
+	int before = dup(2);
+	char line[65536];
+	unsigned n = 0;
+
+	assert_non_null(file);
+	assert_true(before >= 0 && dup2(fileno(file), 2) >= 0);
+	run_for(ms);
+	fflush(stderr);
+	assert_true(dup2(before, 2) >= 0);
+	close(before);
+	rewind(file);
+	*ret_has = false;
+	while (fgets(line, sizeof(line), file))
+		if (strstr(line, "the operator is needed")) {
+			n++;
+			*ret_has = *ret_has || strstr(line, reason);
+		}
+	fclose(file);
+	return n;
+}
+
+static void test_alarms_are_told_once_with_their_reason(void **state)
+{
+	bool has;
+
+	begin_with_vm_up();
+	w.connected = false;
+	agent_broker_calls.lost(w.agent, -ENOTCONN);
+	assert_int_equal(alarms(3 * S, "", &has), 0);
+	w.connected = true;
+	agent_broker_calls.connected(w.agent);
+	assert_int_equal(alarms(20 * S, "", &has), 0);
+	w.connected = false;
+	agent_broker_calls.lost(w.agent, -ENOTCONN);
+	assert_int_equal(alarms(60 * S, " reason=broker-away ", &has), 1);
+	assert_true(has);
+	w.connected = true;
+	agent_broker_calls.connected(w.agent);
+	add_peer();
+	w.peer.alien_advances = 2;
+	assert_int_equal(alarms(20 * S, " reason=alien-peer ", &has), 1);
+	assert_true(has);
+	/* A graver one while that one stands. */
+	w.cluster.held = HELD_NO;
+	w.kill_error = -ENOENT;
+	w.destroy_fails = true;
+	assert_int_equal(alarms(15 * S, " reason=lease-lost ", &has), 1);
+	assert_true(has);
+	end_world();
+}
+
 static void test_stop_without_vm(void **state)
 {
 	make_world();
@@ -946,6 +1002,7 @@ int main(void)
 		cmocka_unit_test(test_local_maintenance_that_can_not_be_saved),
 		cmocka_unit_test(test_late_files_are_unknown),
 		cmocka_unit_test(test_local_maintenance_that_is_not_known),
+		cmocka_unit_test(test_alarms_are_told_once_with_their_reason),
 		cmocka_unit_test(test_stop_without_vm),
 		cmocka_unit_test(test_stop_with_vm),
 		cmocka_unit_test(test_stop_with_a_qemu_that_libvirt_lost),

@@ -82,6 +82,7 @@ static const char *const reasons[] = {
 	[REASON_KILL_FAILED] = "QEMU survives SIGKILL",
 	[REASON_STORAGE_BACK] = "the storage is back: the VM goes on",
 	[REASON_QEMU_LIVES] = "a QEMU of the VM lives that libvirt does not know",
+	[REASON_ALIEN_PEER] = "a host of other storage writes the whiteboard",
 };
 _Static_assert(sizeof(reasons) / sizeof(reasons[0]) == REASON_COUNT, "a reason without a sentence");
 
