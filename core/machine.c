@@ -299,10 +299,14 @@ static bool check_safety(struct view *view)
 	 * nothing. */
 	if (view->known->cluster.qemu_pid > 0 &&
 	    mono_passed(m->kill_since, view->policy->kill_limit, view->known->cluster.held_begun)) {
-		row_act(view, ACTION_RESET_HOST);
+		/* A reset that fails is told at once, and brings a step. */
+		if (m->next_kill == MONO_UNSET || view->now >= m->next_kill) {
+			row_act(view, ACTION_RESET_HOST);
+			m->next_kill = mono_add(view->now, MONO_SECOND);
+		}
 		row_stay(view, REASON_KILL_FAILED);
 		view->step->alarm = true;
-		row_wake(view, mono_add(view->now, MONO_SECOND));
+		row_wake(view, m->next_kill);
 		return true;
 	}
 	if (contrary == REASON_STAY)

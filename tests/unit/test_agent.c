@@ -51,7 +51,7 @@ struct world {
 
 	struct fence_port fence;
 	unsigned kills, resets;
-	int kill_error;
+	int kill_error, reset_error;
 	bool survives; /* SIGKILL */
 	void (*kill_done)(void *data, int error, int alive);
 	void *kill_data;
@@ -237,7 +237,7 @@ static int fake_reset(struct fence_port *port, const char *why, void (*done)(voi
 		      void *data)
 {
 	w.resets++;
-	return 0;
+	return w.reset_error;
 }
 
 static void fake_local_look(struct local_port *port)
@@ -519,6 +519,18 @@ static void test_unkillable_resets_the_host(void **state)
 	assert_int_equal(w.resets, 0);
 	run_for(25 * S);
 	assert_true(w.resets >= 1);
+	end_world();
+}
+
+/* The guard is gone: the failure is told at once and brings a step, which must not ask again at once. */
+static void test_failed_reset_is_tried_each_second(void **state)
+{
+	begin_with_vm_up();
+	w.kill_error = w.reset_error = -ECONNREFUSED;
+	w.destroy_fails = true;
+	w.cluster.owner_id = 2;
+	run_for(83 * S);
+	assert_in_range(w.resets, 1, 25);
 	end_world();
 }
 
@@ -988,6 +1000,7 @@ int main(void)
 		cmocka_unit_test(test_lease_of_another_kills),
 		cmocka_unit_test(test_kill_without_guard_asks_libvirt),
 		cmocka_unit_test(test_unkillable_resets_the_host),
+		cmocka_unit_test(test_failed_reset_is_tried_each_second),
 		cmocka_unit_test(test_no_reset_before_a_sigkill),
 		cmocka_unit_test(test_poweroff_of_a_qemu_that_libvirt_lost),
 		cmocka_unit_test(test_poweroff_of_a_start_that_waits),
