@@ -79,11 +79,10 @@ static void io_free(struct sim_io *io)
 
 static void forget_under_way(struct sim_disk *disk, const struct sim_io *io)
 {
-	for (size_t i = 0; i < disk->n_under_way; i++)
-		if (disk->under_way[i] == io) {
-			disk->under_way[i] = disk->under_way[--disk->n_under_way];
-			return;
-		}
+	struct sim_io *last = disk->under_way[--disk->n_under_way];
+
+	disk->under_way[io->place] = last;
+	last->place = io->place;
 }
 
 static void io_fired(struct sim_event *event)
@@ -103,7 +102,12 @@ static void io_go(struct sim_io *io, int64_t extra_ms)
 {
 	struct sim_disk *disk = io->disk;
 
-	assert(disk->n_under_way < sizeof(disk->under_way) / sizeof(disk->under_way[0]));
+	if (disk->n_under_way == disk->under_way_size) {
+		disk->under_way_size = disk->under_way_size ? 2 * disk->under_way_size : 16;
+		disk->under_way =
+			must(reallocarray(disk->under_way, disk->under_way_size, sizeof(disk->under_way[0])));
+	}
+	io->place = disk->n_under_way;
 	disk->under_way[disk->n_under_way++] = io;
 	sim_set(disk->sim, &io->event, disk->host,
 		disk->sim->now + extra_ms +
@@ -255,6 +259,7 @@ void sim_disk_attach(struct sim_disk *disk, struct sim_storage *storage)
 void sim_disk_done(struct sim_disk *disk)
 {
 	sim_disk_power_off(disk);
+	free(disk->under_way);
 	while (disk->free) {
 		struct sim_io *io = disk->free;
 

@@ -11,6 +11,8 @@
 #define SIM_SECTOR 512
 #define SIM_SECTORS (BLOCK_SIZE / SIM_SECTOR)
 
+#define SIM_STUCK_MAX 3 /* operations of one kind that may be left behind, as util/worker.h has it */
+
 enum sim_lease_id { SIM_LEASE_ENGINE, SIM_LEASE_BLOCK0, SIM_LEASE_COUNT };
 
 /* The leader of a resource's lease. */
@@ -60,6 +62,7 @@ struct sim_io {
 	struct sim_event event;
 	struct sim_disk *disk;
 	struct sim_io *next; /* of those that hang, or are free */
+	size_t place;	     /* in disk->under_way */
 	bool write;
 	bool areas;	 /* sanlock's, not the whiteboard: neither torn nor stale, a sector each */
 	int8_t fault;	 /* enum sim_disk_fault, -1 none */
@@ -93,8 +96,8 @@ struct sim_disk {
 	uint64_t fired[SIM_DISK_FAULT_COUNT];
 	struct sim_io *hanging;
 	struct sim_io *free;
-	struct sim_io *under_way[64]; /* to find them when the power goes */
-	size_t n_under_way;
+	struct sim_io **under_way; /* to find them when the power goes */
+	size_t n_under_way, under_way_size;
 };
 
 void sim_storage_init(struct sim_storage *storage); /* whiteboard NUL, all ids and leases free */

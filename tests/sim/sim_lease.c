@@ -69,6 +69,14 @@ static void fill_look(const struct sim_call *call, struct lease_look *ret)
 	}
 }
 
+static void ended_late(struct sim_io *io, int error)
+{
+	struct sim_call *call = io->owner;
+
+	if (io->count == call->epoch)
+		call->stuck--;
+}
+
 static void call_end(struct sim_call *call, int error)
 {
 	struct sim_sanlock *sanlock = call->port->sanlock;
@@ -77,8 +85,11 @@ static void call_end(struct sim_call *call, int error)
 	const struct sim_lease *lease = &sanlock->disk->storage->leases[SIM_LEASE_ENGINE];
 
 	sim_cancel(sanlock->sim, &call->step);
-	if (call->io)
-		call->io->end = NULL;
+	if (call->io) {
+		call->stuck++;
+		call->io->end = ended_late;
+		call->io->count = call->epoch;
+	}
 	call->io = NULL;
 	call->under_way = false;
 	switch (call->kind) {
@@ -180,7 +191,7 @@ static int call_begin(struct lease_port *lease, enum sim_call_kind kind, int32_t
 	struct sim_call *call = &port->calls[kind];
 	mono_t at;
 
-	if (call->under_way)
+	if (call->under_way || call->stuck >= SIM_STUCK_MAX)
 		return -EBUSY;
 	call->under_way = true;
 	call->pid = pid;
@@ -245,6 +256,8 @@ void sim_lease_close(struct sim_lease_port *port)
 			call->io->end = NULL;
 		call->io = NULL;
 		call->under_way = false;
+		call->stuck = 0;
+		call->epoch++;
 	}
 }
 

@@ -24,7 +24,8 @@ struct sim_call {
 	enum sim_call_kind kind;
 	bool under_way;
 	struct sim_io *io;
-	int error; /* to answer with */
+	unsigned stuck; /* threads that hang in earlier ones */
+	uint32_t epoch; /* of the broker */
 	int32_t pid;
 	mono_t begun, deadline;
 	void (*done)(void); /* cast by its kind */

@@ -6,8 +6,6 @@
 #include "tests/sim/sim_clock.h"
 #include "tests/sim/sim_disk.h"
 
-#define SIM_STUCK_MAX 3 /* operations of one queue that may be left behind, as util/worker.h has it */
-
 struct sim_store_queue {
 	struct timer late; /* first */
 	struct sim_store *store;
