@@ -88,7 +88,7 @@ static void forget_under_way(struct sim_disk *disk, const struct sim_io *io)
 static void io_fired(struct sim_event *event)
 {
 	struct sim_io *io = (struct sim_io *)((char *)event - offsetof(struct sim_io, event));
-	bool lands = io->fault != SIM_DISK_LOST && io->sectors != 0;
+	bool lands = io->sectors != 0;
 
 	forget_under_way(io->disk, io);
 	if (lands && io->land)
@@ -118,7 +118,7 @@ static void io_go(struct sim_io *io, int64_t extra_ms)
 static int8_t choose_fault(struct sim_disk *disk, const struct sim_io *io)
 {
 	for (int fault = 0; fault < SIM_DISK_FAULT_COUNT; fault++) {
-		bool possible = fault == SIM_DISK_LOST	  ? io->write
+		bool possible = fault == SIM_DISK_LOST	  ? io->write && !io->areas
 				: fault == SIM_DISK_TORN  ? io->write && !io->areas
 				: fault == SIM_DISK_STALE ? !io->write && !io->areas
 							  : true;
@@ -152,6 +152,9 @@ void sim_io_begin(struct sim_io *io)
 	case SIM_DISK_EIO:
 		io->error = -EIO;
 		io->sectors = io->write && sim_random_chance(random, 500) ? ALL_SECTORS : 0;
+		break;
+	case SIM_DISK_LOST:
+		io->sectors = 0;
 		break;
 	case SIM_DISK_TORN:
 		io->sectors = (uint8_t)sim_random_between(random, 1, ALL_SECTORS - 1);
@@ -229,8 +232,7 @@ void sim_disk_power_off(struct sim_disk *disk)
 
 		sim_cancel(disk->sim, &io->event);
 		/* It was with the storage's server already, or not. */
-		if (io->write && io->land && io->sectors != 0 && io->fault != SIM_DISK_LOST &&
-		    sim_random_chance(&disk->sim->random, 500))
+		if (io->write && io->land && io->sectors != 0 && sim_random_chance(&disk->sim->random, 500))
 			io->land(io);
 		io_free(io);
 	}

@@ -64,10 +64,12 @@ struct sim_io {
 	struct sim_io *next; /* of those that hang, or are free */
 	size_t place;	     /* in disk->under_way */
 	bool write;
-	bool areas;	 /* sanlock's, not the whiteboard: neither torn nor stale, a sector each */
+	/* sanlock's, not the whiteboard: a sector each, so never torn. Nor lost or stale: leases can't
+	 * survive a storage that lies about them. */
+	bool areas;
 	int8_t fault;	 /* enum sim_disk_fault, -1 none */
 	int error;	 /* of its end */
-	uint8_t sectors; /* a write's that land, all set: all */
+	uint8_t sectors; /* a write's that land, all set: all, 0: it is lost */
 	/* Its effect on disk->storage, or what is read. NULL: none. */
 	void (*land)(struct sim_io *io);
 	void (*end)(struct sim_io *io, int error); /* 0 or -EIO */

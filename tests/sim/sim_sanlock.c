@@ -164,20 +164,20 @@ static void renew_good(struct sim_sanlock *sanlock, mono_t begun)
 {
 	const struct lease_timing *t = &sanlock->timing;
 	mono_t fail = mono_add(begun, lease_fail_ms(t));
+	int64_t fire_ms = t->watchdog_fire_s * MONO_SECOND -
+			  sim_random_between(&sanlock->sim->random, 0, WATCHDOG_PET_MS);
 
 	sanlock->renewed = begun;
 	set_event(sanlock, &sanlock->renew, mono_add(begun, lease_renew_ms(t)));
 	set_event(sanlock, &sanlock->fail, fail);
+	/* The device is not held up with its host. */
 	if (sanlock->has_watchdog)
-		set_event(sanlock, &sanlock->fires,
-			  mono_add(fail,
-				   t->watchdog_fire_s * MONO_SECOND -
-					   sim_random_between(&sanlock->sim->random, 0, WATCHDOG_PET_MS)));
+		sim_set(sanlock->sim, &sanlock->fires, 0,
+			sim_clock_due(sanlock->clock, mono_add(fail, fire_ms)));
 }
 
 static void renewal_land(struct sim_io *io)
 {
-	struct sim_sanlock *sanlock = io->owner;
 	const struct sim_delta *delta = &io->disk->storage->deltas[io->id];
 
 	/* One that lands late, of a daemon that is gone, writes all the same. */
@@ -189,9 +189,6 @@ static void renewal_land(struct sim_io *io)
 		io->error = -EXDEV; /* another host has our id */
 		return;
 	}
-	/* What was acknowledged the last time is not there. */
-	if (delta->timestamp != sanlock->stamp)
-		io->error = -EBADMSG;
 	write_delta(io);
 }
 
@@ -204,15 +201,11 @@ static void renewal_end(struct sim_io *io, int error)
 	sanlock->renewal = NULL;
 	if (sanlock->space != SIM_SPACE_JOINED)
 		return;
-	if (error != -EIO)
-		sanlock->stamp = io->delta.timestamp;
-	else
-		sanlock->stamp = own_delta(sanlock)->timestamp; /* it reads before it writes again */
 	if (error == -EXDEV) {
 		space_lost(sanlock);
 		return;
 	}
-	if (error == 0 || error == -EBADMSG)
+	if (error == 0)
 		see_all(sanlock);
 	if (error == 0 && !late)
 		renew_good(sanlock, io->begun);
@@ -427,7 +420,7 @@ void sim_sanlock_crash(struct sim_sanlock *sanlock)
 	space_end(sanlock);
 	/* wdmd misses its word: the device fires. */
 	if (sanlock->has_watchdog && in_lockspace && fires.node)
-		sim_set(sanlock->sim, &sanlock->fires, sanlock->clock->host, fires.at);
+		sim_set(sanlock->sim, &sanlock->fires, 0, fires.at);
 }
 
 void sim_sanlock_power_off(struct sim_sanlock *sanlock)

@@ -81,7 +81,7 @@ struct sim_sanlock {
 	bool running, stopped;
 	enum sim_space space;
 	uint64_t generation;
-	uint64_t stamp;	       /* the last timestamp that was written */
+	uint64_t stamp;	       /* of the claim that a join has written */
 	mono_t renewed;	       /* begin of the last good renewal */
 	bool checked;	       /* one has told of the others */
 	struct sim_seen *seen; /* by host id */
