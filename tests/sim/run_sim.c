@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Runs clusters by seed: `run_sim [--seed N | --seeds A-B] [--hosts N] [--hours N] [--trace]`. Each seed is
- * run twice and must give the same hash. Prints what was simulated, how fast, and on failure the command that
- * runs it again. */
+/* Runs clusters by seed: `run_sim [--seed N | --seeds A-B] [--hosts N] [--light N] [--hours N] [--trace]`.
+ * Each seed is run twice and must give the same hash. Prints what was simulated, how fast, and on failure the
+ * command that runs it again. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@
 
 struct arguments {
 	uint64_t first, last;
-	uint16_t hosts;
+	uint16_t hosts, light;
 	double hours;
 	bool trace, once;
 };
@@ -42,8 +42,11 @@ static int check_up(struct sim_cluster *cluster, const char *when)
 static int run_seed(const struct arguments *arguments, uint64_t seed, bool trace, uint64_t *ret_hash,
 		    uint64_t *ret_events)
 {
-	struct sim_cluster_config config = {
-		.seed = seed, .n_hosts = arguments->hosts, .policy = policy_default, .watchdog = true};
+	struct sim_cluster_config config = {.seed = seed,
+					    .n_hosts = arguments->hosts,
+					    .n_light = arguments->light,
+					    .policy = policy_default,
+					    .watchdog = true};
 	struct sim_cluster *cluster = sim_cluster_new(&config);
 	struct sim_log log = {.sim = &cluster->sim, .most = LOG_INFO, .line = print_line, .data = stdout};
 	int64_t end = (int64_t)(arguments->hours * (double)HOUR_MS);
@@ -89,13 +92,10 @@ static int run_twice(const struct arguments *arguments, uint64_t seed, uint64_t 
 static int parse(int argc, char **argv, struct arguments *ret)
 {
 	static const struct option options[] = {
-		{"seed", required_argument, NULL, 's'},
-		{"seeds", required_argument, NULL, 'S'},
-		{"hosts", required_argument, NULL, 'n'},
-		{"hours", required_argument, NULL, 'h'},
-		{"trace", no_argument, NULL, 't'},
-		{"once", no_argument, NULL, 'o'},
-		{NULL, 0, NULL, 0},
+		{"seed", required_argument, NULL, 's'},	 {"seeds", required_argument, NULL, 'S'},
+		{"hosts", required_argument, NULL, 'n'}, {"hours", required_argument, NULL, 'h'},
+		{"light", required_argument, NULL, 'l'}, {"trace", no_argument, NULL, 't'},
+		{"once", no_argument, NULL, 'o'},	 {NULL, 0, NULL, 0},
 	};
 	unsigned long long first, last;
 	int c;
@@ -115,6 +115,9 @@ static int parse(int argc, char **argv, struct arguments *ret)
 		case 'n':
 			ret->hosts = (uint16_t)atoi(optarg);
 			break;
+		case 'l':
+			ret->light = (uint16_t)atoi(optarg);
+			break;
 		case 'h':
 			ret->hours = atof(optarg);
 			break;
@@ -127,7 +130,7 @@ static int parse(int argc, char **argv, struct arguments *ret)
 		default:
 			return -EINVAL;
 		}
-	return ret->hosts >= 1 && ret->hosts <= HOST_ID_MAX && ret->hours > 0 ? 0 : -EINVAL;
+	return ret->hosts >= 1 && ret->hosts + ret->light <= HOST_ID_MAX && ret->hours > 0 ? 0 : -EINVAL;
 }
 
 int main(int argc, char **argv)
@@ -138,7 +141,8 @@ int main(int argc, char **argv)
 	clock_t begin = clock();
 
 	if (parse(argc, argv, &arguments) < 0) {
-		fprintf(stderr, "usage: run_sim [--seed N | --seeds A-B] [--hosts N] [--hours N] [--trace] "
+		fprintf(stderr, "usage: run_sim [--seed N | --seeds A-B] [--hosts N] [--light N] [--hours N] "
+				"[--trace] "
 				"[--once]\n");
 		return 2;
 	}
@@ -155,8 +159,8 @@ int main(int argc, char **argv)
 		}
 		events += these;
 	}
-	hours = (double)(arguments.last - arguments.first + 1) * arguments.hosts * arguments.hours *
-		(arguments.once ? 1 : 2);
+	hours = (double)(arguments.last - arguments.first + 1) * (arguments.hosts + arguments.light) *
+		arguments.hours * (arguments.once ? 1 : 2);
 	seconds = (double)(clock() - begin) / CLOCKS_PER_SEC;
 	printf("%.1f host hours in %.2f s: 10000 host hours in %.0f s, %.0f events per s\n", hours, seconds,
 	       seconds * 10000 / hours, (double)events / seconds);

@@ -40,7 +40,7 @@ struct sim_cluster *sim_cluster_new(const struct sim_cluster_config *config)
 {
 	struct sim_cluster *cluster = must(calloc(1, sizeof(*cluster)));
 
-	assert(config->n_hosts >= 1 && config->n_hosts <= HOST_ID_MAX);
+	assert(config->n_hosts >= 1 && config->n_hosts + config->n_light <= HOST_ID_MAX);
 	cluster->config = *config;
 	cluster->policy = config->policy;
 	cluster->watchdog = config->watchdog;
@@ -54,6 +54,7 @@ struct sim_cluster *sim_cluster_new(const struct sim_cluster_config *config)
 	write_identity(&cluster->other_storage);
 	cluster->scratch_hosts = must(calloc(HOST_ID_MAX + 1, sizeof(*cluster->scratch_hosts)));
 	cluster->scratch_peers = must(calloc(HOST_ID_MAX + 1, sizeof(*cluster->scratch_peers)));
+	cluster->lights = must(calloc((size_t)config->n_light + 1, sizeof(*cluster->lights)));
 	cluster->hosts = must(calloc(config->n_hosts, sizeof(*cluster->hosts)));
 	for (uint16_t i = 0; i < config->n_hosts; i++)
 		sim_host_init(&cluster->hosts[i], cluster, (uint16_t)(i + 1), &cluster->storage);
@@ -78,6 +79,7 @@ void sim_cluster_free(struct sim_cluster *cluster)
 	sim_storage_done(&cluster->other_storage);
 	sim_done(&cluster->sim);
 	free(cluster->hosts);
+	free(cluster->lights);
 	free(cluster->scratch_hosts);
 	free(cluster->scratch_peers);
 	free(cluster);
@@ -93,6 +95,11 @@ void sim_cluster_boot(struct sim_cluster *cluster)
 				cluster->sim.now +
 					sim_random_between(&cluster->sim.random, 0, BOOT_SPREAD_MS));
 	}
+	for (uint16_t i = 0; i < cluster->config.n_light; i++)
+		if (!sim_is_set(&cluster->lights[i].beat))
+			sim_light_start(&cluster->lights[i], &cluster->sim, &cluster->storage,
+					(uint16_t)(cluster->n_hosts + i + 1), SIM_WRITER_OURS,
+					&cluster->policy.lease);
 }
 
 void sim_cluster_run(struct sim_cluster *cluster, int64_t end)

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "tests/sim/sim_host.h"
+#include "tests/sim/sim_light.h"
 
 #define SIM_DOMAIN "2a1f3c6e-5b1d-4f0e-9a7c-0d1e2f3a4b5c"
 #define SIM_LOCKSPACE "hosted-engine"
@@ -19,6 +20,8 @@
 struct sim_cluster_config {
 	uint64_t seed;
 	uint16_t n_hosts; /* 1..HOST_ID_MAX, host ids 1..n_hosts */
+	uint16_t n_light; /* hosts of which only the outside is simulated, their ids follow; together to
+			     HOST_ID_MAX */
 	struct policy policy;
 	bool watchdog; /* sanlock uses one */
 };
@@ -45,7 +48,8 @@ struct sim_cluster {
 	struct sim_storage other_storage; /* that a host may be led to (safety rule 9) */
 	struct sim_host *hosts;		  /* [0] is host 1 */
 	uint16_t n_hosts;
-	int running; /* guests that run now: more than one is what must never be */
+	struct sim_light *lights; /* [0] is host n_hosts + 1 */
+	int running;		  /* guests that run now: more than one is what must never be */
 	unsigned watchdog_resets;
 	struct sim_request *requests; /* the latest first */
 	struct lease_host *scratch_hosts;
@@ -60,7 +64,7 @@ struct sim_cluster {
 /* All hosts off, the whiteboard empty but for its identity. Never fails (no memory: aborts). */
 struct sim_cluster *sim_cluster_new(const struct sim_cluster_config *config);
 void sim_cluster_free(struct sim_cluster *cluster);
-/* Boots every host within the next 3 s. */
+/* Boots every host within the next 3 s; the light ones, as our version, within 10 s. */
 void sim_cluster_boot(struct sim_cluster *cluster);
 /* Until `end` (ms since the beginning), or until sim.stop. */
 void sim_cluster_run(struct sim_cluster *cluster, int64_t end);
