@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metadata/padding.h"
+
 #define ALL_SECTORS 0xff
 
 static const uint8_t zeros[BLOCK_SIZE];
@@ -53,6 +55,7 @@ void sim_storage_write(struct sim_storage *storage, uint16_t host, uint32_t bloc
 			       bytes + (size_t)i * SIM_SECTOR, SIM_SECTOR);
 	if (sectors == ALL_SECTORS)
 		memcpy(storage->blocks[block], bytes, BLOCK_SIZE);
+	storage->lengths[block] = (uint16_t)padding_begin(storage->blocks[block], BLOCK_SIZE);
 	storage->writes[block]++;
 	if (storage->landed)
 		storage->landed(storage->data, host, block, storage->blocks[block]);

@@ -18,14 +18,19 @@ static void land(struct sim_io *io)
 		return;
 	storage->reads += io->count;
 	for (uint32_t i = 0; i < io->count; i++) {
-		const uint8_t *bytes = storage->blocks[io->first + i];
+		uint32_t block = io->first + i;
+		uint8_t *into = io->into + (size_t)i * BLOCK_SIZE;
+		size_t length = storage->blocks[block] ? storage->lengths[block] : 0;
 
-		if (bytes && io->fault == SIM_DISK_STALE)
-			bytes = storage->before[io->first + i];
-		if (bytes)
-			memcpy(io->into + (size_t)i * BLOCK_SIZE, bytes, BLOCK_SIZE);
+		if (io->fault == SIM_DISK_STALE && storage->before[block]) {
+			memcpy(into, storage->before[block], BLOCK_SIZE);
+			continue;
+		}
+		if (length > 0 && io->fault != SIM_DISK_STALE)
+			memcpy(into, storage->blocks[block], length);
 		else
-			memset(io->into + (size_t)i * BLOCK_SIZE, 0, BLOCK_SIZE);
+			length = 0;
+		memset(into + length, 0, BLOCK_SIZE - length);
 	}
 }
 
