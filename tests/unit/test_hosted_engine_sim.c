@@ -8,11 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <jansson.h>
 
 #include "metadata/record.h"
+#include "tests/unit/broker_stand_in.h"
 #include "tests/unit/command_run.h"
 
 #define STEP                                                                                                 \
@@ -133,6 +135,33 @@ static void test_no_broker(void **state)
 {
 	setenv("OVIRT_HA_BROKER_SOCKET", "no-such-broker", 1);
 	expect((const char *[]){"scores", NULL}, 1, "", "--whiteboard=FILE");
+}
+
+/* Asked of the broker: the lease's owner is there, and records of hosts that it calls fresh. */
+static void test_live(void **state)
+{
+	static uint8_t block[BLOCK_SIZE];
+	static const struct script script = {.maintenance = FLAG_NO, .here_for = 100, .block = block};
+	struct record record = {
+		.claim = {.timestamp = 500, .score = 3400, .vm = VM_UP, .health = HEALTH_GOOD},
+		.host_id = 1,
+		.hostname = "host1",
+		.state = "EngineUp",
+	};
+	char name[64];
+	pid_t broker;
+
+	assert_int_equal(record_encode(&record, 86400, block), 0);
+	snprintf(name, sizeof(name), "test_hosted_engine_sim.%d", (int)getpid());
+	setenv("OVIRT_HA_BROKER_SOCKET", name, 1);
+	broker = broker_stand_in_start(&script);
+	assert_true(broker > 0);
+	expect((const char *[]){"scores", NULL}, 0, "host 1 host1: score 3400, EngineUp, VM up and healthy\n",
+	       "");
+	expect((const char *[]){"what-if", "--kill=1", NULL}, 0, "Now: host 1 runs the VM; 1 host lives.\n",
+	       "");
+	expect((const char *[]){"what-if", "--kill=2", NULL}, 1, "", "these do: 1. ");
+	assert_int_equal(broker_stand_in_stop(broker), 0);
 }
 
 static void test_replay(void **state)
@@ -345,11 +374,17 @@ static int end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_scores),	     cmocka_unit_test(test_scores_json),
-		cmocka_unit_test(test_no_broker),    cmocka_unit_test(test_replay),
-		cmocka_unit_test(test_what_if),	     cmocka_unit_test(test_what_if_refused),
-		cmocka_unit_test(test_what_if_json), cmocka_unit_test(test_run),
-		cmocka_unit_test(test_run_again),    cmocka_unit_test(test_run_json),
+		cmocka_unit_test(test_scores),
+		cmocka_unit_test(test_scores_json),
+		cmocka_unit_test(test_no_broker),
+		cmocka_unit_test(test_live),
+		cmocka_unit_test(test_replay),
+		cmocka_unit_test(test_what_if),
+		cmocka_unit_test(test_what_if_refused),
+		cmocka_unit_test(test_what_if_json),
+		cmocka_unit_test(test_run),
+		cmocka_unit_test(test_run_again),
+		cmocka_unit_test(test_run_json),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);
