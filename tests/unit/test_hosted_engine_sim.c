@@ -256,6 +256,8 @@ static void test_what_if_json(void **state)
 			 0);
 	json_array_foreach(parts, i, item) sum += json_integer_value(json_object_get(item, "ms"));
 	assert_int_equal(sum, answers);
+	/* What is left of the dead time, when the renewal was up to 20 s before. */
+	assert_in_range(json_integer_value(json_object_get(json_array_get(parts, 0), "ms")), 119000, 140000);
 	assert_int_equal(json_array_size(runs), 8);
 	assert_int_equal(json_array_size(scores), 3);
 	assert_in_range(earliest, 115000, latest);
@@ -318,6 +320,29 @@ static void test_run_again(void **state)
 	assert_string_equal(first, second);
 	free(first);
 	free(second);
+}
+
+/* What the simulated agents log can be taken again, and is the same. */
+static void test_replay_of_run(void **state)
+{
+	static const char text[] = "at 3m qemu-crash vm\nat 5m local-maintenance vm on\nrun 8m\n";
+	const char *args[] = {"run", file_with(text, strlen(text)), "--log", NULL};
+	char *log, *err, *summary;
+
+	assert_int_equal(command_run(args, &log, &err), 0);
+	free(err);
+	args[0] = "replay";
+	args[1] = file_with(log, strlen(log));
+	args[2] = NULL;
+	free(log);
+	assert_int_equal(command_run(args, &log, &err), 0);
+	summary = strstr(log, " steps, 0 differ from the log\n");
+	assert_non_null(summary);
+	while (summary > log && summary[-1] != '\n')
+		summary--;
+	assert_in_range(atoi(summary), 4, 100);
+	free(log);
+	free(err);
 }
 
 static void test_run_json(void **state)
@@ -385,6 +410,7 @@ int main(void)
 		cmocka_unit_test(test_run),
 		cmocka_unit_test(test_run_again),
 		cmocka_unit_test(test_run_json),
+		cmocka_unit_test(test_replay_of_run),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

@@ -8,6 +8,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -156,13 +158,42 @@ static void test_bytes(void **state)
 	scenario_done(&s);
 }
 
+/* The manual names every fault, every word of one, and every setting. */
+static void test_manual(void **state)
+{
+	static const char *const settings[] = {
+		"off",	   "local-maintenance", "watchdog=", "drift=", "network=",
+		"bridge=", "memory=",		"cpu=",	     "boot=",  "tries=",
+		"config="};
+	char path[4096], *page = NULL, wanted[64];
+	size_t size = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/man/hosted-engine-sim.1.scd", getenv("SOURCE_ROOT"));
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_true(getdelim(&page, &size, '\0', f) > 0);
+	fclose(f);
+	for (enum scenario_fault fault = 0; fault < FAULT_COUNT; fault++) {
+		snprintf(wanted, sizeof(wanted), "*%s*", scenario_fault_str(fault));
+		print_message("# %s\n", wanted);
+		assert_non_null(strstr(page, wanted));
+	}
+	for (enum scenario_how how = HOW_NONE + 1; how < HOW_COUNT; how++)
+		assert_non_null(strstr(page, scenario_how_str(how)));
+	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+		snprintf(wanted, sizeof(wanted), "*%s*", settings[i]);
+		assert_non_null(strstr(page, wanted));
+	}
+	free(page);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_whole),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_defaults), cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_refused),	 cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_manual),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

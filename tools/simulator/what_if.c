@@ -371,6 +371,14 @@ int simulator_run_what_if(const struct invocation *call)
 	} else {
 		what_if_put_text(what_if, stdout);
 	}
+	for (size_t i = 0; code == 0 && i < what_if->n_runs; i++) {
+		if (!what_if->runs[i].two_ran)
+			continue;
+		fputs("Two simulated hosts ran the VM at once, which must never be. Report it with the "
+		      "whiteboard.\n",
+		      stderr);
+		code = 1;
+	}
 	what_if_done(what_if);
 	return code;
 }

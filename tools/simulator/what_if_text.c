@@ -230,9 +230,6 @@ void what_if_put_text(const struct what_if *what_if, FILE *out)
 	put_parts(what_if, out);
 	put_changes(what_if, out);
 	put_scores(what_if, out);
-	if (what_if->runs[what_if->typical].two_ran)
-		fputs("Two hosts ran the VM at once, which must never be. Report it with the whiteboard.\n",
-		      stderr);
 }
 
 static json_t *ms_json(int64_t ms)
