@@ -270,6 +270,8 @@ static void newer_record_is_left_alone(void **state)
 		memcpy(theirs, world->blocks[1], BLOCK_SIZE);
 		/* The loop's own write may come before the read: then theirs comes again. */
 		for (int k = 0; k < 8 && world_cluster(world).block == BLOCK_NONE; k++) {
+			if (k > 0)
+				memcpy(ours, world->blocks[1], BLOCK_SIZE);
 			memcpy(world->blocks[1], theirs, BLOCK_SIZE);
 			world_publish(world, 3400);
 			world_run(world, 4000);

@@ -234,25 +234,11 @@ static void test_survivor(void **state)
 	assert_true(clock_mono() - begun >= 55 * MONO_SECOND);
 }
 
-static void test_no_survivor(void **state)
-{
-	mono_t begun = clock_mono();
-
-	begin(WORD_GONE);
-	/* Killed again: it survived the first time. Then it dies, late, and there is no reset. */
-	assert_true(wait_for(&stage->kills, 2, 10000));
-	kill(qemu, SIGKILL);
-	atomic_store(&stage->qemu, 0);
-	while (clock_mono() - begun < 90 * MONO_SECOND)
-		assert_false(wait_for(&stage->resets, 1, 100));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_suspend, end),
 		cmocka_unit_test_teardown(test_survivor, end),
-		cmocka_unit_test_teardown(test_no_survivor, end),
 	};
 	FILE *file;
 	int r;
