@@ -18,6 +18,7 @@
 #define CHANGED_GAP_MS 50 /* between two EVENT_CHANGED */
 #define COMMANDS_MAX 16
 #define WATCH_MS 1000	 /* of the monitors and of storage */
+#define GUARD_MS 5000	 /* of the guard */
 #define MONITOR_SILENT 3 /* periods without a sample: its monitor is dead */
 #define FIRST_WORDS 3	 /* samples after which a monitor should have told something */
 #define IO_MIN_MS 2000
@@ -51,6 +52,8 @@ struct broker {
 	struct waiting_command commands[COMMANDS_MAX];
 	struct timer changed_timer, watch_timer;
 	mono_t told_at; /* last EVENT_CHANGED */
+	mono_t guard_asked, guard_away_since;
+	int guard_error;
 	struct digest told;
 	void (*stopped)(void *data);
 	void *stopped_data;
@@ -324,12 +327,34 @@ static void sample_storage(struct broker *broker, mono_t now)
 		broker_sample(broker, MONITOR_STORAGE_DOMAIN, true, good);
 }
 
+/* Without it nothing kills the VM when sanlock is gone (rule 5), and nothing at all on a host without a
+ * watchdog (rule 6): people must know. The score stays, since all that a host loses is its second net. */
+static void look_at_guard(struct broker *broker, mono_t now)
+{
+	int error, was = broker->guard_error;
+
+	if (broker->guard_asked != MONO_UNSET && !mono_passed(broker->guard_asked, GUARD_MS, now))
+		return;
+	broker->guard_asked = now;
+	error = broker->ports.fence->listens(broker->ports.fence);
+	broker->guard_error = error;
+	if (error < 0 && was == 0) {
+		broker->guard_away_since = now;
+		log_error("the guard does not answer, nothing ends the VM when sanlock can't: %s; see "
+			  "systemctl status ovirt-ha-guard",
+			  strerror(-error));
+	} else if (error == 0 && was < 0) {
+		log_info("the guard answers again");
+	}
+}
+
 static void watch_fired(struct timer *timer)
 {
 	struct broker *broker = (struct broker *)((char *)timer - offsetof(struct broker, watch_timer));
 	mono_t now = now_of(broker);
 
 	broker->ports.clock->set(broker->ports.clock, timer, mono_add(now, WATCH_MS));
+	look_at_guard(broker, now);
 	for (unsigned i = 0; i < MONITOR_COUNT; i++) {
 		if (broker->config.monitor_ms[i] == 0)
 			continue;
@@ -499,6 +524,9 @@ void broker_trouble(struct broker *broker, char ret[TEXT_MAX])
 	if (broker->member.trouble[0])
 		say(ret, "lockspace: %s (for %lld s)", broker->member.trouble,
 		    seconds_since(broker, broker->member.trouble_since));
+	if (broker->guard_error < 0)
+		say(ret, "guard: no answer for %lld s: %s", seconds_since(broker, broker->guard_away_since),
+		    strerror(-broker->guard_error));
 	/* Not joined it has been said above. */
 	if (broker->member.membership == MEMBERSHIP_JOINED && board_other_domain(board))
 		say(ret, "%s", other_domain_text);
@@ -610,7 +638,7 @@ int broker_new(const struct broker_config *config, const struct broker_ports *po
 		return -ENOMEM;
 	broker->config = *config;
 	broker->ports = *ports;
-	broker->told_at = MONO_UNSET;
+	broker->told_at = broker->guard_asked = MONO_UNSET;
 	for (size_t i = 0; i < MONITOR_COUNT; i++)
 		broker->sampled_at[i] = MONO_UNSET;
 	broker->changed_timer.fire = changed_fired;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lockspace/guard_protocol.h"
+#include "util/cleanup.h"
 #include "util/loop.h"
 
 #define RESET_MS 5000 /* an answer to a reset is its failure; none by then is one too */
@@ -80,38 +81,53 @@ static void ready(int fd, short revents, void *data)
 		request_answer(request, reply.error, reply.alive);
 }
 
-static int request_send(struct request *request, const char *why, mono_t deadline)
+/* A connection to the guard, or -errno. Not blocking: a guard whose queue is full is -EAGAIN here. */
+static int guard_connect(void)
 {
-	struct guard_request message = {.version = GUARD_VERSION, .kind = request->kind};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct clock_port *clock = loop_clock(request->guard->loop);
 	const char *path = getenv("OVIRT_HA_GUARD_SOCKET");
-	int fd, r = 0;
+	_cleanup_close_ int fd = -1;
 
-	if (request->fd >= 0)
-		return -EBUSY;
 	if (!path || !path[0])
 		path = GUARD_SOCKET;
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	strcpy(address.sun_path, path);
-	memccpy(message.why, why, '\0', sizeof(message.why) - 1);
-	/* Not blocking: a guard whose queue is full answers -EAGAIN here. */
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
+	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    send(fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		r = -errno;
-	if (r == 0)
-		r = loop_add_fd(request->guard->loop, fd, POLLIN, ready, request);
-	if (r < 0) {
-		close(fd);
+	return TAKE_FD(fd);
+}
+
+static int request_send(struct request *request, const char *why, mono_t deadline)
+{
+	struct guard_request message = {.version = GUARD_VERSION, .kind = request->kind};
+	struct clock_port *clock = loop_clock(request->guard->loop);
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (request->fd >= 0)
+		return -EBUSY;
+	memccpy(message.why, why, '\0', sizeof(message.why) - 1);
+	fd = guard_connect();
+	if (fd < 0)
+		return fd;
+	if (send(fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return -errno;
+	r = loop_add_fd(request->guard->loop, fd, POLLIN, ready, request);
+	if (r < 0)
 		return r;
-	}
-	request->fd = fd;
+	request->fd = TAKE_FD(fd);
 	clock->set(clock, &request->timer, deadline);
 	return 0;
+}
+
+static int port_listens(struct fence_port *port)
+{
+	_cleanup_close_ int fd = guard_connect();
+
+	(void)port;
+	return fd < 0 ? fd : 0;
 }
 
 static int port_kill(struct fence_port *port, mono_t deadline, void (*done)(void *data, int error, int alive),
@@ -158,7 +174,8 @@ int fence_guard_new(struct loop *loop, struct fence_port **ret)
 	guard = calloc(1, sizeof(*guard));
 	if (!guard)
 		return -ENOMEM;
-	guard->port = (struct fence_port){.kill = port_kill, .reset = port_reset, .close = port_close};
+	guard->port = (struct fence_port){
+		.kill = port_kill, .reset = port_reset, .listens = port_listens, .close = port_close};
 	guard->loop = loop;
 	guard->kill =
 		(struct request){.timer.fire = timer_fired, .guard = guard, .kind = GUARD_KILL, .fd = -1};

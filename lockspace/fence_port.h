@@ -16,6 +16,9 @@ struct fence_port {
 	 * on failure. */
 	int (*reset)(struct fence_port *port, const char *why, void (*done)(void *data, int error),
 		     void *data);
+	/* 0: a guard listens, or -errno: none does, or one that has stopped to take requests. Asks the kernel
+	 * alone, and does not wait. */
+	int (*listens)(struct fence_port *port);
 	void (*close)(struct fence_port *port);
 };
 

@@ -184,6 +184,11 @@ static int fence_reset(struct fence_port *port, const char *why, void (*done)(vo
 	return 0;
 }
 
+static int fence_listens(struct fence_port *port)
+{
+	return ((struct sim_fence *)port)->guard->running ? 0 : -ECONNREFUSED;
+}
+
 static void fence_port_close(struct fence_port *port)
 {
 	sim_fence_close((struct sim_fence *)port);
@@ -197,7 +202,7 @@ void sim_fence_close(struct sim_fence *fence)
 
 static void fence_init(struct sim_fence *fence, struct sim_guard *guard)
 {
-	fence->port = (struct fence_port){fence_kill, fence_reset, fence_port_close};
+	fence->port = (struct fence_port){fence_kill, fence_reset, fence_listens, fence_port_close};
 	fence->guard = guard;
 	fence->ends.fire = fence_fired;
 	fence->ends.kind = SIM_GUARD;

@@ -311,6 +311,11 @@ static int fence_kill(struct fence_port *port, mono_t deadline,
 	return 0;
 }
 
+static int fence_listens(struct fence_port *port)
+{
+	return WORLD_OF(port, fence)->guard_error;
+}
+
 static void qemu_fired(struct timer *timer)
 {
 	struct world_search *search =
@@ -441,6 +446,7 @@ struct world *world_new(void)
 	world->membership = MEMBERSHIP_NONE;
 	world->owner.kind = OWNER_NOBODY;
 	world->fence.kill = fence_kill;
+	world->fence.listens = fence_listens;
 	world->qemu.find = qemu_find_pid;
 	world->qemu.prove = qemu_prove;
 	world->block0.take = block0_take;

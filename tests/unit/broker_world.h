@@ -60,7 +60,7 @@ struct world {
 	void *look_data, *owner_data, *join_data, *leave_data, *watchdog_data;
 
 	struct fence_port fence;
-	int fence_error;
+	int fence_error, guard_error; /* of a kill; of `listens` */
 	unsigned kills;
 	int kills_needed; /* QEMU is gone after so many */
 	struct timer kill_timer;

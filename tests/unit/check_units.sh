@@ -51,7 +51,8 @@ must_not() {
 for unit in "$@"; do
 	must "$unit" 'Type=notify'
 	must "$unit" 'WatchdogSec=[0-9]+'
-	must "$unit" 'Restart=on-failure'
+	# A stray SIGTERM ends a daemon as cleanly as a stop does.
+	must "$unit" 'Restart=always'
 	must "$unit" 'RestartPreventExitStatus=2'
 	must "$unit" 'TimeoutStopSec=[12]'
 	must "$unit" 'StartLimitIntervalSec=0'

@@ -231,7 +231,9 @@ static void test_many_clients(void **state)
 	int fds[8], ninth, status;
 	pid_t pid;
 
+	assert_int_equal(b->fence->listens(b->fence), -ENOENT);
 	guard_start(b);
+	assert_int_equal(b->fence->listens(b->fence), 0);
 	for (int i = 0; i < 8; i++) {
 		fds[i] = guard_connect(b);
 		assert_true(fds[i] >= 0);

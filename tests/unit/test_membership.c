@@ -139,6 +139,29 @@ static void no_guard_no_join(void **state)
 	assert_int_equal(world->joins, 0);
 }
 
+/* A host without its second net says so, and goes on. */
+static void dead_guard_is_said(void **state)
+{
+	struct world *world = *state;
+	char text[TEXT_MAX];
+
+	world_start(world);
+	world_attach(world);
+	world_run(world, 2000);
+	broker_trouble(world->broker, text);
+	assert_string_equal(text, "");
+	world->guard_error = -ECONNREFUSED;
+	world_run(world, 10000);
+	broker_trouble(world->broker, text);
+	assert_non_null(strstr(text, "guard: no answer for "));
+	assert_non_null(strstr(text, "Connection refused"));
+	assert_int_equal(world_cluster(world).membership, MEMBERSHIP_JOINED);
+	world->guard_error = 0;
+	world_run(world, 5000);
+	broker_trouble(world->broker, text);
+	assert_null(strstr(text, "guard"));
+}
+
 static void joins_again_after_a_loss(void **state)
 {
 	struct world *world = *state;
@@ -581,6 +604,7 @@ int main(void)
 		ROW(held_of_this_pid_alone),
 		ROW(qemu_ends_while_sanlock_hangs),
 		ROW(unread_owner_is_unknown),
+		ROW(dead_guard_is_said),
 		ROW(stop_leaves),
 		ROW(stop_with_qemu_stays),
 		ROW(stop_unproven_stays),
