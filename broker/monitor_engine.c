@@ -13,9 +13,9 @@
 #include <string.h>
 
 #include "util/cleanup.h"
+#include "util/health_page.h"
 #include "util/log.h"
 
-#define BODY_MAX 4096
 #define EAGER_MS 2000 /* until it is good: who waits for the engine to come up should not wait for us */
 
 struct monitor_engine {
@@ -28,7 +28,7 @@ struct monitor_engine {
 	struct sink sink;
 	CURLM *multi;
 	CURL *easy; /* a question is under way */
-	char body[BODY_MAX + 1];
+	char body[HEALTH_PAGE_MAX];
 	size_t length;
 	bool was_here, good;
 	CURLcode said; /* the last failure that was logged */
@@ -88,14 +88,11 @@ static void curl_timer_fired(struct timer *timer)
 static size_t take_body(char *data, size_t size, size_t n, void *user)
 {
 	struct monitor_engine *monitor = user;
-	size_t take = size * n;
+	size_t room = sizeof(monitor->body) - monitor->length, take = size * n < room ? size * n : room;
 
-	/* The page is one line. What is longer is none of it, and is read no further. */
-	if (monitor->length + take > BODY_MAX)
-		return 0;
 	memcpy(monitor->body + monitor->length, data, take);
 	monitor->length += take;
-	return size * n;
+	return take; /* less than came: it is read no further */
 }
 
 static void forget_question(struct monitor_engine *monitor)
@@ -120,9 +117,10 @@ static void check_ended(struct monitor_engine *monitor)
 		return;
 	result = message->data.result;
 	curl_easy_getinfo(monitor->easy, CURLINFO_RESPONSE_CODE, &status);
-	monitor->body[monitor->length] = '\0';
 	forget_question(monitor);
-	good = result == CURLE_OK && status == 200 && strstr(monitor->body, "DB Up");
+	if (result == CURLE_WRITE_ERROR && monitor->length == sizeof(monitor->body))
+		result = CURLE_OK;
+	good = result == CURLE_OK && health_page_good(status, monitor->body, monitor->length);
 	if (result != monitor->said || good != monitor->good)
 		log_info("engine health %s status=%ld: %s", good ? "good" : "bad", status,
 			 result == CURLE_OK ? "answered" : curl_easy_strerror(result));
@@ -148,7 +146,8 @@ static void ask(struct monitor_engine *monitor)
 	curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)monitor->timeout_ms);
-	/* A VM that boots drops the first packets; the next question finds it sooner than their repetition. */
+	/* A VM that boots drops the first packets; the next question finds it sooner than their repetition.
+	 */
 	if (!monitor->good && monitor->timeout_ms > EAGER_MS)
 		curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)EAGER_MS);
 	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);

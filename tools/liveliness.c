@@ -12,26 +12,25 @@
 #include <curl/curl.h>
 
 #include "util/cleanup.h"
+#include "util/health_page.h"
 
 #define ASK_MS 10000L
-#define BODY_MAX 65536
 
 CLEANUP_DEFINE(CURL *, curl_easy_cleanup)
 
 struct body {
 	size_t len;
-	char text[BODY_MAX + 1];
+	char text[HEALTH_PAGE_MAX];
 };
 
-/* More than a health page has is dropped: what counts stands at the beginning. */
 static size_t take(char *data, size_t size, size_t n, void *user)
 {
 	struct body *body = user;
-	size_t len = size * n, room = BODY_MAX - body->len;
+	size_t room = sizeof(body->text) - body->len, len = size * n < room ? size * n : room;
 
-	memcpy(body->text + body->len, data, len < room ? len : room);
-	body->len += len < room ? len : room;
-	return len;
+	memcpy(body->text + body->len, data, len);
+	body->len += len;
+	return len; /* less than came: it is read no further */
 }
 
 /* The errors that a changed configuration, not the engine, would mend. CURLE_UNSUPPORTED_PROTOCOL is none of
@@ -71,6 +70,8 @@ int liveliness_ask(const char *url, const char *ca, char why[LIVELINESS_WHY_SIZE
 		return -EINVAL;
 	}
 	code = curl_easy_perform(curl);
+	if (code == CURLE_WRITE_ERROR && body->len == sizeof(body->text))
+		code = CURLE_OK;
 	if (code != CURLE_OK) {
 		snprintf(why, LIVELINESS_WHY_SIZE, "%s", error[0] ? error : curl_easy_strerror(code));
 		return is_setup(code) ? -EINVAL : 0;
@@ -78,7 +79,7 @@ int liveliness_ask(const char *url, const char *ca, char why[LIVELINESS_WHY_SIZE
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer);
 	if (answer != 200)
 		snprintf(why, LIVELINESS_WHY_SIZE, "answers with HTTP status %ld", answer);
-	else if (!memmem(body->text, body->len, "DB Up", strlen("DB Up")))
+	else if (!health_page_good(answer, body->text, body->len))
 		snprintf(why, LIVELINESS_WHY_SIZE, "answers, but not with DB Up");
 	else
 		return 1;

@@ -248,11 +248,15 @@ static void test_error_json(void **state)
 /* One answer of an HTTP server. */
 static void test_liveliness(void **state)
 {
+	/* As the broker's monitor judges them. */
+	static char long_page[9000], late_page[9000];
 	static const struct {
 		const char *name, *answer, *out;
 		int code;
 	} rows[] = {
 		{"up", "HTTP/1.0 200 OK\r\n\r\nDB Up!Welcome to Health Status!", "Hosted Engine is up!\n", 0},
+		{"long", long_page, "Hosted Engine is up!\n", 0},
+		{"too late", late_page, "Hosted Engine is not up!\n", 1},
 		{"other text", "HTTP/1.0 200 OK\r\n\r\nDB Down", "Hosted Engine is not up!\n", 1},
 		{"error page", "HTTP/1.0 500 No\r\n\r\nDB Up!", "Hosted Engine is not up!\n", 1},
 		{"elsewhere", "HTTP/1.0 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\nDB Up!",
@@ -261,6 +265,8 @@ static void test_liveliness(void **state)
 		{"nothing", "", "Hosted Engine is not up!\n", 1},
 	};
 
+	snprintf(long_page, sizeof(long_page), "HTTP/1.0 200 OK\r\n\r\nDB Up%8000s", "");
+	snprintf(late_page, sizeof(late_page), "HTTP/1.0 200 OK\r\n\r\n%4092sDB Up", "");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct sockaddr_in address = {.sin_family = AF_INET,
 					      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

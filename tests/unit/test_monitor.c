@@ -311,12 +311,16 @@ static bool here(void *data)
 
 static void health(void **state)
 {
+	/* What counts stands in the first 4096 bytes, however many there are. */
+	static char long_page[9000], late_page[9000];
 	static const struct {
 		const char *name, *answer;
 		int32_t value;
 	} rows[] = {
 		{"good", "HTTP/1.1 200 OK\r\nContent-Length: 32\r\n\r\nDB Up!Welcome to Health Status!\r\n",
 		 HEALTH_GOOD},
+		{"long", long_page, HEALTH_GOOD},
+		{"too late", late_page, HEALTH_BAD},
 		{"other body", "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nDB Down", HEALTH_BAD},
 		{"error", "HTTP/1.1 500 no\r\nContent-Length: 6\r\n\r\nDB Up!", HEALTH_BAD},
 		{"redirect",
@@ -327,6 +331,8 @@ static void health(void **state)
 	};
 	struct seen *seen = *state;
 
+	snprintf(long_page, sizeof(long_page), "HTTP/1.1 200 OK\r\n\r\nDB Up%8000s", "");
+	snprintf(late_page, sizeof(late_page), "HTTP/1.1 200 OK\r\n\r\n%4092sDB Up", "");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct sockaddr_in address = {.sin_family = AF_INET,
 					      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
