@@ -79,7 +79,8 @@ static const struct setting rows[] = {
 	{"", "lease_path", SETTING_PLACE, "", FIELD(lease),
 	 .help = "the engine's lease; block 0's and the conf volume's follow"},
 	{"", "conf_path", SETTING_PLACE, "", FIELD(conf_volume), .help = "the shared configuration"},
-	{"", "disk_path", SETTING_PLACE, "", FIELD(disk), .help = "the engine VM's disk; empty: not compared"},
+	{"", "disk_path", SETTING_PLACE, "", FIELD(disk),
+	 .help = "the engine VM's disk; empty: not compared"},
 	{"", "lockspace_name", SETTING_STRING, "hosted-engine", FIELD(lockspace_name),
 	 .check = check_lock_name, .help = "sanlock's name of the lockspace"},
 	{"", "engine_lease_name", SETTING_STRING, "engine", FIELD(engine_lease_name),
@@ -195,13 +196,18 @@ int engine_conf_load_deployed(const char *path, struct engine_conf *ret, struct 
 
 	if (r == -ENOENT) {
 		problems_add(problems, path, 0, NULL, NULL,
-			     "does not exist; deploy this host first: hosted-engine --deploy");
+			     "does not exist; this host is not deployed: hosted-engine.conf(5) has the keys "
+			     "that it needs");
 		return r;
 	}
 	if (r < 0)
 		return r;
 	if (!engine_conf_deployed(ret))
-		return missing(path, "vmid", "deploy this host first: hosted-engine --deploy", problems);
+		return missing(
+			path, "vmid",
+			"this host is not deployed: give the uuid of the engine VM, and the other keys "
+			"that hosted-engine.conf(5) asks for",
+			problems);
 	if (!ret->vm_xml[0])
 		return missing(path, "vm_xml", "name the file with the engine VM's domain XML", problems);
 	return 0;

@@ -65,7 +65,7 @@ def test_a_wrong_line(place, daemon, file, text, said):
 @pytest.mark.parametrize("daemon", DAEMONS[:2])
 def test_no_file_and_no_vm(place, daemon):
     done = place(daemon, {})
-    assert done.returncode == 2 and "hosted-engine.conf: does not exist; deploy this host first" in done.stderr
+    assert done.returncode == 2 and "hosted-engine.conf: does not exist; this host is not deployed" in done.stderr
     done = place(daemon, {"hosted-engine.conf": ""})
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "vmid: is missing" in done.stderr
 

@@ -178,7 +178,11 @@ static void test_deployed(void **state)
 	} cases[] = {
 		{DEPLOYED "vm_xml=/etc/vm.xml\n", "", 0},
 		{DEPLOYED, "F: vm_xml: is missing; name the file with the engine VM's domain XML\n", -EINVAL},
-		{"", "F: vmid: is missing; deploy this host first: hosted-engine --deploy\n", -EINVAL},
+		{"",
+		 "F: vmid: is missing; this host is not deployed: give the uuid of the engine VM, and the "
+		 "other keys "
+		 "that hosted-engine.conf(5) asks for\n",
+		 -EINVAL},
 		{"vmid=x\n",
 		 "F:1: vmid=x: is not a uuid; give one like 3f2b8c1e-0d5a-4c6f-9b7e-2a1d8e4f5c60\n", -EINVAL},
 	};
@@ -192,7 +196,9 @@ static void test_deployed(void **state)
 	said[0] = '\0';
 	strcpy(path, "/nonexistent/hosted-engine.conf");
 	assert_int_equal(engine_conf_load_deployed(path, &c, &problems), -ENOENT);
-	assert_string_equal(said, "F: does not exist; deploy this host first: hosted-engine --deploy\n");
+	assert_string_equal(
+		said, "F: does not exist; this host is not deployed: hosted-engine.conf(5) has the keys "
+		      "that it needs\n");
 }
 
 static void test_paths(void **state)
