@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,11 +17,16 @@
 #include "util/loop.h"
 #include "util/worker.h"
 
+#define RETRY_MS 2000
+
 struct kept_file {
 	struct kept_port port; /* first */
+	struct clock_port *clock;
+	struct timer retry;
 	char path[PATH_MAX];
 	struct worker *worker;
 	enum flag wanted; /* to be written when the worker is free, FLAG_UNKNOWN: nothing */
+	int said;	  /* the last failure that was logged, 0: it is written */
 };
 
 struct keep_job {
@@ -68,17 +74,37 @@ static void keep_destroy(struct job *job)
 
 static void keep_start(struct kept_file *kept);
 
+static void retry_fired(struct timer *timer)
+{
+	keep_start((struct kept_file *)((char *)timer - offsetof(struct kept_file, retry)));
+}
+
+static void retry_later(struct kept_file *kept)
+{
+	kept->clock->set(kept->clock, &kept->retry, mono_add(kept->clock->now(kept->clock), RETRY_MS));
+}
+
 static void keep_done(struct job *job)
 {
 	struct keep_job *keep = (struct keep_job *)job;
 	struct kept_file *kept = keep->kept;
 
+	if (keep->error < 0 && keep->error != kept->said)
+		log_warning(
+			"global maintenance is not kept on local disk, tried again, tolerated while storage "
+			"can be read: %s: %s",
+			keep->path, strerror(-keep->error));
+	else if (keep->error == 0 && kept->said < 0)
+		log_info("global maintenance is kept on local disk again");
+	kept->said = keep->error;
+	/* What stands there may be the opposite, and is believed after a start without storage. */
+	if (keep->error < 0 && kept->wanted == FLAG_UNKNOWN)
+		kept->wanted = keep->value;
 	if (keep->error < 0)
-		log_warning("global maintenance is not kept on local disk, tolerated while storage can be "
-			    "read: %s: %s",
-			    keep->path, strerror(-keep->error));
+		retry_later(kept);
+	else
+		keep_start(kept);
 	free(keep);
-	keep_start(kept);
 }
 
 static void keep_start(struct kept_file *kept)
@@ -88,16 +114,20 @@ static void keep_start(struct kept_file *kept)
 	if (kept->wanted == FLAG_UNKNOWN || worker_busy(kept->worker))
 		return;
 	keep = calloc(1, sizeof(*keep));
-	if (!keep)
+	if (!keep) {
+		retry_later(kept);
 		return;
+	}
 	keep->job = (struct job){keep_run, keep_done, keep_destroy};
 	keep->kept = kept;
 	keep->value = kept->wanted;
 	memcpy(keep->path, kept->path, sizeof(keep->path));
-	if (worker_start(kept->worker, &keep->job) < 0)
+	if (worker_start(kept->worker, &keep->job) < 0) {
 		free(keep);
-	else
+		retry_later(kept);
+	} else {
 		kept->wanted = FLAG_UNKNOWN;
+	}
 }
 
 static void kept_save(struct kept_port *port, enum flag value)
@@ -132,6 +162,8 @@ int kept_file_new(const char *path, struct loop *loop, struct kept_port **ret)
 		return -ENAMETOOLONG;
 	strcpy(kept->path, path);
 	kept->wanted = FLAG_UNKNOWN;
+	kept->clock = loop_clock(loop);
+	kept->retry.fire = retry_fired;
 	kept->port.load = kept_load;
 	kept->port.save = kept_save;
 	r = worker_new("kept-flag", &kept->worker);
@@ -152,6 +184,7 @@ void kept_file_free(struct kept_port *port)
 
 	if (!kept)
 		return;
+	kept->clock->cancel(kept->clock, &kept->retry);
 	worker_free(kept->worker);
 	free(kept);
 }

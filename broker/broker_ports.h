@@ -6,7 +6,7 @@
 
 struct loop;
 
-/* The last good value of global maintenance in `path`, written durably by a worker; reading blocks, at start.
- */
+/* The last good value of global maintenance in `path`, written durably by a worker, again every 2 s until it
+ * is there; reading blocks, at start. */
 int kept_file_new(const char *path, struct loop *loop, struct kept_port **ret);
 void kept_file_free(struct kept_port *port);
