@@ -21,8 +21,6 @@
 #define GUARD_MS 5000	 /* of the guard */
 #define MONITOR_SILENT 3 /* periods without a sample: its monitor is dead */
 #define FIRST_WORDS 3	 /* samples after which a monitor should have told something */
-#define IO_MIN_MS 2000
-#define IO_MAX_MS 10000
 
 struct waiting_command {
 	uint64_t ticket; /* 0: free */
@@ -622,18 +620,12 @@ void broker_stop(struct broker *broker, void (*stopped)(void *data), void *data)
 	membership_stop(&broker->member, member_stopped);
 }
 
-static int64_t io_deadline_ms(const struct policy *policy)
-{
-	int64_t ms = policy->lease.io_timeout_s * MONO_SECOND;
-
-	return ms < IO_MIN_MS ? IO_MIN_MS : ms > IO_MAX_MS ? IO_MAX_MS : ms;
-}
-
 int broker_new(const struct broker_config *config, const struct broker_ports *ports, struct broker **ret)
 {
 	_cleanup_free_ struct broker *broker = calloc(1, sizeof(*broker));
 	int r;
 
+	assert(config->io_ms > 0);
 	if (!broker)
 		return -ENOMEM;
 	broker->config = *config;
@@ -661,7 +653,7 @@ int broker_new(const struct broker_config *config, const struct broker_ports *po
 	broker->board.host_id = config->host_id;
 	broker->board.place = broker->config.places.whiteboard;
 	broker->board.policy = config->policy;
-	broker->board.io_ms = config->io_ms ? config->io_ms : io_deadline_ms(&config->policy);
+	broker->board.io_ms = config->io_ms;
 	strcpy(broker->board.hostname, config->hostname);
 	strcpy(broker->board.identity.domain, config->domain);
 	strcpy(broker->board.identity.lockspace, config->lockspace);

@@ -14,8 +14,8 @@ struct broker_config {
 	char hostname[256];
 	char domain[64]; /* sdUUID, "" not configured: then a whiteboard that names its domain is refused */
 	char lockspace[LEASE_NAME_MAX];
-	struct policy policy; /* loop, stale and lease are used */
-	int64_t io_ms; /* deadline of one read or write of the whiteboard, 0: from the timing of sanlock */
+	struct policy policy;		   /* loop, stale and lease are used */
+	int64_t io_ms;			   /* > 0: deadline of one read or write of the whiteboard */
 	int64_t monitor_ms[MONITOR_COUNT]; /* period of each, 0: it is not watched for silence */
 	struct storage_places places;	   /* to be named where one can't be used */
 };

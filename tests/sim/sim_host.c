@@ -356,6 +356,7 @@ static void fill_configs(struct sim_host *host)
 	strcpy(broker->places.lease, "lease_path=/dev/engine/lease");
 	strcpy(broker->places.disk, "disk_path=/dev/engine/disk");
 	broker->policy = *policy;
+	broker->io_ms = 10 * MONO_SECOND;
 	for (int i = 0; i < MONITOR_COUNT; i++) {
 		broker->monitor_ms[i] = MONITOR_MS;
 		host->monitored[i] = (struct sim_sample){.known = i != MONITOR_ENGINE_HEALTH};

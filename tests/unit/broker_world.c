@@ -458,6 +458,7 @@ struct world *world_new(void)
 	strcpy(world->config.hostname, "host1.example");
 	strcpy(world->config.lockspace, "hosted-engine");
 	world->config.policy = policy_default;
+	world->config.io_ms = 10000;
 	world->config.monitor_ms[MONITOR_STORAGE_DOMAIN] = 10000;
 	world->config.monitor_ms[MONITOR_NETWORK] = 10000;
 	return world;
