@@ -72,7 +72,9 @@ static int read_scenario(const char *path, struct scenario *ret)
 
 static int put_svg(const struct run *run, const char *path, const char *name)
 {
-	const char *title = run->scenario->title[0] ? run->scenario->title : name;
+	const char *title = run->scenario->title[0]  ? run->scenario->title
+			    : strcmp(name, "-") == 0 ? "A scenario"
+						     : name;
 	FILE *out = fopen(path, "we");
 	int bad;
 
