@@ -53,7 +53,8 @@ static int load(struct configuration *ret, struct problems *problems)
 {
 	char path[PATH_MAX];
 
-	engine_conf_load_deployed(file_path(FILE_ENGINE_CONF, path), &ret->engine, problems);
+	if (engine_conf_load_deployed(file_path(FILE_ENGINE_CONF, path), &ret->engine, problems) == 0)
+		engine_conf_warn(&ret->engine, path, problems);
 	agent_conf_load(file_path(FILE_AGENT_CONF, path), &ret->engine, &ret->agent, problems);
 	broker_conf_load(file_path(FILE_BROKER_CONF, path), &ret->broker, problems);
 	return problems->count ? -EINVAL : 0;
@@ -93,8 +94,6 @@ static void start_monitors(struct service *service)
 		note_monitor("network", monitor_network_new(service->loop, ping ? engine->gateway : NULL,
 							    conf->network_probes, conf->network_timeout,
 							    conf->network_period, sink, &service->network));
-	else
-		note_monitor("network", -EOPNOTSUPP);
 	if (engine->bridge[0])
 		note_monitor("mgmt-bridge",
 			     monitor_bridge_new(clock, "/sys/class/net", engine->bridge,

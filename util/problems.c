@@ -37,21 +37,16 @@ static void show(char *ret, size_t size, const char *text, size_t max)
 	snprintf(ret + n, size - n, "%s", text[i] ? "..." : "");
 }
 
-void problems_add(struct problems *problems, const char *file, unsigned line, const char *key,
-		  const char *value, const char *format, ...)
+static void __attribute__((format(printf, 6, 0)))
+put(struct problems *problems, const char *file, unsigned line, const char *key, const char *value,
+    const char *format, va_list args)
 {
 	char text[1024], shown_key[4 * SHOWN_MAX + 8], shown_value[4 * SHOWN_MAX + 8], number[16] = "";
 	char what[WHAT_MAX], shown_what[WHAT_MAX];
-	va_list args;
 
-	if (!problems)
-		return;
-	problems->count++;
 	if (!problems->say)
 		return;
-	va_start(args, format);
 	vsnprintf(what, sizeof(what), format, args);
-	va_end(args);
 	if (line)
 		snprintf(number, sizeof(number), "%u:", line);
 	show(shown_what, sizeof(shown_what), what, sizeof(what));
@@ -60,4 +55,29 @@ void problems_add(struct problems *problems, const char *file, unsigned line, co
 	snprintf(text, sizeof(text), "%s:%s %s%s%s%s%s", file, number, shown_key, value ? "=" : "",
 		 shown_value, key ? ": " : "", shown_what);
 	problems->say(problems->data, text);
+}
+
+void problems_add(struct problems *problems, const char *file, unsigned line, const char *key,
+		  const char *value, const char *format, ...)
+{
+	va_list args;
+
+	if (!problems)
+		return;
+	problems->count++;
+	va_start(args, format);
+	put(problems, file, line, key, value, format, args);
+	va_end(args);
+}
+
+void problems_warn(struct problems *problems, const char *file, unsigned line, const char *key,
+		   const char *value, const char *format, ...)
+{
+	va_list args;
+
+	if (!problems)
+		return;
+	va_start(args, format);
+	put(problems, file, line, key, value, format, args);
+	va_end(args);
 }

@@ -17,3 +17,6 @@ void problems_log(void *data, const char *line);
 /* line 0: none; key NULL: none; value NULL: not shown. `problems` may be NULL. */
 void problems_add(struct problems *problems, const char *file, unsigned line, const char *key,
 		  const char *value, const char *format, ...) __attribute__((format(printf, 6, 7)));
+/* The same, not counted: what is accepted, though people should change it. */
+void problems_warn(struct problems *problems, const char *file, unsigned line, const char *key,
+		   const char *value, const char *format, ...) __attribute__((format(printf, 6, 7)));
