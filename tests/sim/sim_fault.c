@@ -8,6 +8,8 @@
 
 #include "tests/sim/sim_log.h"
 
+#define COPY_MS 800 /* of a live migration, measured */
+
 static const char *const fault_names[SIM_DISK_FAULT_COUNT] = {"eio", "hang", "lost", "torn", "stale", "slow"};
 
 void sim_power_cut(struct sim_host *host, int64_t back_ms)
@@ -152,6 +154,12 @@ void sim_guest_resume(struct sim_host *host)
 {
 	sim_log_line(host->id, "fault guest resumed");
 	sim_vm_resume(&host->vm);
+}
+
+void sim_guest_migrate(struct sim_host *from, struct sim_host *to)
+{
+	sim_log_line(from->id, "fault guest is migrated to=h%u", to->id);
+	sim_migration_begin(&from->migration, &to->vm, COPY_MS);
 }
 
 void sim_qemu_unkillable(struct sim_host *host, bool unkillable)

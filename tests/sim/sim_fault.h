@@ -38,8 +38,10 @@ void sim_block_write(struct sim_cluster *cluster, uint32_t block, const uint8_t 
 void sim_qemu_crash(struct sim_host *host);
 void sim_guest_off(struct sim_host *host); /* powered off from inside */
 void sim_guest_hang(struct sim_host *host, bool hangs);
-void sim_guest_suspend(struct sim_host *host);			  /* `virsh suspend` */
-void sim_guest_resume(struct sim_host *host);			  /* `virsh resume` */
+void sim_guest_suspend(struct sim_host *host); /* `virsh suspend` */
+void sim_guest_resume(struct sim_host *host);  /* `virsh resume` */
+/* Somebody migrates the guest, live; host->migration tells how often that ended well. */
+void sim_guest_migrate(struct sim_host *from, struct sim_host *to);
 void sim_qemu_unkillable(struct sim_host *host, bool unkillable); /* state D */
 void sim_vm_behaves(struct sim_host *host, const struct sim_vm_ways *ways);
 

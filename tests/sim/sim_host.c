@@ -390,6 +390,7 @@ void sim_host_init(struct sim_host *host, struct sim_cluster *cluster, uint16_t 
 	sim_vm_init(&host->vm, &host->clock, &host->disk, &host->sanlock);
 	host->vm.calls = &vm_calls;
 	host->vm.calls_data = host;
+	sim_migration_init(&host->migration, &host->vm);
 	sim_guard_init(&host->guard, &host->vm);
 	host->guard.reset = on_guard_reset;
 	host->guard.data = host;

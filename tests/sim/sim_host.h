@@ -8,6 +8,7 @@
 #include "tests/sim/sim_guard.h"
 #include "tests/sim/sim_lease.h"
 #include "tests/sim/sim_link.h"
+#include "tests/sim/sim_migrate.h"
 #include "tests/sim/sim_proc.h"
 #include "tests/sim/sim_store.h"
 
@@ -58,6 +59,7 @@ struct sim_host {
 	struct sim_lease_port lease;
 	struct sim_block0 block0;
 	struct sim_vm vm;
+	struct sim_migration migration; /* away from here */
 	struct sim_guard guard;
 	struct sim_proc proc;
 	struct sim_link link;

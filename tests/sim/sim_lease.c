@@ -129,6 +129,8 @@ static void read_ended(struct sim_io *io, int error)
 	struct sim_call *call = io->owner;
 
 	call->io = NULL;
+	if (!call->port->sanlock->running)
+		error = -ECONNRESET;
 	if (call->kind == SIM_CALL_JOIN && error == 0)
 		error = sim_sanlock_join(call->port->sanlock);
 	call_end(call, error);

@@ -200,8 +200,10 @@ static void resume_begin(struct sim_job *job)
 	job->resuming = true;
 	if (vm->sanlock->running && !vm->sanlock->stopped)
 		r = sim_sanlock_acquire(vm->sanlock, SIM_LEASE_ENGINE, vm->pid, resume_ended, job);
-	else if (vm->sanlock->stopped)
-		return; /* for ever, or until the agent gives it up */
+	else if (vm->sanlock->stopped) {
+		set_event(vm, &job->step, RETRY_MS); /* its socket takes the call, nobody answers */
+		return;
+	}
 	if (r < 0)
 		resume_ended(job, r);
 }
@@ -285,6 +287,10 @@ static void job_fired(struct sim_event *event)
 	}
 	if (job->undoing) {
 		job_end(job, job->outcome, job->text);
+		return;
+	}
+	if (job->resuming && job == &vm->acting) {
+		resume_begin(job);
 		return;
 	}
 	switch (job->action) {
@@ -400,7 +406,8 @@ void sim_vm_libvirt_hang(struct sim_vm *vm, bool hangs)
 			sim_clock_due(vm->clock, vm->look_deadline));
 	if (hangs)
 		return;
-	if (vm->acting.under_way && !vm->acting.resuming && !sim_is_set(&vm->acting.step))
+	if (vm->acting.under_way && !vm->sanlock->acquires[SIM_LEASE_ENGINE].active &&
+	    !sim_is_set(&vm->acting.step))
 		set_event(vm, &vm->acting.step, 1);
 	if (vm->destroying.under_way && !sim_is_set(&vm->destroying.step))
 		set_event(vm, &vm->destroying.step, 1);

@@ -288,14 +288,42 @@ static void test_global_maintenance(void **state)
 	sim_cluster_free(cluster);
 }
 
+/* Seen by the hosts as what it is: nobody is unexpectedly down. */
+static void test_migration(void **state)
+{
+	struct sim_cluster_config config = {
+		.seed = 5, .n_hosts = 3, .policy = policy_default, .watchdog = true};
+	struct sim_cluster *cluster = sim_cluster_new(&config);
+	struct watch watch = {.cluster = cluster};
+	struct sim_host *from, *to;
+
+	cluster->after = look;
+	cluster->data = &watch;
+	sim_cluster_boot(cluster);
+	sim_cluster_run(cluster, SETTLED);
+	from = sim_cluster_runner(cluster);
+	assert_non_null(from);
+	to = sim_cluster_host(cluster, from->id % 3 + 1);
+	sim_guest_migrate(from, to);
+	sim_cluster_run(cluster, SETTLED + 100 * S);
+	assert_int_equal(from->migration.done, 1);
+	assert_ptr_equal(sim_cluster_runner(cluster), to);
+	assert_int_equal(to->step.next.state, STATE_ENGINE_UP);
+	assert_int_equal(from->step.next.state, STATE_ENGINE_DOWN);
+	assert_int_equal(from->step.score.value, 3400);
+	assert_int_equal(watch.most, 1);
+	sim_cluster_free(cluster);
+}
+
 int main(void)
 {
 	enum { N = sizeof(cases) / sizeof(cases[0]) };
-	struct CMUnitTest tests[N + 2] = {cmocka_unit_test(test_same_seed_same_run),
-					  cmocka_unit_test(test_global_maintenance)};
+	struct CMUnitTest tests[N + 3] = {cmocka_unit_test(test_same_seed_same_run),
+					  cmocka_unit_test(test_global_maintenance),
+					  cmocka_unit_test(test_migration)};
 
 	for (size_t i = 0; i < N; i++)
-		tests[i + 2] = (struct CMUnitTest){
+		tests[i + 3] = (struct CMUnitTest){
 			.name = cases[i].name, .test_func = test_case, .initial_state = (void *)&cases[i]};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	setenv("TZ", "UTC", 1);

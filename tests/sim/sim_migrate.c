@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Moves a guest as libvirt does. What breaks in between leaves the guest on the source if it still can be,
+ * and kills the target's QEMU. Called by sim_fault.c. */
+#include "tests/sim/sim_migrate.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "tests/sim/sim_libvirt.h"
+
+#define HAND_OVER_MS 30
+#define WAIT_MS 1000
+
+static bool source_lives(const struct sim_migration *migration)
+{
+	const struct sim_vm *from = migration->from;
+
+	return from->pid != 0 && from->number == migration->from_number && !from->killed && from->libvirt_up;
+}
+
+static bool target_lives(const struct sim_migration *migration)
+{
+	const struct sim_vm *to = migration->to;
+
+	return to->pid != 0 && to->number == migration->to_number && !to->killed && to->libvirt_up;
+}
+
+static void fails(struct sim_migration *migration)
+{
+	migration->stage = SIM_MIGRATION_NONE;
+	sim_cancel(migration->from->sim, &migration->step);
+	migration->failed++;
+	if (migration->to->pid != 0 && migration->to->number == migration->to_number)
+		sim_vm_kill(migration->to, END_BY_US);
+	if (source_lives(migration))
+		sim_vm_resume(migration->from);
+}
+
+static void taken(void *data, int error)
+{
+	struct sim_migration *migration = data;
+
+	if (migration->stage != SIM_MIGRATION_WAITS)
+		return;
+	sim_cancel(migration->from->sim, &migration->step);
+	if (error < 0 || !target_lives(migration)) {
+		fails(migration);
+		return;
+	}
+	migration->stage = SIM_MIGRATION_NONE;
+	migration->done++;
+	sim_vm_run(migration->to);
+	if (source_lives(migration))
+		sim_vm_kill(migration->from, END_MIGRATED);
+}
+
+static void step_fired(struct sim_event *event)
+{
+	struct sim_migration *migration = (struct sim_migration *)event;
+	struct sim_vm *from = migration->from, *to = migration->to;
+	int r;
+
+	if (!source_lives(migration) || !target_lives(migration) ||
+	    (migration->stage == SIM_MIGRATION_COPIES && from->guest != SIM_GUEST_RUNNING)) {
+		fails(migration);
+		return;
+	}
+	/* One whose target died, or which was forgotten, never ends by itself. */
+	if (migration->stage == SIM_MIGRATION_WAITS) {
+		if (to->sanlock->acquires[SIM_LEASE_ENGINE].active)
+			sim_set(from->sim, event, from->clock->host, from->sim->now + WAIT_MS);
+		else
+			fails(migration);
+		return;
+	}
+	if (migration->stage == SIM_MIGRATION_COPIES) {
+		migration->stage = SIM_MIGRATION_HANDS_OVER;
+		sim_vm_suspend(from, PAUSE_OTHER);
+		sim_set(from->sim, event, from->clock->host, from->sim->now + HAND_OVER_MS);
+		return;
+	}
+	migration->stage = SIM_MIGRATION_WAITS;
+	sim_set(from->sim, event, from->clock->host, from->sim->now + WAIT_MS);
+	r = to->sanlock->running && !to->sanlock->stopped
+		    ? sim_sanlock_acquire(to->sanlock, SIM_LEASE_ENGINE, to->pid, taken, migration)
+		    : -ECONNREFUSED;
+	if (r < 0)
+		fails(migration);
+}
+
+void sim_migration_begin(struct sim_migration *migration, struct sim_vm *to, int64_t copy_ms)
+{
+	struct sim_vm *from = migration->from;
+
+	if (migration->stage != SIM_MIGRATION_NONE || from->guest != SIM_GUEST_RUNNING || from == to)
+		return;
+	if (!from->libvirt_up || from->libvirt_hangs || !to->libvirt_up || to->libvirt_hangs ||
+	    to->pid != 0 || to->acting.under_way) {
+		migration->failed++;
+		return;
+	}
+	migration->to = to;
+	migration->stage = SIM_MIGRATION_COPIES;
+	migration->from_number = from->number;
+	sim_vm_create(to);
+	migration->to_number = to->number;
+	sim_libvirt_told(to);
+	sim_set(from->sim, &migration->step, from->clock->host, from->sim->now + copy_ms);
+}
+
+void sim_migration_init(struct sim_migration *migration, struct sim_vm *from)
+{
+	memset(migration, 0, sizeof(*migration));
+	migration->from = from;
+	migration->step.fire = step_fired;
+	migration->step.kind = SIM_VM;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A live migration that somebody else does (`virsh migrate --live`): a QEMU on the target, the source stops
+ * and lets its lease go, the target takes it and runs, the source's QEMU ends. Between the release and the
+ * acquire the lease is free. */
+#pragma once
+
+#include "tests/sim/sim_vm.h"
+
+enum sim_migration_stage {
+	SIM_MIGRATION_NONE,
+	SIM_MIGRATION_COPIES,
+	SIM_MIGRATION_HANDS_OVER,
+	SIM_MIGRATION_WAITS, /* for the lease */
+};
+
+/* One a source host. */
+struct sim_migration {
+	struct sim_event step; /* first */
+	struct sim_vm *from, *to;
+	enum sim_migration_stage stage;
+	uint32_t from_number, to_number; /* of the two QEMUs */
+	unsigned done, failed;
+};
+
+void sim_migration_init(struct sim_migration *migration, struct sim_vm *from);
+/* Begins, unless one is under way, no guest runs here, or the target can't take it (which counts as failed).
+ */
+void sim_migration_begin(struct sim_migration *migration, struct sim_vm *to, int64_t copy_ms);
