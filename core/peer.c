@@ -66,9 +66,12 @@ bool peer_observe_claim(struct peer *peer, const struct claim *claim, const stru
 	uint64_t generation = claim->generation != 0 ? claim->generation : peer->host_generation;
 
 	/* A clock that went back is another boot if the generation rose: the record's, else the one that
-	 * sanlock saw of that id. Where neither is known the writer is believed. */
+	 * sanlock saw of that id. Where neither is known the writer is believed; and so is one of the very
+	 * generation that sanlock sees, over a record of another: a clone's, or what somebody copied there,
+	 * must not hide the host for as long as its own clock takes to get there. */
 	if (changed && claim->timestamp < peer->claim.timestamp && generation != 0 &&
-	    peer->claim_generation != 0 && generation <= peer->claim_generation)
+	    peer->claim_generation != 0 && generation <= peer->claim_generation &&
+	    !(claim->generation == peer->host_generation && peer->claim_generation != claim->generation))
 		return false;
 
 	if (!known) {
