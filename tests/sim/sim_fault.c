@@ -169,6 +169,14 @@ void sim_qemu_unkillable(struct sim_host *host, bool unkillable)
 	sim_vm_storage(&host->vm, false);
 }
 
+void sim_libvirt_loses(struct sim_host *host)
+{
+	if (host->vm.pid == 0)
+		return;
+	sim_log_line(host->id, "fault libvirt loses the domain");
+	host->vm.lost = true;
+}
+
 void sim_vm_behaves(struct sim_host *host, const struct sim_vm_ways *ways)
 {
 	host->vm.ways = *ways;

@@ -32,7 +32,7 @@ static void set_event(struct sim_vm *vm, struct sim_event *event, int64_t ms)
 static void fill_view(struct sim_vm *vm)
 {
 	vm->view.pause = PAUSE_NONE;
-	switch (vm->guest) {
+	switch (vm->lost ? SIM_GUEST_NONE : vm->guest) {
 	case SIM_GUEST_NONE:
 		vm->view.state = DOMAIN_NONE;
 		break;
@@ -256,7 +256,7 @@ static void destroy_step(struct sim_job *job)
 {
 	struct sim_vm *vm = job->vm;
 
-	if (vm->pid == 0) {
+	if (vm->pid == 0 || vm->lost) {
 		job_end(job, OUTCOME_OK, "");
 		return;
 	}

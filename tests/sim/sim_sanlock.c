@@ -342,6 +342,8 @@ int sim_sanlock_join(struct sim_sanlock *sanlock)
 		return 0;
 	sanlock->space = SIM_SPACE_ADDING;
 	sanlock->renewed = MONO_UNSET;
+	/* What an earlier join wrote is not what this one reads back when its write is lost. */
+	sanlock->generation = sanlock->stamp = 0;
 	sanlock->foreign_timestamp = 0;
 	sanlock->join_begun = now_of(sanlock);
 	set_event(sanlock, &sanlock->join_step, sanlock->join_begun);

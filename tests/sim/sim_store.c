@@ -24,13 +24,15 @@ static void land(struct sim_io *io)
 
 		if (io->fault == SIM_DISK_STALE && storage->before[block]) {
 			memcpy(into, storage->before[block], BLOCK_SIZE);
-			continue;
-		}
-		if (length > 0 && io->fault != SIM_DISK_STALE)
+			length = BLOCK_SIZE;
+		} else if (length > 0 && io->fault != SIM_DISK_STALE) {
 			memcpy(into, storage->blocks[block], length);
-		else
+		} else {
 			length = 0;
+		}
 		memset(into + length, 0, BLOCK_SIZE - length);
+		if (storage->was_read)
+			storage->was_read(storage->data, io->disk->host, block, into);
 	}
 }
 

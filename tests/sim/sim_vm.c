@@ -115,7 +115,7 @@ int32_t sim_vm_create(struct sim_vm *vm)
 	vm->last_pid += 1;
 	vm->pid = 1000 + vm->last_pid;
 	vm->number++;
-	vm->killed = vm->unkillable = false;
+	vm->killed = vm->unkillable = vm->lost = false;
 	vm->ending = END_CRASHED;
 	vm->pause = PAUSE_STARTING;
 	guest_to(vm, SIM_GUEST_PAUSED);

@@ -69,6 +69,7 @@ struct sim_vm {
 	unsigned starts, ends;
 	struct sim_disk *stuck_by; /* in state D while that path hangs */
 	bool unkillable;	   /* in state D whatever the path does */
+	bool lost; /* libvirt has forgotten it, and does not list it */
 
 	/* libvirtd. */
 	bool libvirt_up, libvirt_hangs;
