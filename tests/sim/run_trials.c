@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Runs schedules made from seeds, or read from a file, and tells what was found: nothing, for the daemons as
+ * they are; the named checker's finding, for a daemon with a planted bug. What fails is cut down and printed
+ * with the command that replays it. The tests of suite sim, and the tool for soaks (--hours). */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/sim/sim_trial.h"
+
+#define TRIAL_SECONDS 60
+#define SHRINK_TRIALS 300
+#define TWICE_EVERY 16 /* seeds that run twice, for the trace's hash */
+#define KNOWN_MAX 4096
+
+struct run {
+	const char *program, *expect, *folder;
+	bool loud, shrink;
+	bool hit; /* what was expected was found */
+	uint64_t seeds, failures, missed;
+	uint64_t events, starts;
+	int64_t simulated_ms; /* hours of all hosts */
+	uint64_t fired[FAULT_COUNT];
+};
+
+struct shrinking {
+	const char *failed;
+};
+
+static bool fails_alike(const struct schedule *schedule, void *data)
+{
+	const struct shrinking *shrinking = data;
+	struct trial trial;
+
+	trial_run_apart(schedule, TRIAL_SECONDS, false, &trial);
+	return strcmp(trial.failed, shrinking->failed) == 0;
+}
+
+/* Writes it where the replaying command finds it, and prints both. */
+static void tell(const struct run *run, const struct schedule *schedule, const struct trial *trial)
+{
+	char path[512];
+	FILE *out;
+
+	printf("# %s at %" PRId64 " ms: %s\n", trial->failed, trial->at, trial->text);
+	snprintf(path, sizeof(path), "%s/%s-%" PRIu64 ".schedule", run->folder, trial->failed,
+		 schedule->seed);
+	out = fopen(path, "we");
+	if (out) {
+		schedule_print(schedule, out);
+		fclose(out);
+	}
+	schedule_print(schedule, stdout);
+	printf("# replay it: %s --loud --replay %s\n", run->program, out ? path : "-");
+	fflush(stdout);
+}
+
+static void take_in(struct run *run, const struct schedule *schedule, const struct trial *trial)
+{
+	run->seeds++;
+	run->events += trial->events;
+	run->starts += trial->starts;
+	run->simulated_ms += schedule->end_at * schedule->hosts;
+	for (int i = 0; i < FAULT_COUNT; i++)
+		run->fired[i] += trial->fired[i];
+}
+
+static void run_schedule(struct run *run, struct schedule *schedule, bool twice)
+{
+	struct trial trial, again;
+
+	trial_run_apart(schedule, TRIAL_SECONDS, run->loud, &trial);
+	take_in(run, schedule, &trial);
+	if (twice && !trial.failed[0]) {
+		trial_run_apart(schedule, TRIAL_SECONDS, false, &again);
+		if (again.hash != trial.hash || again.events != trial.events) {
+			printf("# seed %" PRIu64 ": two runs differ: hash %016" PRIx64 " and %016" PRIx64
+			       "\n",
+			       schedule->seed, trial.hash, again.hash);
+			run->failures++;
+			return;
+		}
+	}
+	if (!trial.failed[0] && trial.missed[0]) {
+		printf("# seed %" PRIu64 ": %s did not fire\n", schedule->seed, trial.missed);
+		run->missed++;
+		run->failures++;
+		return;
+	}
+	if (!trial.failed[0])
+		return;
+	run->failures++;
+	if (run->expect) {
+		run->hit = strcmp(trial.failed, run->expect) == 0;
+		return;
+	}
+	if (run->shrink) {
+		struct shrinking shrinking = {.failed = trial.failed};
+
+		schedule_shrink(schedule, fails_alike, &shrinking, SHRINK_TRIALS);
+		trial_run_apart(schedule, TRIAL_SECONDS, false, &again);
+		if (again.failed[0])
+			trial = again;
+	}
+	tell(run, schedule, &trial);
+}
+
+static size_t read_seeds(const char *path, uint64_t *seeds, size_t max)
+{
+	FILE *in = fopen(path, "re");
+	char line[256];
+	size_t n = 0;
+
+	if (!in) {
+		fprintf(stderr, "%s: %s\n", path, strerror(errno));
+		exit(2);
+	}
+	while (n < max && fgets(line, sizeof(line), in))
+		if (sscanf(line, "%" SCNu64, &seeds[n]) == 1)
+			n++;
+	fclose(in);
+	return n;
+}
+
+/* The checker's name stands in the patch's first line, behind "Found by: ". */
+static const char *read_expected(const char *path, char name[32])
+{
+	static const char before[] = "Found by: ";
+	FILE *in = fopen(path, "re");
+	char line[256] = "", *at;
+
+	if (in && !fgets(line, sizeof(line), in))
+		line[0] = '\0';
+	if (in)
+		fclose(in);
+	at = strstr(line, before);
+	if (!at || sscanf(at + sizeof(before) - 1, "%31[a-z0-9-]", name) != 1) {
+		fprintf(stderr, "%s: its first line names no checker\n", path);
+		exit(2);
+	}
+	return name;
+}
+
+static int replay(struct run *run, const char *path)
+{
+	FILE *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	static struct schedule schedule;
+	struct trial trial;
+	char why[128];
+
+	if (!in || schedule_read(in, &schedule, why) < 0) {
+		fprintf(stderr, "%s: %s\n", path, in ? why : strerror(errno));
+		return 2;
+	}
+	trial_run_apart(&schedule, TRIAL_SECONDS, run->loud, &trial);
+	printf("%s at=%" PRId64 " hash=%016" PRIx64 " events=%" PRIu64 " starts=%" PRIu64 " up_after=%" PRId64
+	       "%s%s%s%s\n",
+	       trial.failed[0] ? trial.failed : "all-holds", trial.at, trial.hash, trial.events, trial.starts,
+	       trial.up_after, trial.text[0] ? ": " : "", trial.text, trial.missed[0] ? " missed: " : "",
+	       trial.missed);
+	if (run->shrink && trial.failed[0])
+		run_schedule(run, &schedule, false);
+	return trial.failed[0] != 0;
+}
+
+static double seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void report(const struct run *run, double took)
+{
+	printf("# %" PRIu64 " schedules, %.0f host hours in %.1f s, %" PRIu64 " events, %" PRIu64
+	       " starts, %" PRIu64 " failed\n",
+	       run->seeds, (double)run->simulated_ms / 3600e3, took, run->events, run->starts, run->failures);
+}
+
+static void usage(const char *program)
+{
+	fprintf(stderr,
+		"usage: %s [--from SEED] [--seeds COUNT] [--known FILE] [--hours N] [--planted PATCH] "
+		"[--shrink] [--loud]\n"
+		"          [--all-fire] [--folder DIR] | --print SEED | --replay FILE [--shrink] [--loud]\n",
+		program);
+	exit(2);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"from", required_argument, NULL, 'f'},	   {"seeds", required_argument, NULL, 'n'},
+		{"known", required_argument, NULL, 'k'},   {"hours", required_argument, NULL, 'h'},
+		{"planted", required_argument, NULL, 'e'}, {"shrink", no_argument, NULL, 's'},
+		{"loud", no_argument, NULL, 'l'},	   {"all-fire", no_argument, NULL, 'a'},
+		{"folder", required_argument, NULL, 'd'},  {"print", required_argument, NULL, 'p'},
+		{"replay", required_argument, NULL, 'r'},  {0}};
+	struct run run = {.program = argv[0], .folder = "."};
+	static uint64_t known[KNOWN_MAX];
+	static struct schedule schedule;
+	uint64_t from = 1, count = 100;
+	char expected[32];
+	const char *replayed = NULL;
+	double begun = seconds(), hours = 0;
+	bool all_fire = false;
+	size_t n_known = 0;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 'f':
+			from = strtoull(optarg, NULL, 10);
+			break;
+		case 'n':
+			count = strtoull(optarg, NULL, 10);
+			break;
+		case 'k':
+			n_known = read_seeds(optarg, known, KNOWN_MAX);
+			break;
+		case 'h':
+			hours = strtod(optarg, NULL);
+			break;
+		case 'e':
+			run.expect = read_expected(optarg, expected);
+			break;
+		case 's':
+			run.shrink = true;
+			break;
+		case 'l':
+			run.loud = true;
+			break;
+		case 'a':
+			all_fire = true;
+			break;
+		case 'd':
+			run.folder = optarg;
+			break;
+		case 'p':
+			schedule_generate(strtoull(optarg, NULL, 10), &schedule);
+			schedule_print(&schedule, stdout);
+			return 0;
+		case 'r':
+			replayed = optarg;
+			break;
+		default:
+			usage(argv[0]);
+		}
+	}
+	if (optind != argc)
+		usage(argv[0]);
+	if (replayed)
+		return replay(&run, replayed);
+
+	for (size_t i = 0; i < n_known + count && !run.hit; i++) {
+		uint64_t seed = i < n_known ? known[i] : from + i - n_known;
+
+		schedule_generate(seed, &schedule);
+		/* Of a planted bug one finding is enough. */
+		run_schedule(&run, &schedule, i % TWICE_EVERY == 0 && !run.expect);
+		if (run.hit)
+			printf("# found by %s with seed %" PRIu64 ", after %zu\n", run.expect, seed, i + 1);
+		if (hours > 0 && i + 1 == n_known + count && seconds() - begun < hours * 3600)
+			count++;
+	}
+	report(&run, seconds() - begun);
+	for (int i = 0; i < FAULT_COUNT && all_fire; i++)
+		if (run.fired[i] == 0) {
+			printf("# no schedule fired %s\n", fault_str((enum fault)i));
+			run.failures++;
+		}
+	if (run.expect)
+		return !run.hit;
+	return run.failures != 0;
+}

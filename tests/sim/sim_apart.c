@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A trial in a process of its own: what a daemon's assertion, or a loop without end, does to it is its
+ * result. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/sim/sim_trial.h"
+
+static void child(const struct schedule *schedule, unsigned limit_s, bool loud, int out)
+{
+	struct rlimit none = {0, 0};
+	struct trial trial = {0};
+
+	setrlimit(RLIMIT_CORE, &none);
+	alarm(limit_s);
+	if (!loud && !freopen("/dev/null", "we", stderr))
+		_exit(3);
+	trial_run(schedule, loud, &trial);
+	if (write(out, &trial, sizeof(trial)) != (ssize_t)sizeof(trial))
+		_exit(3);
+	fflush(stderr);
+	_exit(0);
+}
+
+static bool read_all(int in, void *into, size_t size)
+{
+	size_t have = 0;
+
+	while (have < size) {
+		ssize_t n = read(in, (char *)into + have, size - have);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		have += (size_t)n;
+	}
+	return true;
+}
+
+void trial_run_apart(const struct schedule *schedule, unsigned limit_s, bool loud, struct trial *ret)
+{
+	int ends[2], status = 0;
+	bool whole;
+	pid_t pid;
+
+	memset(ret, 0, sizeof(*ret));
+	fflush(stdout);
+	if (pipe(ends) < 0 || (pid = fork()) < 0) {
+		perror("fork");
+		exit(3);
+	}
+	if (pid == 0) {
+		close(ends[0]);
+		child(schedule, limit_s, loud, ends[1]);
+	}
+	close(ends[1]);
+	whole = read_all(ends[0], ret, sizeof(*ret));
+	close(ends[0]);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (whole)
+		return;
+	memset(ret, 0, sizeof(*ret));
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {
+		strcpy(ret->failed, "endless");
+		snprintf(ret->text, sizeof(ret->text), "not done in %u s", limit_s);
+	} else {
+		strcpy(ret->failed, "assertion");
+		snprintf(ret->text, sizeof(ret->text), "ended by signal %d, status %d; --loud tells more",
+			 WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+			 WIFEXITED(status) ? WEXITSTATUS(status) : 0);
+	}
+}

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Each fault as calls of sim_fault.h. Several of a kind may overlap on one host: the end of the last one
+ * mends it. It decides nothing but when a fault finds its target. */
+#include "tests/sim/sim_apply.h"
+
+#include <string.h>
+
+#include "tests/sim/sim_libvirt.h"
+#include "tests/sim/sim_log.h"
+
+#define AGAIN_MS 500
+#define EXTEND_MS 200
+
+static struct sim *sim_of(const struct one_fault *one)
+{
+	return &one->faults->cluster->sim;
+}
+
+static bool is_vm_fault(enum fault fault)
+{
+	return fault <= FAULT_VM_SUSPENDED;
+}
+
+/* The disk fault that it is, or -1. */
+static int disk_fault(enum fault fault)
+{
+	switch (fault) {
+	case FAULT_DISK_EIO:
+		return SIM_DISK_EIO;
+	case FAULT_DISK_HANG:
+		return SIM_DISK_HANG;
+	case FAULT_DISK_SLOW:
+		return SIM_DISK_SLOW;
+	case FAULT_DISK_LOST:
+		return SIM_DISK_LOST;
+	case FAULT_DISK_TORN:
+		return SIM_DISK_TORN;
+	case FAULT_DISK_STALE:
+		return SIM_DISK_STALE;
+	default:
+		return -1;
+	}
+}
+
+static int service_of(enum fault fault)
+{
+	switch (fault) {
+	case FAULT_LIBVIRT_HANG:
+	case FAULT_LIBVIRT_KILL:
+		return SIM_LIBVIRT_SERVICE;
+	case FAULT_AGENT_KILL:
+	case FAULT_DAEMONS_STOP:
+		return SIM_AGENT_SERVICE;
+	case FAULT_BROKER_KILL:
+	case FAULT_GLOBAL_ON:
+	case FAULT_GLOBAL_OFF:
+	case FAULT_LOCAL_ON:
+	case FAULT_LOCAL_OFF:
+	case FAULT_ORDER_START:
+	case FAULT_ORDER_SHUTDOWN:
+	case FAULT_ORDER_POWEROFF:
+		return SIM_BROKER_SERVICE;
+	case FAULT_GUARD_KILL:
+		return SIM_GUARD_SERVICE;
+	case FAULT_SANLOCK_KILL:
+	case FAULT_SANLOCK_HANG:
+		return SIM_SANLOCK_SERVICE;
+	default:
+		return -1;
+	}
+}
+
+bool faults_active(const struct faults *faults, const struct sim_host *host, enum fault kind)
+{
+	return faults->active[host->id][kind] > 0;
+}
+
+const struct one_fault *faults_open(const struct faults *faults, bool vm)
+{
+	for (size_t i = 0; i < faults->schedule->n_faults; i++)
+		if (!faults->all[i].over && (vm || !is_vm_fault(faults->all[i].what->fault)))
+			return &faults->all[i];
+	return NULL;
+}
+
+/* The host that it can hit now, NULL: none yet. A fault of the VM follows the VM. */
+static struct sim_host *find_target(const struct one_fault *one)
+{
+	struct sim_cluster *cluster = one->faults->cluster;
+	struct sim_host *host = sim_cluster_host(cluster, one->what->host);
+	int service = service_of(one->what->fault);
+
+	switch (one->what->fault) {
+	case FAULT_VM_CRASH:
+	case FAULT_VM_POWEROFF:
+	case FAULT_VM_IO_ERROR:
+	case FAULT_VM_UNKILLABLE:
+	case FAULT_VM_LOST:
+	case FAULT_VM_SUSPENDED:
+		return host->powered && sim_vm_runs(&host->vm) ? host : sim_cluster_runner(cluster);
+	case FAULT_VM_UNLEASED:
+		for (uint16_t i = 0; i < cluster->n_hosts; i++) {
+			host = sim_cluster_host(cluster,
+						(uint16_t)((one->what->host + i - 1) % cluster->n_hosts + 1));
+			if (host->powered && host->vm.pid == 0 && host->vm.libvirt_up &&
+			    !host->vm.acting.under_way)
+				return host;
+		}
+		return NULL;
+	case FAULT_LEASE_REWRITTEN: /* one at a time */
+		for (size_t i = 0; i < one->faults->schedule->n_faults; i++)
+			if (one->faults->all[i].ghost.kind == GHOST_OWNER)
+				return NULL;
+		return host;
+	case FAULT_HOST_CUT:
+	case FAULT_HOST_PAUSE:
+		return host->powered ? host : NULL;
+	default:
+		break;
+	}
+	if (service >= 0)
+		return host->powered && host->units[service].running ? host : NULL;
+	if (disk_fault(one->what->fault) >= 0)
+		return host->powered ? host : NULL;
+	return host;
+}
+
+static uint16_t ghost_id(const struct one_fault *one)
+{
+	/* One id per fault, beyond the hosts'. */
+	return (uint16_t)(one->faults->schedule->hosts + 1 + (one - one->faults->all) % FAULTS_GHOST_IDS);
+}
+
+static void begin_ghost(struct one_fault *one, enum ghost_kind kind, uint16_t id)
+{
+	const struct faults *faults = one->faults;
+
+	/* Two of an id would be a fault of another kind; a clone is of another host anyway. */
+	for (size_t i = 0; i < faults->schedule->n_faults; i++)
+		if (faults->all[i].ghost.kind != GHOST_NONE && faults->all[i].ghost.id == id &&
+		    &faults->all[i] != one && kind != GHOST_NOISE && kind != GHOST_FLAG)
+			return;
+	ghost_begin(&one->ghost, sim_of(one), &faults->cluster->storage, kind, id,
+		    sim_of(one)->now + one->what->length, faults->schedule->io_timeout_s);
+}
+
+/* An operator's mistake, or a storage that went back in time: the lease is a living host's that does not run
+ * the VM.
+ */
+static void rewrite_lease(struct one_fault *one)
+{
+	const struct faults *faults = one->faults;
+
+	if (one->ghost.kind != GHOST_NONE)
+		return;
+	sim_log_line(0, "fault lease rewritten");
+	ghost_begin(&one->ghost, sim_of(one), &faults->cluster->storage, GHOST_OWNER,
+		    (uint16_t)(faults->schedule->hosts + 3), sim_of(one)->now + one->what->length,
+		    faults->schedule->io_timeout_s);
+	check_rewritten(faults->check);
+}
+
+static void start_unleased(struct one_fault *one)
+{
+	struct sim_host *host = one->host;
+
+	sim_log_line(host->id, "fault virsh start without a lease");
+	sim_vm_create(&host->vm);
+	host->sanlock.registered = 0;
+	one->faults->by_hand[host->id] = host->vm.number;
+	sim_vm_run(&host->vm);
+}
+
+static void write_flag_noise(struct one_fault *one)
+{
+	uint8_t block[BLOCK_SIZE] = "maintenance=perhaps";
+
+	sim_block_write(one->faults->cluster, 0, block);
+}
+
+static void crash_services(struct one_fault *one)
+{
+	sim_crash(one->host, (enum sim_service)service_of(one->what->fault), one->what->length);
+}
+
+static void fault_disk(struct one_fault *one)
+{
+	struct sim_disk *disk = &one->host->disk;
+	int fault = disk_fault(one->what->fault);
+
+	one->disk_before = disk->fired[fault];
+	if (fault == SIM_DISK_SLOW)
+		sim_storage_slow(one->host, one->what->value);
+	else
+		sim_storage_fault(one->host, (enum sim_disk_fault)fault, 1000);
+}
+
+static void mend_disk(struct one_fault *one)
+{
+	static const enum fault all[] = {FAULT_DISK_EIO,  FAULT_DISK_HANG, FAULT_DISK_SLOW,
+					 FAULT_DISK_LOST, FAULT_DISK_TORN, FAULT_DISK_STALE};
+
+	/* What hangs goes on only when all is healed; the others' faults come back at once. */
+	sim_storage_heal(one->host);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (faults_active(one->faults, one->host, all[i]))
+			sim_storage_fault(one->host, (enum sim_disk_fault)disk_fault(all[i]), 1000);
+}
+
+static void ask(struct one_fault *one, enum command command)
+{
+	sim_ask(one->host, command);
+}
+
+static void begin(struct one_fault *one)
+{
+	struct sim_host *host = one->host;
+	struct sim_vm_ways *ways = &host->vm.ways;
+	const struct scheduled *what = one->what;
+
+	switch (what->fault) {
+	case FAULT_VM_CRASH:
+		sim_qemu_crash(host);
+		break;
+	case FAULT_VM_POWEROFF:
+		sim_guest_off(host);
+		break;
+	case FAULT_VM_SICK:
+		sim_guest_hang(host, true);
+		break;
+	case FAULT_VM_DEAF:
+		ways->shutdown_ms = MONO_NEVER;
+		break;
+	case FAULT_VM_IO_ERROR:
+		sim_log_line(host->id, "fault QEMU has an I/O error");
+		sim_vm_storage(&host->vm, true);
+		break;
+	case FAULT_VM_UNKILLABLE:
+		sim_qemu_unkillable(host, true);
+		break;
+	case FAULT_VM_LOST:
+		sim_libvirt_loses(host);
+		break;
+	case FAULT_VM_SUSPENDED:
+		sim_guest_suspend(host);
+		break;
+	case FAULT_VM_UNLEASED:
+		start_unleased(one);
+		break;
+	case FAULT_VM_START_FAILS:
+		ways->create_fails = true;
+		break;
+	case FAULT_VM_START_SLOW:
+		ways->create_ms = what->value;
+		break;
+	case FAULT_LIBVIRT_HANG:
+	case FAULT_SANLOCK_HANG:
+		sim_freeze(host, (enum sim_service)service_of(what->fault), true);
+		break;
+	case FAULT_LIBVIRT_KILL:
+	case FAULT_AGENT_KILL:
+	case FAULT_BROKER_KILL:
+	case FAULT_GUARD_KILL:
+	case FAULT_SANLOCK_KILL:
+		crash_services(one);
+		break;
+	case FAULT_DAEMONS_STOP:
+		sim_stop(host, SIM_AGENT_SERVICE, what->length);
+		sim_stop(host, SIM_BROKER_SERVICE, what->length);
+		break;
+	case FAULT_HOST_CUT:
+		sim_power_cut(host, what->length);
+		break;
+	case FAULT_HOST_PAUSE:
+		sim_stall(host, what->length);
+		break;
+	case FAULT_WALL_JUMP:
+		sim_wall_jump(host, what->value * MONO_SECOND);
+		break;
+	case FAULT_NETWORK_LOST:
+		sim_monitor(host, MONITOR_NETWORK, true, (int32_t)what->value);
+		break;
+	case FAULT_CPU_LOAD:
+		sim_monitor(host, MONITOR_CPU_LOAD, true, (int32_t)what->value);
+		break;
+	case FAULT_MEMORY_LOW:
+		sim_monitor(host, MONITOR_MEM_FREE, true, 100);
+		break;
+	case FAULT_BRIDGE_DOWN:
+		sim_monitor(host, MONITOR_MGMT_BRIDGE, true, 0);
+		break;
+	case FAULT_DISK_EIO:
+	case FAULT_DISK_HANG:
+	case FAULT_DISK_SLOW:
+	case FAULT_DISK_LOST:
+	case FAULT_DISK_TORN:
+	case FAULT_DISK_STALE:
+		fault_disk(one);
+		break;
+	case FAULT_LEASE_REWRITTEN:
+		rewrite_lease(one);
+		break;
+	case FAULT_CLONE:
+		begin_ghost(one, GHOST_CLONE, what->host);
+		break;
+	case FAULT_ALIEN:
+		begin_ghost(one, GHOST_ALIEN, ghost_id(one));
+		if (one->ghost.kind == GHOST_ALIEN)
+			check_alien(one->faults->check, true);
+		break;
+	case FAULT_RECORD_NOISE:
+		begin_ghost(one, GHOST_NOISE, what->host);
+		break;
+	case FAULT_OTHER_VERSION:
+		begin_ghost(one,
+			    what->value == 0   ? GHOST_OLDER
+			    : what->value == 1 ? GHOST_PYTHON
+					       : GHOST_NEWER,
+			    ghost_id(one));
+		break;
+	case FAULT_FLAG_NOISE:
+		write_flag_noise(one);
+		break;
+	case FAULT_FLAG_UNDONE:
+		begin_ghost(one, GHOST_FLAG, 0);
+		break;
+	case FAULT_GLOBAL_ON:
+		sim_ask_global(host, true);
+		break;
+	case FAULT_GLOBAL_OFF:
+		sim_ask_global(host, false);
+		break;
+	case FAULT_LOCAL_ON:
+		ask(one, COMMAND_LOCAL_MAINTENANCE_ON);
+		break;
+	case FAULT_LOCAL_OFF:
+		ask(one, COMMAND_LOCAL_MAINTENANCE_OFF);
+		break;
+	case FAULT_ORDER_START:
+		ask(one, COMMAND_VM_START);
+		break;
+	case FAULT_ORDER_SHUTDOWN:
+		ask(one, COMMAND_VM_SHUTDOWN);
+		break;
+	case FAULT_ORDER_POWEROFF:
+		ask(one, COMMAND_VM_POWEROFF);
+		break;
+	case FAULT_COUNT:
+		assert(false);
+	}
+}
+
+static void mend(struct one_fault *one)
+{
+	struct sim_host *host = one->host;
+	struct sim_vm_ways *ways = &host->vm.ways;
+
+	if (disk_fault(one->what->fault) >= 0) {
+		mend_disk(one);
+		return;
+	}
+	if (one->ghost.kind == GHOST_ALIEN)
+		check_alien(one->faults->check, false);
+	ghost_end(&one->ghost);
+	if (faults_active(one->faults, host, one->what->fault))
+		return; /* another of the kind goes on */
+	switch (one->what->fault) {
+	case FAULT_VM_SICK:
+		sim_guest_hang(host, false);
+		break;
+	case FAULT_VM_DEAF:
+		ways->shutdown_ms = 8 * MONO_SECOND;
+		break;
+	case FAULT_VM_IO_ERROR:
+		sim_vm_storage(&host->vm, false);
+		break;
+	case FAULT_VM_UNKILLABLE:
+		sim_qemu_unkillable(host, false);
+		break;
+	case FAULT_VM_SUSPENDED:
+		/* libvirt runs it without a lease when sanlock was restarted meanwhile: the operator's doing.
+		 */
+		if (host->vm.guest == SIM_GUEST_PAUSED && host->sanlock.registered != host->vm.pid)
+			one->faults->by_hand[host->id] = host->vm.number;
+		sim_guest_resume(host);
+		break;
+	case FAULT_VM_START_FAILS:
+		ways->create_fails = false;
+		break;
+	case FAULT_VM_START_SLOW:
+		ways->create_ms = 400;
+		break;
+	case FAULT_LIBVIRT_HANG:
+	case FAULT_SANLOCK_HANG:
+		sim_freeze(host, (enum sim_service)service_of(one->what->fault), false);
+		break;
+	case FAULT_NETWORK_LOST:
+		sim_monitor(host, MONITOR_NETWORK, true, 0);
+		break;
+	case FAULT_CPU_LOAD:
+		sim_monitor(host, MONITOR_CPU_LOAD, true, 50);
+		break;
+	case FAULT_MEMORY_LOW:
+		sim_monitor(host, MONITOR_MEM_FREE, true, 64000);
+		break;
+	case FAULT_BRIDGE_DOWN:
+		sim_monitor(host, MONITOR_MGMT_BRIDGE, true, 1);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Has it hit what it is for? */
+static bool hit(const struct one_fault *one)
+{
+	int fault = disk_fault(one->what->fault);
+
+	return fault < 0 || one->host->disk.fired[fault] > one->disk_before;
+}
+
+static void fired(struct sim_event *event)
+{
+	struct one_fault *one = (struct one_fault *)event;
+	struct sim *sim = sim_of(one);
+
+	if (!one->begun) {
+		one->host = find_target(one);
+		if (!one->host) {
+			sim_set(sim, event, 0, sim->now + AGAIN_MS);
+			return;
+		}
+		one->begun = true;
+		one->faults->active[one->host->id][one->what->fault]++;
+		begin(one);
+		sim_set(sim, event, 0, sim->now + one->what->length);
+		return;
+	}
+	if (!hit(one)) {
+		sim_set(sim, event, 0, sim->now + EXTEND_MS);
+		return;
+	}
+	one->over = true;
+	one->faults->active[one->host->id][one->what->fault]--;
+	mend(one);
+}
+
+void faults_begin(struct faults *faults, struct sim_cluster *cluster, struct check *check,
+		  const struct schedule *schedule)
+{
+	faults->cluster = cluster;
+	faults->check = check;
+	faults->schedule = schedule;
+	for (size_t i = 0; i < schedule->n_faults; i++) {
+		struct one_fault *one = &faults->all[i];
+
+		one->faults = faults;
+		one->what = &schedule->faults[i];
+		one->event.fire = fired;
+		one->event.kind = SIM_SCHEDULE;
+		sim_set(&cluster->sim, &one->event, 0, one->what->at);
+	}
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What happens to a simulated cluster, and when: a setup and a list of faults. It is made from a seed, and
+ * stands as lines of text that can be read back, replayed and cut down. It may not look at the world: the
+ * same seed gives the same schedule whatever the daemons do. Used by run_sim.c. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "util/mono.h"
+
+#define SCHEDULE_HOSTS_MAX 5
+#define SCHEDULE_FAULTS_MAX 160
+
+enum fault {
+	/* The VM */
+	FAULT_VM_CRASH,	      /* QEMU dies */
+	FAULT_VM_POWEROFF,    /* from inside the guest */
+	FAULT_VM_SICK,	      /* for: it runs and does not answer */
+	FAULT_VM_DEAF,	      /* for: it ignores ACPI */
+	FAULT_VM_IO_ERROR,    /* for: QEMU pauses itself, its disk fails */
+	FAULT_VM_UNKILLABLE,  /* for: state D, SIGKILL waits */
+	FAULT_VM_LOST,	      /* libvirt does not list it any more, it runs on */
+	FAULT_VM_SUSPENDED,   /* for: virsh suspend by hand, then virsh resume */
+	FAULT_VM_UNLEASED,    /* virsh start by hand, without a lease */
+	FAULT_VM_START_FAILS, /* for: creating it fails */
+	FAULT_VM_START_SLOW,  /* for, value: ms that creating it takes */
+	/* Processes */
+	FAULT_LIBVIRT_HANG, /* for */
+	FAULT_LIBVIRT_KILL, /* for: until systemd starts it again */
+	FAULT_AGENT_KILL,   /* for: until systemd starts it again */
+	FAULT_BROKER_KILL,  /* for */
+	FAULT_GUARD_KILL,   /* for */
+	FAULT_SANLOCK_KILL, /* for */
+	FAULT_SANLOCK_HANG, /* for: its socket; it renews on */
+	FAULT_DAEMONS_STOP, /* for: systemctl stop of agent and broker, then start */
+	/* Hosts */
+	FAULT_HOST_CUT,	  /* for: power cut until it boots */
+	FAULT_HOST_PAUSE, /* for: time passes, then everything at once */
+	FAULT_WALL_JUMP,  /* value: s */
+	/* What monitors see */
+	FAULT_NETWORK_LOST, /* for, value: per mille of probes */
+	FAULT_CPU_LOAD,	    /* for, value: per mille */
+	FAULT_MEMORY_LOW,   /* for */
+	FAULT_BRIDGE_DOWN,  /* for */
+	/* Storage */
+	FAULT_DISK_EIO,	       /* for: each I/O of this host fails */
+	FAULT_DISK_HANG,       /* for: none returns before the end */
+	FAULT_DISK_SLOW,       /* for, value: ms */
+	FAULT_DISK_LOST,       /* for: writes to the whiteboard are acknowledged and lost */
+	FAULT_DISK_TORN,       /* for: writes of a block stop in its middle, and fail */
+	FAULT_DISK_STALE,      /* for: reads of the whiteboard give what was there before it */
+	FAULT_LEASE_REWRITTEN, /* the engine lease gets another owner under its holder */
+	/* Other writers */
+	FAULT_CLONE,	     /* for: a copy of this host, of another name, writes its block too */
+	FAULT_ALIEN,	     /* for: one more host, on another lockspace, writes our whiteboard */
+	FAULT_RECORD_NOISE,  /* for: this host's block is overwritten by noise now and then */
+	FAULT_OTHER_VERSION, /* for: one more host, value: 0 of an older version, 1 of the existing agents, 2
+				newer */
+	FAULT_FLAG_NOISE,    /* block 0 becomes unreadable */
+	FAULT_FLAG_UNDONE,   /* for: an old writer puts its old copy of block 0 back */
+	/* Clients */
+	FAULT_GLOBAL_ON,
+	FAULT_GLOBAL_OFF,
+	FAULT_LOCAL_ON,
+	FAULT_LOCAL_OFF,
+	FAULT_ORDER_START,
+	FAULT_ORDER_SHUTDOWN,
+	FAULT_ORDER_POWEROFF,
+	FAULT_COUNT
+};
+
+struct scheduled {
+	int64_t at; /* ms since the begin */
+	enum fault fault;
+	uint16_t host;	/* host id, 1..hosts */
+	int64_t length; /* ms, 0 where the fault has none */
+	int64_t value;	/* 0 where it has none */
+};
+
+struct schedule {
+	uint64_t seed; /* of the world's own chances: latencies, drift, boot times */
+	uint16_t hosts;
+	uint32_t io_timeout_s;
+	uint16_t other_timing; /* host id whose io_timeout is another, 0 none */
+	uint16_t no_watchdog;  /* host id without watchdog, 0 none, 0xffff all and none is required */
+	int64_t heal_at;       /* ms: everything is mended, then progress is asked for */
+	int64_t end_at;	       /* ms */
+	struct scheduled faults[SCHEDULE_FAULTS_MAX]; /* by rising `at` */
+	size_t n_faults;
+};
+
+const char *fault_str(enum fault fault);
+void schedule_generate(uint64_t seed, struct schedule *ret);
+/* One line for the setup, one per fault. */
+void schedule_print(const struct schedule *schedule, FILE *out);
+/* Reads what schedule_print() wrote; blank lines and those that begin with # are passed over. 0, or -EINVAL
+ * with the number of the line and what was expected in `ret_why`. */
+int schedule_read(FILE *in, struct schedule *ret, char ret_why[128]);
+/* Cuts the list of faults down while `fails` stays true (ddmin). Calls it at most `most` times. */
+void schedule_shrink(struct schedule *schedule, bool (*fails)(const struct schedule *schedule, void *data),
+		     void *data, unsigned most);

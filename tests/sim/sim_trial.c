@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Builds the cluster that a schedule asks for, lets the faults happen, mends everything, and waits for
+ * progress. The checkers see the world through look(); what they can't see from there is told to them by the
+ * hooks here. */
+#include "tests/sim/sim_trial.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "daemon/agent_state.h"
+#include "tests/sim/sim_apply.h"
+#include "tests/sim/sim_log.h"
+
+#define MINUTE (60 * MONO_SECOND)
+#define OPEN_MS (60 * MINUTE) /* faults that still wait for their target must have found it by then */
+#define MEND_MS MONO_SECOND
+
+struct world {
+	struct sim_cluster *cluster;
+	const struct schedule *schedule;
+	struct faults faults;
+	struct check check;
+	struct sim_event heal;
+	bool lifted; /* maintenance is off, as far as asked */
+	int64_t end_at, give_up;
+	const struct sim_request *told; /* the latest whose end the checkers know */
+	struct sim_sanlock_calls unused;
+	/* Of the last event, by host: to see what changed. */
+	struct {
+		struct agent *agent;
+		unsigned joins;
+		enum sim_space space;
+		bool block0_taking, block0_held;
+		uint64_t flag_reads;
+	} before[SCHEDULE_HOSTS_MAX];
+};
+
+static int64_t check_now(void *data)
+{
+	return ((struct world *)data)->cluster->sim.now;
+}
+
+static bool is_calm(const struct world *world, const struct sim_host *host)
+{
+	static const enum fault faults[] = {FAULT_VM_UNKILLABLE, FAULT_LIBVIRT_HANG, FAULT_LIBVIRT_KILL,
+					    FAULT_SANLOCK_HANG,	 FAULT_HOST_PAUSE,   FAULT_DISK_EIO,
+					    FAULT_DISK_HANG,	 FAULT_DISK_SLOW,    FAULT_DISK_LOST,
+					    FAULT_DISK_TORN,	 FAULT_DISK_STALE};
+
+	/* State D is no disturbance of the protectors: its bound is longer. */
+	for (size_t i = 1; i < sizeof(faults) / sizeof(faults[0]); i++)
+		if (faults_active(&world->faults, host, faults[i]))
+			return false;
+	return host->powered && host->vm.libvirt_up && !host->vm.libvirt_hangs && !host->sanlock.stopped &&
+	       host->sim->held_until[host->id] <= host->sim->now && !host->disk.hanging;
+}
+
+static void look_at(const struct world *world, const struct sim_host *host, struct check_host *ret)
+{
+	const struct sim_vm *vm = &host->vm;
+	const struct sim_sanlock *sanlock = &host->sanlock;
+	mono_t mono;
+
+	*ret = (struct check_host){.id = host->id, .on = host->powered};
+	ret->agent = host->agent;
+	ret->broker = host->broker;
+	ret->guard = host->guard.running && host->sim->held_until[host->id] <= host->sim->now;
+	ret->sanlock = sanlock->running;
+	ret->watchdog = sanlock->has_watchdog;
+	ret->calm = is_calm(world, host);
+	/* While it is killing the holders the lockspace is still listed. */
+	ret->joined = sanlock->space == SIM_SPACE_JOINED || sanlock->space == SIM_SPACE_KILLING;
+	/* Its clock as it is, without the model's rounding moving on. */
+	mono = sim_clock_mono((struct sim_clock *)(uintptr_t)&host->clock);
+	ret->renewed_at =
+		sanlock->renewed == MONO_UNSET ? host->sim->now : host->sim->now - (mono - sanlock->renewed);
+	ret->unfit = host->id == world->schedule->other_timing || host->id == world->schedule->no_watchdog;
+	ret->score = host->stepped ? host->step.score.value : 0;
+	ret->state = host->stepped ? host->step.next.state : STATE_START;
+	if (vm->pid == 0)
+		return;
+	ret->qemus[0].life = (uint64_t)host->boots << 32 | vm->number;
+	ret->qemus[0].runs = sim_vm_runs(vm);
+	ret->qemus[0].registered =
+		sanlock->registered == vm->pid && sanlock->holders[SIM_LEASE_ENGINE] == vm->pid;
+	ret->qemus[0].leased = ret->qemus[0].registered && sim_sanlock_owns(sanlock, SIM_LEASE_ENGINE);
+	/* In state D it dies late, or with its host. */
+	ret->qemus[0].unkillable = vm->unkillable || vm->killed || sim_disk_hangs(&host->disk);
+	ret->qemus[0].by_hand = world->faults.by_hand[host->id] == vm->number;
+}
+
+static void check_look(void *data, struct check_host hosts[CHECK_HOSTS_MAX], uint64_t *ret_version)
+{
+	struct world *world = data;
+	const struct sim_storage *storage = &world->cluster->storage;
+	size_t n = world->cluster->n_hosts;
+
+	for (size_t i = 0; i < n; i++)
+		look_at(world, &world->cluster->hosts[i], &hosts[i]);
+	/* The ghosts' VMs, one at most: it is the owner. */
+	hosts[n] = (struct check_host){0};
+	for (size_t i = 0; i < world->schedule->n_faults; i++)
+		if (world->faults.all[i].ghost.owns)
+			hosts[n] =
+				(struct check_host){.id = world->faults.all[i].ghost.id,
+						    .on = true,
+						    .sanlock = true,
+						    .joined = true,
+						    .unfit = true,
+						    .renewed_at = world->cluster->sim.now,
+						    .qemus = {{.life = 1 + i, .runs = true, .leased = true}}};
+	*ret_version = storage->leases[SIM_LEASE_ENGINE].version;
+}
+
+/* What the models don't tell by a call: the change since the event before. */
+static void notice(struct world *world)
+{
+	for (unsigned i = 0; i < world->cluster->n_hosts; i++) {
+		struct sim_host *host = &world->cluster->hosts[i];
+		typeof(world->before[0]) *before = &world->before[i];
+
+		if (host->agent && host->agent != before->agent)
+			check_agent_began(&world->check, i);
+		before->agent = host->agent;
+		if (host->sanlock.space != before->space) {
+			if (host->sanlock.space == SIM_SPACE_ADDING)
+				check_join(&world->check, i);
+			if (host->sanlock.space == SIM_SPACE_LEAVING)
+				check_left(&world->check, i);
+		}
+		before->space = host->sanlock.space;
+		if (host->block0.taking && !before->block0_taking)
+			check_block0_asked(&world->check, i);
+		if (before->block0_taking && !host->block0.taking)
+			check_block0_taken(&world->check, i, host->block0.held ? 0 : -1);
+		if (before->block0_held && !host->block0.held)
+			check_block0_released(&world->check, i);
+		before->block0_taking = host->block0.taking;
+		before->block0_held = host->block0.held;
+	}
+}
+
+static void tell_answers(struct world *world)
+{
+	/* The few that are open are among the latest. */
+	for (struct sim_request *r = world->cluster->requests; r; r = r->next) {
+		unsigned i = (unsigned)(r->asked_of - world->cluster->hosts);
+
+		if (!r->ended || r->ended_at != world->cluster->sim.now)
+			continue;
+		if (r->command == 0)
+			check_global_answered(&world->check, i, r->on, r->error);
+		else if (r->command == COMMAND_LOCAL_MAINTENANCE_ON ||
+			 r->command == COMMAND_LOCAL_MAINTENANCE_OFF)
+			check_local_answered(&world->check, i, r->command == COMMAND_LOCAL_MAINTENANCE_ON,
+					     r->error,
+					     sim_storage_block(&world->cluster->storage, r->asked_of->id));
+		r->ended_at--; /* told once */
+	}
+}
+
+static void after(void *data, struct sim_cluster *cluster)
+{
+	struct world *world = data;
+
+	check_event(&world->check);
+	notice(world);
+	if (cluster->requests)
+		tell_answers(world);
+	if (world->check.failed)
+		cluster->sim.stop = true;
+}
+
+static void stepped(void *data, struct sim_host *host, const struct step *step)
+{
+	struct world *world = data;
+
+	check_stepped(&world->check, host->id - 1u, host->agent, step);
+}
+
+static void landed(void *data, uint16_t host, uint32_t block, const uint8_t *bytes)
+{
+	struct world *world = data;
+
+	check_landed(&world->check, host == 0 ? CHECK_HOSTS_MAX : host - 1u, block, bytes);
+}
+
+static void was_read(void *data, uint16_t host, uint32_t block, const uint8_t *bytes)
+{
+	struct world *world = data;
+
+	if (block == 0)
+		check_read_flag(&world->check, host - 1u, bytes);
+}
+
+/* Asks every host to end its maintenance, and for the flag to be off, until all is so. */
+static bool lift(struct world *world)
+{
+	struct sim_cluster *cluster = world->cluster;
+	bool off = world->check.block0_known && !world->check.block0, asked = false;
+
+	for (unsigned i = 0; i < cluster->n_hosts; i++) {
+		struct sim_host *host = &cluster->hosts[i];
+
+		if (!host->agent || !host->broker)
+			return false;
+		if (host->agent->local.maintenance_operator) {
+			sim_ask(host, COMMAND_LOCAL_MAINTENANCE_OFF);
+			off = false;
+		}
+		if (!(world->check.block0_known && !world->check.block0) && !asked) {
+			sim_ask_global(host, false);
+			asked = true;
+		}
+	}
+	return off;
+}
+
+/* From the end of the schedule on: first the faults that need no VM, then maintenance, then those that wait
+ * for one. */
+static void heal_fired(struct sim_event *event)
+{
+	struct world *world = (struct world *)((char *)event - offsetof(struct world, heal));
+	struct sim *sim = &world->cluster->sim;
+
+	if (faults_open(&world->faults, false) || !lift(world) || faults_open(&world->faults, true)) {
+		if (sim->now < world->give_up)
+			sim_set(sim, event, 0, sim->now + 30 * MONO_SECOND);
+		else if (!faults_open(&world->faults, false) && lift(world))
+			check_fail_progress(&world->check);
+		else
+			sim->stop = true;
+		return;
+	}
+	check_healed(&world->check);
+	world->end_at = sim->now + check_whole_ms(&world->check.timing) + 15 * MINUTE;
+}
+
+static void set_up(struct world *world, const struct schedule *schedule)
+{
+	struct sim_cluster_config config = {.seed = schedule->seed,
+					    .n_hosts = schedule->hosts,
+					    .policy = policy_default,
+					    .watchdog = schedule->no_watchdog != UINT16_MAX};
+	struct sim_random random = sim_random_make(schedule->seed, 2);
+
+	config.policy.lease.io_timeout_s = schedule->io_timeout_s;
+	config.policy.require_watchdog = config.watchdog;
+	world->schedule = schedule;
+	world->cluster = sim_cluster_new(&config);
+	for (uint16_t id = 1; id <= schedule->hosts; id++) {
+		struct sim_host *host = sim_cluster_host(world->cluster, id);
+
+		host->clock.ppm = (int32_t)sim_random_between(&random, -1000, 1000);
+		/* Half of the clusters have no drop-in for sanlock: rule 4 is the broker's alone. */
+		host->no_proof = schedule->seed % 2;
+		if (id == schedule->no_watchdog)
+			host->sanlock.has_watchdog = false;
+		if (id == schedule->other_timing) {
+			host->sanlock.timing.io_timeout_s++;
+			host->broker_config.policy.lease.io_timeout_s++;
+			host->agent_config.policy.lease.io_timeout_s++;
+		}
+	}
+	/* Which blocks are in use is looked for at start, then sanlock tells: those of a host that it does
+	 * not list must have been there. */
+	for (size_t i = 0; i < schedule->n_faults; i++)
+		if (schedule->faults[i].fault == FAULT_ALIEN)
+			for (uint16_t id = 1; id <= FAULTS_GHOST_IDS; id++)
+				ghost_left_behind(&world->cluster->storage, (uint16_t)(schedule->hosts + id));
+	world->cluster->after = after;
+	world->cluster->stepped = stepped;
+	world->cluster->data = world;
+	world->cluster->storage.landed = landed;
+	world->cluster->storage.was_read = was_read;
+	world->cluster->storage.data = world;
+	world->check.now = check_now;
+	world->check.look = check_look;
+	world->check.data = world;
+	world->check.timing = config.policy.lease;
+	world->check.require_watchdog = config.policy.require_watchdog;
+	check_init(&world->check);
+	world->heal.fire = heal_fired;
+	world->heal.kind = SIM_SCHEDULE;
+	world->give_up = schedule->heal_at + OPEN_MS;
+	world->end_at = MONO_NEVER;
+}
+
+static void print_line(void *data, const char *text)
+{
+	fprintf(data, "%s\n", text);
+}
+
+static void tell_trial(struct world *world, struct trial *ret)
+{
+	const struct check *check = &world->check;
+	const struct one_fault *open = faults_open(&world->faults, true);
+
+	memset(ret, 0, sizeof(*ret));
+	if (check->failed) {
+		snprintf(ret->failed, sizeof(ret->failed), "%s", check->failed);
+		snprintf(ret->text, sizeof(ret->text), "%s", check->text);
+	}
+	ret->at = world->cluster->sim.now;
+	ret->hash = world->cluster->sim.hash;
+	ret->events = world->cluster->sim.events;
+	ret->starts = check->starts;
+	for (size_t i = 0; i < world->schedule->n_faults; i++)
+		ret->fired[world->schedule->faults[i].fault] += world->faults.all[i].over;
+	if (open)
+		snprintf(ret->missed, sizeof(ret->missed), "%s of host %u at %lld",
+			 fault_str(open->what->fault), open->what->host, (long long)open->what->at);
+	ret->up_after = check->up_first < 0 || check->healed_at < 0 ? -1 : check->up_first - check->healed_at;
+}
+
+void trial_run(const struct schedule *schedule, bool loud, struct trial *ret)
+{
+	struct world *world = calloc(1, sizeof(*world));
+	struct sim_log log;
+
+	if (!world)
+		abort();
+	/* Records carry times of the wall clock for people. */
+	setenv("TZ", "UTC", 1);
+	set_up(world, schedule);
+	log = (struct sim_log){
+		.sim = &world->cluster->sim, .most = LOG_INFO, .line = print_line, .data = stderr};
+	sim_log_to(loud ? &log : NULL);
+	sim_cluster_boot(world->cluster);
+	faults_begin(&world->faults, world->cluster, &world->check, schedule);
+	sim_set(&world->cluster->sim, &world->heal, 0, schedule->heal_at + MEND_MS);
+	while (!world->check.failed && !world->cluster->sim.stop && world->cluster->sim.now < world->end_at)
+		sim_cluster_run(world->cluster, world->end_at < world->give_up + 10 * MINUTE
+							? world->end_at
+							: world->cluster->sim.now + MINUTE);
+	if (!world->check.failed && world->check.healed_at >= 0)
+		check_end(&world->check);
+	tell_trial(world, ret);
+	sim_log_to(NULL);
+	sim_cluster_free(world->cluster);
+	free(world);
+}
