@@ -10,7 +10,9 @@
 /* Hosts. */
 void sim_power_cut(struct sim_host *host, int64_t back_ms);
 void sim_power_on(struct sim_host *host);
-/* The whole host stands still for so long, then everything at once. Its hardware watchdog doesn't. */
+/* The whole host stands still for so long, then everything at once. Its hardware watchdog doesn't. Without
+ * one the guarantee bears less than 20 s: the guard kills at 6N = 60 s and resets 60 s later, others start at
+ * 140 s. */
 void sim_stall(struct sim_host *host, int64_t ms);
 /* The same, and CLOCK_MONOTONIC stands still with it. */
 void sim_suspend(struct sim_host *host, int64_t ms);

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The simulator's queue and clocks: order, moving, hosts that stand still, drift, suspend. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/sim/sim_clock.h"
+
+#define EVENTS 64
+
+struct fired {
+	struct sim_event event; /* first */
+	struct sim *sim;
+	int64_t at;
+	unsigned order;
+};
+
+static unsigned order;
+
+static void note_event(struct sim_event *event)
+{
+	struct fired *fired = (struct fired *)event;
+
+	fired->at = fired->sim->now;
+	fired->order = ++order;
+}
+
+static struct fired events[EVENTS];
+
+static void begin(struct sim *sim)
+{
+	order = 0;
+	sim_init(sim, 1);
+	for (size_t i = 0; i < EVENTS; i++)
+		events[i] = (struct fired){.event = {.fire = note_event, .kind = SIM_VM}, .sim = sim};
+}
+
+static void test_in_the_order_of_moments(void **state)
+{
+	struct sim sim;
+
+	begin(&sim);
+	for (size_t i = 0; i < EVENTS; i++)
+		sim_set(&sim, &events[i].event, 1, (int64_t)(i * 37 % EVENTS));
+	sim_run(&sim, 1000);
+	for (size_t i = 0; i < EVENTS; i++) {
+		assert_int_equal(events[i].at, i * 37 % EVENTS);
+		assert_int_equal(events[i].order, events[i].at + 1);
+		assert_false(sim_is_set(&events[i].event));
+	}
+	assert_int_equal(sim.now, 1000);
+	sim_done(&sim);
+}
+
+static void test_same_moment_in_the_order_of_setting(void **state)
+{
+	struct sim sim;
+
+	begin(&sim);
+	for (size_t i = 0; i < EVENTS; i++)
+		sim_set(&sim, &events[i].event, (uint16_t)(i % 3), 5);
+	sim_run(&sim, 5);
+	for (size_t i = 0; i < EVENTS; i++)
+		assert_int_equal(events[i].order, i + 1);
+	sim_done(&sim);
+}
+
+static void test_moved_and_cancelled(void **state)
+{
+	struct sim sim;
+
+	begin(&sim);
+	for (size_t i = 0; i < EVENTS; i++)
+		sim_set(&sim, &events[i].event, 1, 10 + (int64_t)i);
+	sim_set(&sim, &events[40].event, 1, 1);
+	sim_set(&sim, &events[3].event, 1, 500);
+	for (size_t i = 10; i < 30; i++)
+		sim_cancel(&sim, &events[i].event);
+	sim_cancel(&sim, &events[10].event);
+	sim_run(&sim, 400);
+	assert_int_equal(events[40].order, 1);
+	assert_int_equal(events[3].order, 0);
+	for (size_t i = 10; i < 30; i++)
+		assert_int_equal(events[i].order, 0);
+	assert_int_equal(order, EVENTS - 21);
+	sim_run(&sim, 500);
+	assert_int_equal(events[3].at, 500);
+	sim_done(&sim);
+}
+
+/* Time passes, and then everything at once; the others go on. */
+static void test_held_host(void **state)
+{
+	struct sim sim;
+
+	begin(&sim);
+	sim.held_until[1] = 50;
+	sim_set(&sim, &events[0].event, 1, 10);
+	sim_set(&sim, &events[1].event, 1, 20);
+	sim_set(&sim, &events[2].event, 2, 30);
+	sim_set(&sim, &events[3].event, 0, 40);
+	sim_set(&sim, &events[4].event, 1, 60);
+	sim_run(&sim, 100);
+	assert_int_equal(events[0].at, 50);
+	assert_int_equal(events[1].at, 50);
+	assert_true(events[0].order < events[1].order);
+	assert_int_equal(events[2].at, 30);
+	assert_int_equal(events[3].at, 40);
+	assert_int_equal(events[4].at, 60);
+	sim_done(&sim);
+}
+
+static int64_t fired_at;
+static struct sim *the_sim;
+
+static void note_timer(struct timer *timer)
+{
+	fired_at = the_sim->now;
+}
+
+static void test_drift_and_suspend(void **state)
+{
+	struct timer timer = {.fire = note_timer};
+	struct sim_clock clock = {.known_at = -1};
+	struct sim sim;
+
+	begin(&sim);
+	the_sim = &sim;
+	sim_clock_boot(&clock, &sim, 1, 5000, 1000);
+	clock.port.set(&clock.port, &timer, 5000 + 100000);
+	sim_run(&sim, 200000);
+	/* 0.1 % fast: 100 s of its own are 99.9 s. */
+	assert_in_range(fired_at, 99890, 99910);
+	assert_in_range(sim_clock_mono(&clock), 205190, 205210);
+
+	clock.port.set(&clock.port, &timer, mono_add(sim_clock_mono(&clock), 100000));
+	sim_clock_drift(&clock, 0);
+	sim_clock_suspend(&clock, 40000);
+	assert_int_equal(clock.boot_ahead_ms, 40000);
+	sim_run(&sim, 400000);
+	assert_int_equal(fired_at, 200000 + 140000);
+	clock.port.set(&clock.port, &timer, MONO_NEVER);
+	assert_false(timer.set);
+	sim_done(&sim);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_in_the_order_of_moments),
+		cmocka_unit_test(test_same_moment_in_the_order_of_setting),
+		cmocka_unit_test(test_moved_and_cancelled),
+		cmocka_unit_test(test_held_host),
+		cmocka_unit_test(test_drift_and_suspend),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
