@@ -36,7 +36,6 @@ struct sim_storage {
 	uint16_t lengths[SIM_BLOCKS]; /* without the NULs at the end, to copy no more than that */
 	uint8_t *before[SIM_BLOCKS];  /* what stood there before the last write, for stale reads */
 	uint64_t writes[SIM_BLOCKS];  /* how often each was written: a reader copies only what changed */
-	uint64_t reads;		      /* blocks that were read */
 	struct sim_delta deltas[HOST_ID_MAX + 1];
 	uint16_t highest_id; /* that ever had a delta */
 	struct sim_lease leases[SIM_LEASE_COUNT];

@@ -81,7 +81,6 @@ static void tell_facts(struct sim_link *link)
 	size_t n;
 
 	link->asked = link->answered = false;
-	sim_cancel(link->clock->sim, &link->late);
 	n = broker_facts(link->broker, &cluster, link->peers);
 	link->calls->facts(link->agent, 0, &cluster, link->peers, n);
 }
@@ -111,22 +110,12 @@ static void to_agent_fired(struct sim_event *event)
 		tell_facts(link);
 }
 
-/* A broker that is stopped: the agent is told after BROKER_ANSWER_MS. */
-static void late_fired(struct sim_event *event)
-{
-	struct sim_link *link = OF(event, late);
-
-	if (link->asked && link->calls)
-		link->calls->facts(link->agent, -ETIMEDOUT, NULL, NULL, 0);
-}
-
 static void drop_all(struct sim_link *link)
 {
 	link->asked = link->answered = link->changed = link->published = link->publishes = false;
 	memset(link->commands, 0, sizeof(link->commands));
 	sim_cancel(link->clock->sim, &link->to_agent);
 	sim_cancel(link->clock->sim, &link->to_broker);
-	sim_cancel(link->clock->sim, &link->late);
 }
 
 static void connect_fired(struct sim_event *event)
@@ -157,7 +146,6 @@ static int port_ask(struct broker_port *port)
 	if (link->asked)
 		return 0;
 	link->asked = true;
-	link->asked_at = now_of(link);
 	set_event(link, &link->to_broker, LATENCY_MS);
 	return 0;
 }
@@ -234,6 +222,5 @@ void sim_link_init(struct sim_link *link, struct sim_clock *clock, struct peer *
 	link->to_broker.fire = to_broker_fired;
 	link->to_agent.fire = to_agent_fired;
 	link->connect.fire = connect_fired;
-	link->late.fire = late_fired;
-	link->to_broker.kind = link->to_agent.kind = link->connect.kind = link->late.kind = SIM_LINK;
+	link->to_broker.kind = link->to_agent.kind = link->connect.kind = SIM_LINK;
 }

@@ -27,10 +27,9 @@ struct sim_link {
 	uint64_t serial, published_serial;
 	int published_error;
 	bool asked, answered, changed, published, publishes;
-	mono_t asked_at;
 	struct publish_request request; /* the last one */
 	struct sim_link_command commands[SIM_LINK_COMMANDS];
-	struct sim_event to_broker, to_agent, connect, late;
+	struct sim_event to_broker, to_agent, connect;
 };
 
 void sim_link_init(struct sim_link *link, struct sim_clock *clock, struct peer *peers);

@@ -104,7 +104,8 @@ void sim_sanlock_init(struct sim_sanlock *sanlock, struct sim *sim, struct sim_c
 		      struct sim_disk *disk);
 void sim_sanlock_done(struct sim_sanlock *sanlock);
 void sim_sanlock_start(struct sim_sanlock *sanlock);
-/* It dies: holders live on unregistered, and the watchdog fires unless none of them was in a lockspace. */
+/* It dies: holders live on unregistered, and the watchdog fires unless none of them was in a lockspace.
+ * Milder than wdmd: when it is started and has joined again before that, the reset is off. */
 void sim_sanlock_crash(struct sim_sanlock *sanlock);
 /* The host is off: nothing is left of it but the disk. */
 void sim_sanlock_power_off(struct sim_sanlock *sanlock);

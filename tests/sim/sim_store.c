@@ -16,7 +16,6 @@ static void land(struct sim_io *io)
 	}
 	if (!io->into)
 		return;
-	storage->reads += io->count;
 	for (uint32_t i = 0; i < io->count; i++) {
 		uint32_t block = io->first + i;
 		uint8_t *into = io->into + (size_t)i * BLOCK_SIZE;

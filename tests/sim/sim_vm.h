@@ -67,9 +67,8 @@ struct sim_vm {
 	enum domain_end ending; /* what its end will be told as */
 	struct sim_event dies, guest_off;
 	unsigned starts, ends;
-	struct sim_disk *stuck_by; /* in state D while that path hangs */
-	bool unkillable;	   /* in state D whatever the path does */
-	bool lost; /* libvirt has forgotten it, and does not list it */
+	bool unkillable; /* in state D whatever the path does */
+	bool lost;	 /* libvirt has forgotten it, and does not list it */
 
 	/* libvirtd. */
 	bool libvirt_up, libvirt_hangs;
