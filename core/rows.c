@@ -391,12 +391,16 @@ static void row_engine_starting(struct view *view)
 	}
 }
 
-/* A better host must have been better for long, and the VM moves at most once in a while: no ping-pong. */
+/* A better host must have been better for long, and the VM moves at most once in a while: no ping-pong. A
+ * score of 0 because this host knows too little, or because its parts differ, begins nothing, and makes no
+ * other host better: a VM that runs and holds its lease is not shut down for it. */
 static bool should_move(struct view *view)
 {
 	struct machine *m = &view->step->next;
-	bool better = view->outlook.can_move &&
-		      view->outlook.best_remote >= view->step->score.value + view->policy->better_threshold;
+	const struct score *score = &view->step->score;
+	bool better = view->outlook.can_move && score->entries[PENALTY_NO_KNOWLEDGE].points == 0 &&
+		      score->entries[PENALTY_BLOCKED].points == 0 &&
+		      view->outlook.best_remote >= score->value + view->policy->better_threshold;
 
 	if (!better) {
 		m->better_since = MONO_UNSET;
