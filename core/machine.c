@@ -129,10 +129,12 @@ static void take_score(struct view *view)
 	input.zero[PENALTY_VM_UNKNOWN] = known->vm.vm == VM_UNKNOWN;
 	input.zero[PENALTY_NOT_READY] = !ready;
 	input.zero[PENALTY_NO_HOST_ID] = !joined;
-	/* Block 0 that was read and says nothing is no knowledge either: who may not start has no score. */
+	/* Block 0 that was read and says nothing is no knowledge either, nor is a /proc that can't be read
+	 * where libvirt has no VM: who may not start has no score, or the others would wait for it. */
 	input.zero[PENALTY_NO_KNOWLEDGE] =
 		known->local_unknown ||
-		(joined && (!outlook->knowledge || known->cluster.maintenance == FLAG_UNKNOWN));
+		(joined && (!outlook->knowledge || known->cluster.maintenance == FLAG_UNKNOWN ||
+			    (known->cluster.qemu_pid < 0 && !up)));
 	/* Rule 6: without a watchdog nothing ends this host when sanlock can't; only a lab may say no. */
 	input.zero[PENALTY_NO_WATCHDOG] = policy->require_watchdog &&
 					  known->cluster.watchdog != WATCHDOG_SOFT &&

@@ -22,8 +22,8 @@ enum penalty {
 	PENALTY_VM_UNKNOWN,
 	PENALTY_NOT_READY,    /* StartState, ReinitializeFSM */
 	PENALTY_NO_HOST_ID,   /* not joined, or sanlock does not answer */
-	PENALTY_NO_KNOWLEDGE, /* whiteboard, block 0, the hosts' states, the lease's owner or local
-				 maintenance */
+	PENALTY_NO_KNOWLEDGE, /* whiteboard, block 0, the hosts' states, the lease's owner, local
+				 maintenance, or whether QEMU lives here */
 	PENALTY_NO_WATCHDOG,  /* safety rule 6 */
 	PENALTY_BLOCKED,      /* safety rule 8 */
 	PENALTY_ALIEN_PEER,   /* safety rule 9 */
