@@ -295,7 +295,7 @@ static void read_done(struct store_op *op, int error)
 		const uint8_t *block = queue->blocks + (size_t)i * BLOCK_SIZE;
 		uint16_t id = (uint16_t)(queue->first + i);
 
-		if (slots_take_block(board->slots, id, block, &board->policy.lease, now) == SLOT_CHANGED)
+		if (slots_take_block(board->slots, id, block, &board->timing, now) == SLOT_CHANGED)
 			changed = true;
 		if (id == board->host_id)
 			take_own(board, block);
@@ -553,7 +553,7 @@ static void own_done(struct store_op *op, int error)
 			break;
 		}
 		/* Now, not only at the next cycle: what clients see of this host is what it wrote. */
-		slots_take_block(board->slots, board->host_id, board->own_buffer, &board->policy.lease,
+		slots_take_block(board->slots, board->host_id, board->own_buffer, &board->timing,
 				 now_of(board));
 		board->stored = !board->dirty;
 		answer(board, board->serial_writing, 0);
@@ -679,6 +679,7 @@ int board_start(struct board *board)
 	r = slots_new(&board->slots);
 	if (r < 0)
 		return r;
+	board->timing = board->policy.lease;
 	board->cycle_timer.fire = cycle_fired;
 	board->write_timer.fire = write_fired;
 	board->domain_at = board->cycled_at = board->published_at = board->gate_asked = board->gate_read =

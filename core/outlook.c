@@ -31,8 +31,7 @@ static enum ownership own_lease(const struct cluster *c)
 	return c->owner_generation == c->generation ? OWNERSHIP_OURS : OWNERSHIP_DEAD;
 }
 
-static enum ownership peer_lease(const struct cluster *c, const struct peer *owner,
-				 const struct policy *policy, mono_t now)
+static enum ownership peer_lease(const struct cluster *c, const struct peer *owner, mono_t now)
 {
 	if (!owner)
 		return OWNERSHIP_DEAD; /* get_hosts answered and does not list it */
@@ -42,13 +41,12 @@ static enum ownership peer_lease(const struct cluster *c, const struct peer *own
 		return OWNERSHIP_DEAD;
 	if (owner->host_generation < c->owner_generation)
 		return OWNERSHIP_UNKNOWN; /* get_hosts lags behind the owner's join */
-	if (mono_passed(owner->renewed_at, lease_dead_ms(&policy->lease), now))
+	if (mono_passed(owner->renewed_at, lease_dead_ms(&c->lease), now))
 		return OWNERSHIP_OVERDUE;
 	return OWNERSHIP_ALIVE;
 }
 
-static enum ownership take_ownership(const struct snapshot *known, const struct policy *policy, mono_t now,
-				     const struct peer **ret_owner)
+static enum ownership take_ownership(const struct snapshot *known, mono_t now, const struct peer **ret_owner)
 {
 	const struct cluster *c = &known->cluster;
 
@@ -61,7 +59,7 @@ static enum ownership take_ownership(const struct snapshot *known, const struct 
 	if (c->owner_id == c->host_id)
 		return own_lease(c);
 	*ret_owner = find_peer(known, c->owner_id);
-	return peer_lease(c, *ret_owner, policy, now);
+	return peer_lease(c, *ret_owner, now);
 }
 
 /* One that could have taken a free lease for a minute and has not is passed over, or a host that claims a
@@ -122,7 +120,7 @@ void outlook_take(const struct snapshot *known, const struct policy *policy, mon
 	const struct cluster *c = &known->cluster;
 
 	*ret = (struct outlook){0};
-	ret->ownership = take_ownership(known, policy, now, &ret->owner);
+	ret->ownership = take_ownership(known, now, &ret->owner);
 	/* Who owns the lease is known to who has joined, hears of the hosts and could read it. */
 	ret->knowledge = ret->ownership != OWNERSHIP_UNKNOWN && c->whiteboard_read && c->maintenance_read;
 	for (size_t i = 0; i < known->n_peers; i++)

@@ -77,7 +77,7 @@ struct policy {
 	bool require_watchdog;	  /* yes (safety rule 6) */
 	bool live_migration;	  /* no until it can: a move is then shutdown and start */
 	struct score_weights weights;
-	struct lease_timing lease;
+	struct lease_timing lease; /* as configured; decisions go by struct cluster's */
 };
 
 extern const struct policy policy_default;

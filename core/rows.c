@@ -46,11 +46,13 @@ void row_failed_try(struct view *view)
 	m->lease_refusals = 0;
 }
 
-static int64_t state_timeout(const struct policy *policy, enum state state)
+static int64_t state_timeout(const struct view *view, enum state state)
 {
+	const struct policy *policy = view->policy;
+
 	switch (state) {
 	case STATE_ENGINE_START:
-		return lease_start_ms(&policy->lease);
+		return lease_start_ms(&view->known->cluster.lease);
 	case STATE_ENGINE_STARTING:
 		return policy->starting;
 	case STATE_ENGINE_UP_BAD_HEALTH:
@@ -69,7 +71,7 @@ static int64_t state_timeout(const struct policy *policy, enum state state)
 void row_enter(struct view *view, enum state to, enum reason reason)
 {
 	struct machine *m = &view->step->next;
-	int64_t timeout = state_timeout(view->policy, to);
+	int64_t timeout = state_timeout(view, to);
 
 	assert(machine_allowed(m->state, to));
 	m->state = to;

@@ -89,7 +89,7 @@ struct cluster {
 	bool maintenance_read; /* block 0 was read, or found absent, since the broker's start */
 	enum watchdog watchdog;
 	enum block_reason block;
-	struct lease_timing lease; /* of this host */
+	struct lease_timing lease; /* that sanlock lives by here, until it says so the configured one */
 
 	enum owner_kind owner;
 	uint16_t owner_id;

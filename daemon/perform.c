@@ -130,7 +130,7 @@ static void begin(struct agent *agent, enum action action)
 	case ACTION_START_PAUSED:
 		if (order->wanted == action && order->argument[0])
 			xml = order->argument;
-		limit = lease_start_ms(&policy->lease);
+		limit = lease_start_ms(&agent->cluster.lease);
 		break;
 	case ACTION_RESUME:
 		limit = lease_start_ms(&policy->lease);

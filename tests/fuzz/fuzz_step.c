@@ -422,6 +422,7 @@ static void begin(struct history *h)
 	policy->loop = (1 + (int64_t)pick(h, 10)) * MONO_SECOND;
 	policy->lease.io_timeout_s = 1 + pick(h, 10);
 	policy->lease.watchdog_fire_s = pick(h, 2) ? 60 : 10;
+	h->trace.known.cluster.lease = policy->lease;
 	machine_init(&h->trace.machine, NOW);
 	if (pick(h, 4))
 		heal(h);

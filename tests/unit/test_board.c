@@ -89,6 +89,29 @@ static void publishes_the_io_timeout_that_sanlock_uses(void **state)
 	assert_non_null(strstr(text, "sanlock uses io_timeout 20 s, hosted-engine.conf says 10 s"));
 }
 
+/* Safety rule 9 waits for 4 of those, too. */
+static void aliens_by_the_io_timeout_that_sanlock_uses(void **state)
+{
+	struct world *world = *state;
+	static struct peer peers[HOST_ID_MAX];
+	struct cluster cluster;
+
+	world_record(world, 2, "host2.example", 99, 3, 3400);
+	joined(state);
+	world->hosts[0] = (struct lease_host){
+		.id = 1, .state = HOST_LIVE, .generation = 1, .timestamp = 7, .io_timeout_s = 20};
+	world->n_hosts = 1;
+	for (uint64_t i = 0; i < 14; i++) {
+		world_record(world, 2, "host2.example", 100 + i, 3, 3400);
+		world_publish(world, 3400);
+		world_run(world, 10000);
+		assert_int_equal(broker_facts(world->broker, &cluster, peers), 1);
+		if (i == 7)
+			assert_int_equal(peers[0].alien_advances, 0);
+	}
+	assert_true(peers[0].alien_advances > 1);
+}
+
 static void same_words_are_not_written_again(void **state)
 {
 	struct world *world = joined(state);
@@ -487,6 +510,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ROW(writes_at_once_and_every_loop),
 		ROW(publishes_the_io_timeout_that_sanlock_uses),
+		ROW(aliens_by_the_io_timeout_that_sanlock_uses),
 		ROW(same_words_are_not_written_again),
 		ROW(same_words_are_written_where_they_were_lost),
 		ROW(next_agent_hears_nothing_of_the_last),

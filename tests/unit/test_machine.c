@@ -144,6 +144,7 @@ static void test_sound(void **state)
 static const char base[] =
 	"now=1000000 broker_answers=1 cluster.host_id=3 cluster.generation=7 cluster.membership=joined "
 	"cluster.hosts_known=1 cluster.whiteboard_read=1 cluster.maintenance_read=1 cluster.maintenance=no "
+	"cluster.io_timeout_s=10 cluster.watchdog_fire_s=60 "
 	"cluster.watchdog=hard cluster.owner=nobody cluster.owner_begun=999999 cluster.held_begun=999999 "
 	"vm.vm=down vm.seen_at=999999";
 
