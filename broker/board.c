@@ -276,6 +276,17 @@ static void read_done(struct store_op *op, int error)
 	mono_t now = now_of(board);
 	bool changed = false;
 
+	if (error < 0 && queue->io == BOARD_IO_DOMAIN && board->domain_at != MONO_UNSET) {
+		/* Whose whiteboard it was is known, and the hosts' blocks may be fine. */
+		if (board->domain_error != error)
+			log_warning("whose whiteboard it is can't be read again, what it said stays: %s %s",
+				    strerror(-error), board->place);
+		board->domain_error = error;
+		board->domain_at = now;
+		queue->io = BOARD_IO_NONE;
+		cycle_go_on(board);
+		return;
+	}
 	note_read(board, error);
 	if (error < 0) {
 		/* What was read before stays, and grows old by itself. */
@@ -284,6 +295,7 @@ static void read_done(struct store_op *op, int error)
 	}
 	if (queue->io == BOARD_IO_DOMAIN) {
 		queue->io = BOARD_IO_NONE;
+		board->domain_error = 0;
 		judge_domain(board, queue->blocks);
 		if (board->dirty)
 			publish_now(board);

@@ -63,7 +63,8 @@ struct board {
 	struct board_queue scan;
 	struct timer cycle_timer;
 	mono_t scan_begun;   /* of the read under way */
-	mono_t domain_at;    /* end of the last read of the identity, MONO_UNSET: never */
+	mono_t domain_at;    /* end of the last read of the identity, MONO_UNSET: none was good yet */
+	int domain_error;    /* of that read */
 	mono_t cycled_at;    /* begin of the last cycle over all blocks in use, MONO_UNSET: none */
 	uint32_t cycle_next; /* id to go on from */
 	bool cycle_all;	     /* else the one block of `watched` */

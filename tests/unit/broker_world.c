@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metadata/identity.h"
+
 #define LATENCY_MS 1
 
 #define WORLD_OF(pointer, member) ((struct world *)((char *)(pointer)-offsetof(struct world, member)))
@@ -94,6 +96,8 @@ static void io_fired(struct timer *timer)
 	struct store_op *op = io->op;
 	int error = world->store_error;
 
+	if (error == 0 && !io->write && io->first == IDENTITY_BLOCK)
+		error = world->domain_error;
 	if (world->store_hangs && world->now < op->deadline) {
 		clock_set(&world->clock, timer, op->deadline);
 		return;

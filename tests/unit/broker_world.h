@@ -30,6 +30,7 @@ struct world {
 		uint8_t data[BLOCK_SIZE];
 	} io[STORE_QUEUE_COUNT];
 	int store_error;  /* every operation ends with it */
+	int domain_error; /* so does a read of the identity */
 	bool store_hangs; /* operations end at their deadline, -ETIMEDOUT */
 	unsigned reads, writes;
 	uint64_t blocks_read;

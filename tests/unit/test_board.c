@@ -413,6 +413,30 @@ static void reads_blocks_in_use_only(void **state)
 	assert_in_range(world->blocks_read - scan, 45, 55);
 }
 
+/* One block that can't be read, whose word is known, blinds nobody. */
+static void unread_domain_hides_no_host(void **state)
+{
+	struct world *world = *state;
+	static struct peer peers[HOST_ID_MAX];
+	struct cluster cluster;
+	char text[TEXT_MAX];
+
+	world_record(world, 2, "host2.example", 99, 3, 3400);
+	joined(state);
+	world->domain_error = -EIO;
+	for (uint64_t i = 0; i < 20; i++) {
+		world_record(world, 2, "host2.example", 100 + i, 3, 3400);
+		world_publish(world, 3400);
+		world_run(world, 10000);
+		assert_int_equal(broker_facts(world->broker, &cluster, peers), 1);
+		if (i > 1 && world->now - peers[0].changed_at > 15000)
+			fail_msg("not read at %u", (unsigned)i);
+		broker_trouble(world->broker, text);
+		assert_null(strstr(text, "reads fail"));
+	}
+	assert_int_equal(world->published_error, 0);
+}
+
 static void owner_is_read_every_second(void **state)
 {
 	struct world *world = *state;
@@ -524,6 +548,7 @@ int main(void)
 		ROW(failed_write_is_tried_again_and_told),
 		ROW(hung_storage_keeps_answering),
 		ROW(reads_blocks_in_use_only),
+		ROW(unread_domain_hides_no_host),
 		ROW(owner_is_read_every_second),
 		ROW(agent_is_told_of_what_matters),
 		ROW(dead_monitor_is_unknown),
