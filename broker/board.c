@@ -101,12 +101,9 @@ static void judge_own(struct board *board, const uint8_t block[BLOCK_SIZE])
 	board->own_seen = true;
 	board->own_fault = record_decode(block, board->host_id, &record, cause);
 	/* Nothing that a newer version wrote is overwritten, however long it stands still. */
-	if (board->own_fault == RECORD_TOO_NEW) {
-		strcpy(board->foreign_name, "of a newer version");
-		if (!was_newer) {
-			log_warning("our block is not overwritten id=%u: %s", board->host_id, cause);
-			board->calls->changed(board->data);
-		}
+	if (board->own_fault == RECORD_TOO_NEW && !was_newer) {
+		log_warning("our block is not overwritten id=%u: %s", board->host_id, cause);
+		board->calls->changed(board->data);
 	}
 	if (board->own_fault != RECORD_OK || strcmp(record.hostname, board->hostname) == 0) {
 		board->foreign = false;

@@ -536,7 +536,12 @@ void broker_trouble(struct broker *broker, char ret[TEXT_MAX])
 		    "while "
 		    "the engine VM is not on this host",
 		    timing(broker).io_timeout_s, broker->config.policy.lease.io_timeout_s);
-	if (board_taken(board))
+	if (board_taken(board) && board->own_fault == RECORD_TOO_NEW)
+		say(ret,
+		    "block %u holds the record of a newer version and is not overwritten: nothing is "
+		    "published",
+		    broker->config.host_id);
+	else if (board_taken(board))
 		say(ret, "block %u is written by another host, %.63s: nothing is published",
 		    broker->config.host_id, board->foreign_name);
 	if (flag->unread_since != MONO_UNSET)
