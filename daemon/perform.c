@@ -133,7 +133,11 @@ static void begin(struct agent *agent, enum action action)
 		limit = lease_start_ms(&agent->cluster.lease);
 		break;
 	case ACTION_RESUME:
-		limit = lease_start_ms(&policy->lease);
+		/* The disk's path, which is looked at first, may hang still: a VM that is paused for long is
+		 * ended. */
+		limit = lease_start_ms(&agent->cluster.lease);
+		if (policy->paused < limit)
+			limit = policy->paused;
 		break;
 	case ACTION_SHUTDOWN:
 		limit = SHUTDOWN_MS;

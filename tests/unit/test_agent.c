@@ -44,6 +44,7 @@ struct world {
 	enum action acted[256];
 	size_t n_acted;
 	char argument[TEXT_MAX];
+	int64_t act_ms; /* that the last action was given */
 	enum action acting;
 	enum outcome start_outcome;
 	bool destroy_fails, act_busy;
@@ -149,6 +150,7 @@ static int fake_act(struct vm_port *port, enum action action, const char *argume
 {
 	assert_true(w.n_acted < 256);
 	w.acted[w.n_acted++] = action;
+	w.act_ms = deadline - w.clock.now;
 	snprintf(w.argument, sizeof(w.argument), "%s", argument ? argument : "");
 	if (w.act_busy || (w.hanging && action != ACTION_DESTROY) ||
 	    (w.acting != ACTION_NONE && action != ACTION_DESTROY))
@@ -554,6 +556,28 @@ static void test_no_reset_before_a_sigkill(void **state)
 	assert_int_equal(w.resets, 0);
 	run_for(15 * S);
 	assert_true(w.resets > 0);
+	end_world();
+}
+
+/* A start may wait for as long as sanlock makes it, by the io_timeout that sanlock uses; a resume that hangs
+ * must not keep a paused VM from its end for so long. */
+static void test_time_for_start_and_resume(void **state)
+{
+	make_world();
+	w.cluster.lease.io_timeout_s = 20;
+	start_agent(NULL);
+	run_for(30 * S);
+	assert_int_equal(w.n_acted, 1);
+	assert_int_equal(w.act_ms, (8 * 20 + 60 + 60) * S);
+	assert_int_equal(w.last.next.state, STATE_ENGINE_UP);
+	w.view.state = DOMAIN_PAUSED;
+	w.view.pause = PAUSE_IO_ERROR;
+	w.cluster.owner = OWNER_NOBODY;
+	w.cluster.held = HELD_NO;
+	run_for(15 * S);
+	assert_true(w.n_acted > 1);
+	assert_int_equal(w.acted[1], ACTION_RESUME);
+	assert_int_equal(w.act_ms, policy_default.paused);
 	end_world();
 }
 
@@ -1002,6 +1026,7 @@ int main(void)
 		cmocka_unit_test(test_unkillable_resets_the_host),
 		cmocka_unit_test(test_failed_reset_is_tried_each_second),
 		cmocka_unit_test(test_no_reset_before_a_sigkill),
+		cmocka_unit_test(test_time_for_start_and_resume),
 		cmocka_unit_test(test_poweroff_of_a_qemu_that_libvirt_lost),
 		cmocka_unit_test(test_poweroff_of_a_start_that_waits),
 		cmocka_unit_test(test_crash_is_restarted_when_alone),
