@@ -598,6 +598,41 @@ static void test_poweroff_of_a_qemu_that_libvirt_lost(void **state)
 	end_world();
 }
 
+/* What the broker last saw of QEMU is from before its end. */
+static void test_start_right_behind_the_poweroff(void **state)
+{
+	static const struct {
+		const char *name;
+		bool lives_on;
+		int error;
+		const char *text;
+	} rows[] = {{"it dies", false, 0, "VM in WaitForLaunch"},
+		    {"it lives on", true, -EBUSY, "VM failed to launch\na QEMU of the engine VM that"}};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		begin_with_vm_up();
+		w.cluster.maintenance = FLAG_YES;
+		run_for(20 * S);
+		agent_broker_calls.command(w.agent, 77, COMMAND_VM_POWEROFF, "");
+		for (int k = 0; k < 1000 && w.answers == 0; k++)
+			run_for(1);
+		assert_int_equal(w.answered_error, 0);
+		w.cluster.qemu_pid = 4711;
+		agent_broker_calls.command(w.agent, 78, COMMAND_VM_START, "");
+		run_for(300);
+		if (w.answers != 1)
+			fail_msg("%s: %s", rows[i].name, w.answered);
+		if (!rows[i].lives_on)
+			w.cluster.qemu_pid = 0;
+		run_for(20 * S);
+		if (w.answers != 2 || w.answered_ticket != 78 || w.answered_error != rows[i].error ||
+		    strncmp(w.answered, rows[i].text, strlen(rows[i].text)) != 0)
+			fail_msg("%s: %u answers, error %d: %s", rows[i].name, w.answers, w.answered_error,
+				 w.answered);
+		end_world();
+	}
+}
+
 /* Its call goes on in libvirt until its own end: no start can be begun meanwhile, and none has failed. */
 static void test_poweroff_of_a_start_that_waits(void **state)
 {
@@ -1028,6 +1063,7 @@ int main(void)
 		cmocka_unit_test(test_no_reset_before_a_sigkill),
 		cmocka_unit_test(test_time_for_start_and_resume),
 		cmocka_unit_test(test_poweroff_of_a_qemu_that_libvirt_lost),
+		cmocka_unit_test(test_start_right_behind_the_poweroff),
 		cmocka_unit_test(test_poweroff_of_a_start_that_waits),
 		cmocka_unit_test(test_crash_is_restarted_when_alone),
 		cmocka_unit_test(test_crash_is_over_when_the_machine_took_it_in),
