@@ -86,6 +86,7 @@ void vm_watch_began(struct vm_watch *watch, enum action action)
 	case ACTION_DESTROY:
 	case ACTION_KILL:
 		watch->end_wanted = true;
+		watch->ending = action;
 		watch->asked_at = MONO_UNSET;
 		break;
 	default:
@@ -128,6 +129,9 @@ void vm_watch_ended(struct vm_watch *watch, enum action action, enum outcome out
 		}
 		break;
 	case ACTION_SHUTDOWN:
+		/* A destroy or kill begun since then goes on. */
+		if (watch->ending != ACTION_SHUTDOWN)
+			break;
 		watch->asked_at = now;
 		if (outcome != OUTCOME_OK)
 			watch->end_wanted = false;

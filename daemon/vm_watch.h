@@ -20,6 +20,7 @@ struct vm_watch {
 	bool was_up;		 /* it was up, and its end has not been settled */
 	uint32_t ends_then;	 /* STOPPED events seen while it was last up */
 	bool end_wanted;	 /* we asked it to end: whatever the event says, its end is expected */
+	enum action ending;	 /* the last of what we asked with */
 	int64_t shutdown_ms;	 /* a guest that runs on for so long has ignored it */
 	mono_t asked_at;	 /* when what we asked with ended, MONO_UNSET: it has not */
 	enum action starting;	 /* our start in flight, or ACTION_NONE */
