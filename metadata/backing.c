@@ -57,11 +57,12 @@ void backing_of_files(const struct backing_sources *from, dev_t device, ino_t in
 			continue;
 		snprintf(ret->what, sizeof(ret->what), "%s %s", type, source);
 		/* One number is one filesystem where a device or memory carries it. A userspace storage
-		 * daemon mounts each of its exports, all of one storage; layers of an overlay and subvolumes
-		 * have numbers of their own, which are not listed here. */
+		 * daemon mounts each of its exports, all of one storage, and so does a server of
+		 * "//server/x"; layers of an overlay and subvolumes have numbers of their own, which are not
+		 * listed here. */
 		ret->network = strncmp(type, "nfs", 3) == 0;
-		ret->certain = strncmp(type, "fuse", 4) != 0 &&
-			       (source[0] == '/' || strcmp(type, "tmpfs") == 0 || ret->network);
+		ret->certain = strncmp(type, "fuse", 4) != 0 && ((source[0] == '/' && source[1] != '/') ||
+								 strcmp(type, "tmpfs") == 0 || ret->network);
 		/* One export has another number each time it is mounted with other options, and one server
 		 * many names. */
 		path = strstr(source, ":/");
@@ -100,6 +101,7 @@ static void of_disk(char *folder, struct backing *ret)
 		*strrchr(folder, '/') = '\0'; /* its disk's */
 	name = strrchr(folder, '/') + 1;
 	ret->kind = BACKING_DISK;
+	snprintf(ret->disk, sizeof(ret->disk), "%.32s", name);
 	/* SCSI has it with the device, NVMe beside it. Without one the kernel's name does: two disks may be
 	 * two ways to one. */
 	snprintf(path, sizeof(path), "%.4000s/device/wwid", folder);
@@ -192,6 +194,10 @@ enum backing_match backing_same(const struct backing *a, const struct backing *b
 		return BACKING_UNSURE;
 	if (a->device == b->device && a->inode == b->inode)
 		return BACKING_SAME;
+	/* A disk with two ways to it and no multipath has two names, and so has each partition of it. */
+	if (a->kind == BACKING_DISK && b->kind == BACKING_DISK && strcmp(a->id, b->id) == 0 &&
+	    strcmp(a->disk, b->disk) != 0)
+		return BACKING_UNSURE;
 	/* Two partitions of one disk are two. */
 	return backing_compare(a, b) == BACKING_UNSURE ? BACKING_UNSURE : BACKING_OTHER;
 }

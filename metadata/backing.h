@@ -22,6 +22,7 @@ struct backing {
 	ino_t inode;	/* of a file, 0: a device node */
 	bool certain;	/* another filesystem with `certain` is other storage; another `id` is */
 	bool network;	/* a filesystem that no block device of this host carries */
+	char disk[33];	/* a disk: the kernel's name of it, a partition's too */
 	char id[128];	/* NFS: the export's path; volume group, multipath, disk: the id they carry */
 	char what[160]; /* for people: "nfs4 srv:/engine", "volume group x", or why it is unknown */
 };

@@ -36,6 +36,8 @@ static const char mountinfo[] = "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
 				"28 20 0:60 / /run rw - tmpfs tmpfs rw\n"
 				"29 20 0:61 / /tmp rw - tmpfs tmpfs rw\n"
 				"30 20 0:70 / /merged rw - overlay overlay rw\n"
+				"32 20 0:80 / /c/a rw - cifs //srv/a rw\n"
+				"33 20 0:81 / /c/b rw - cifs //srv.example/a rw\n"
 				"31 20 0:71 / /pool rw - zfs pool/x rw\n"
 				"short\n";
 
@@ -52,6 +54,7 @@ static const struct device {
 	{8, 2, "sda/sda2", {{"partition", "2\n"}}},
 	{8, 16, "sdb", {{"device/wwid", WWID "2\n"}}},
 	{8, 32, "sdc", {{"device/wwid", WWID "1\n"}}},
+	{8, 33, "sdc/sdc1", {{"partition", "1\n"}}},
 	{259, 0, "nvme0n1", {{"wwid", "eui.0000000000000001\n"}}},
 	{254, 0, "vda", {{"size", "2048\n"}}},
 	{254, 16, "vdb", {{"size", "2048\n"}}},
@@ -151,11 +154,15 @@ static const struct row {
 	{"one export under two names of its server", "0:40/5", "0:41/5", BACKING_UNSURE, BACKING_UNSURE},
 	{"two mounts of a userspace storage daemon", "0:50/1", "0:51/1", BACKING_UNSURE, BACKING_UNSURE},
 	{"a userspace mount and a disk's", "0:50/1", "8:1/1", BACKING_UNSURE, BACKING_UNSURE},
+	{"one share of a server under two names", "0:80/1", "0:81/1", BACKING_UNSURE, BACKING_UNSURE},
+	{"a share and a disk's", "0:80/1", "8:1/1", BACKING_UNSURE, BACKING_UNSURE},
 	{"two filesystems in memory", "0:60/1", "0:61/1", BACKING_OTHER, BACKING_OTHER},
 	{"an overlay", "0:60/1", "0:70/1", BACKING_UNSURE, BACKING_UNSURE},
 	{"a dataset", "0:60/1", "0:71/1", BACKING_UNSURE, BACKING_UNSURE},
 	{"one partition", "8:1", "8:1", BACKING_SAME, BACKING_SAME},
 	{"two partitions of a disk", "8:1", "8:2", BACKING_SAME, BACKING_OTHER},
+	{"a disk by two ways, without multipath", "8:0", "8:32", BACKING_SAME, BACKING_UNSURE},
+	{"a partition by two ways", "8:1", "8:33", BACKING_SAME, BACKING_UNSURE},
 	{"a partition and its disk", "8:1", "8:0", BACKING_SAME, BACKING_OTHER},
 	{"two disks", "8:0", "8:16", BACKING_OTHER, BACKING_OTHER},
 	{"a partition and another disk", "8:1", "8:16", BACKING_OTHER, BACKING_OTHER},
