@@ -333,7 +333,7 @@ static enum record_fault parse_line(struct piece line, uint16_t slot, struct rec
 }
 
 /* The text's own keys. A value that makes no sense counts as not written. */
-static void parse_extra_line(struct piece line, struct record *record)
+static void parse_extra_line(struct piece line, struct record *record, uint64_t *timestamp)
 {
 	struct piece key = piece_until(&line, '=');
 	struct claim *claim = &record->claim;
@@ -357,11 +357,14 @@ static void parse_extra_line(struct piece line, struct record *record)
 		claim->watchdog_fire_s = (uint32_t)value;
 	else if (piece_is(key, "migrating_to") && parse_number(line, HOST_ID_MAX, &value))
 		claim->migrating_to = (uint16_t)value;
+	else if (piece_is(key, "timestamp") && parse_number(piece_until(&line, ' '), UINT64_MAX, &value))
+		*timestamp = value; /* `S (ctime)` */
 }
 
 static void parse_extra(const uint8_t block[BLOCK_SIZE], struct record *record)
 {
 	size_t at = RECORD_LINE_MAX, end = padding_begin(block, BLOCK_SIZE);
+	uint64_t timestamp = record->claim.timestamp;
 	struct piece rest;
 
 	/* Writers before us pad the line to 512 characters: with a host name of other than ASCII the text
@@ -372,13 +375,17 @@ static void parse_extra(const uint8_t block[BLOCK_SIZE], struct record *record)
 	record->extra_length = (uint16_t)(end > at ? end - at : 0);
 	rest = (struct piece){(const char *)block + at, record->extra_length};
 	while (rest.length > 0)
-		parse_extra_line(piece_until(&rest, '\n'), record);
+		parse_extra_line(piece_until(&rest, '\n'), record, &timestamp);
+	/* The line alone has a CRC. What a host wrote before its reboot with the generation of after it would
+	 * make all that it writes from now on late writes of the past. Writers before us have no generation
+	 * to mix. */
+	record->torn = record->claim.generation != 0 && timestamp != record->claim.timestamp;
 }
 
 static void record_clear(struct record *record)
 {
 	record->claim = (struct claim){0};
-	record->config_shared = false;
+	record->config_shared = record->torn = false;
 	record->crc = 0;
 	record->config_timestamp = 0;
 	record->state[0] = record->timeout[0] = record->reason[0] = record->version[0] =

@@ -166,6 +166,9 @@ enum slot_change slots_take_block(struct slots *slots, uint16_t id, const uint8_
 		peer_observe_fault(&slot->peer, fault, now);
 		return same ? SLOT_BEAT : SLOT_CHANGED;
 	}
+	/* Half of it is of the past; its host writes it anew within a loop. */
+	if (record.torn)
+		return SLOT_BEAT;
 	same = slot->has_record && slot->peer.fault == RECORD_OK && same_record(&slot->record, &record);
 	/* A late write of the past: the newer record stays. */
 	if (!peer_observe_claim(&slot->peer, &record.claim, t, now))

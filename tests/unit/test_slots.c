@@ -47,6 +47,26 @@ static enum slot_change take(struct slots *slots, const struct record *record, m
 	return slots_take_block(slots, record->host_id, block, &timing, now);
 }
 
+/* The line of before a reboot with the text of after it: no record, and the next whole one counts. */
+static void test_torn(void **state)
+{
+	_cleanup_slots_ struct slots *slots = slots_make();
+	uint8_t before[BLOCK_SIZE], after[BLOCK_SIZE];
+	struct record record = record_make(7);
+
+	slots_take_host(slots, 7, HOST_LIVE, 4, 1, 0);
+	assert_int_equal(record_encode(&record, 1700000000, before), 0);
+	record.claim.timestamp = 5;
+	record.claim.generation = 4;
+	assert_int_equal(record_encode(&record, 1700000000, after), 0);
+	memcpy(after, before, RECORD_LINE_MAX);
+	assert_int_equal(slots_take_block(slots, 7, after, &timing, 1000), SLOT_BEAT);
+	record.claim.timestamp = 15;
+	take(slots, &record, 2000);
+	assert_int_equal(slots_get(slots, 7)->peer.claim.timestamp, 15);
+	assert_int_equal(slots_get(slots, 7)->peer.fault, RECORD_OK);
+}
+
 static void test_changes(void **state)
 {
 	_cleanup_slots_ struct slots *slots = slots_make();
@@ -216,9 +236,13 @@ static void test_2000_hosts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_changes),		 cmocka_unit_test(test_late_write),
-		cmocka_unit_test(test_bad_hides_nobody), cmocka_unit_test(test_flips_stay_in_their_slot),
-		cmocka_unit_test(test_zeroed_is_gone),	 cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_torn),
+		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_late_write),
+		cmocka_unit_test(test_bad_hides_nobody),
+		cmocka_unit_test(test_flips_stay_in_their_slot),
+		cmocka_unit_test(test_zeroed_is_gone),
+		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_2000_hosts),
 	};
 
