@@ -82,7 +82,7 @@ static bool exempt_nothing_left(const struct check_host *host)
 	return !host->watchdog && !host->guard && !host->agent && !host->sanlock;
 }
 
-static void check_two_running(struct check *check, int64_t now)
+static void check_two_running(struct check *check)
 {
 	unsigned running = 0, first = 0, second = 0;
 
@@ -104,7 +104,6 @@ static void check_two_running(struct check *check, int64_t now)
 			return;
 	fail(check, "two-running", "%u VMs run, on host %u and host %u", running, check->hosts[first].id,
 	     check->hosts[second].id);
-	(void)now;
 }
 
 static int64_t later_of(int64_t a, int64_t b)
@@ -119,6 +118,7 @@ static void check_life(struct check *check, unsigned i, unsigned q, int64_t now)
 	const struct check_qemu *qemu = &host->qemus[q];
 	struct check_memory *m = &check->memory[i];
 	int64_t more = qemu->unkillable ? BOUND_SURVIVOR : 0, since;
+	struct lease_timing timing = check->timing;
 
 	if (qemu->life != m->life[q]) {
 		m->life[q] = qemu->life;
@@ -156,7 +156,8 @@ static void check_life(struct check *check, unsigned i, unsigned q, int64_t now)
 
 	since = later_of(m->unleased_since[q], m->calm_since);
 	if (m->unleased_since[q] >= 0 && host->calm) {
-		if (host->guard && (!host->sanlock || !host->joined) && now > since + BOUND_GUARD + more)
+		if (host->guard && (!host->sanlock || !host->joined) &&
+		    now > later_of(since, m->out_since) + BOUND_GUARD + more)
 			fail(check, "unleased-vm",
 			     "host %u: no sanlock or lockspace, its QEMU ran on for %lld ms", host->id,
 			     (long long)(now - since));
@@ -176,16 +177,17 @@ static void check_life(struct check *check, unsigned i, unsigned q, int64_t now)
 		     (long long)(now - m->lost_since[q]));
 	if (!qemu->runs)
 		return;
+	timing.io_timeout_s = host->io_timeout_s;
 	/* Rule 6 and sanlock's own time. */
 	if (m->life_since[q] <= host->renewed_at || qemu->registered) {
 		int64_t silent = now - host->renewed_at;
 
-		if (!host->watchdog && host->guard &&
-		    now > later_of(host->renewed_at, m->guard_since) + lease_guard_kill_ms(&check->timing) +
+		if (!host->watchdog && host->guard && now > m->life_since[q] + BOUND_TIME &&
+		    now > later_of(host->renewed_at, m->guard_since) + lease_guard_kill_ms(&timing) +
 				    BOUND_TIME + more)
 			fail(check, "unleased-vm", "host %u: QEMU runs %lld ms after the last renewal",
 			     host->id, (long long)silent);
-		if (host->watchdog && silent > lease_dead_ms(&check->timing) + BOUND_TIME)
+		if (host->watchdog && silent > lease_dead_ms(&timing) + BOUND_TIME)
 			fail(check, "unleased-vm",
 			     "host %u: QEMU runs %lld ms after the last renewal, with a watchdog", host->id,
 			     (long long)silent);
@@ -197,15 +199,22 @@ static void check_host_now(struct check *check, unsigned i, int64_t now)
 	const struct check_host *host = &check->hosts[i];
 	struct check_memory *m = &check->memory[i];
 	bool acting = host->on && host->calm && host->guard;
+	bool served = host->on && host->agent && host->broker;
 
-	if (!acting)
+	/* The first event of a host that stood still comes when it does no more: it begins there. */
+	if (!acting || !m->was_acting)
 		m->calm_since = now;
-	if (!host->guard)
+	if (!host->guard || !m->was_guarded)
 		m->guard_since = now;
-	if (!(host->on && host->agent && host->broker))
+	if (!served || !m->was_served)
 		m->agent_since = now;
-	else
+	if (served)
 		m->agent_until = now;
+	m->was_acting = acting;
+	m->was_guarded = host->guard;
+	m->was_served = served;
+	if (host->sanlock && host->joined)
+		m->out_since = now;
 	if (host->joined)
 		m->joined_until = now;
 	else
@@ -285,7 +294,7 @@ void check_event(struct check *check)
 
 	check->look(check->data, check->hosts, &version);
 	check->version = version;
-	check_two_running(check, now);
+	check_two_running(check);
 	for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++)
 		if (check->hosts[i].id)
 			check_host_now(check, i, now);
@@ -298,6 +307,7 @@ void check_agent_began(struct check *check, unsigned host)
 {
 	check->memory[host].stepped = false;
 	check->memory[host].moved_at = -1;
+	check->memory[host].futile_at[0] = check->memory[host].futile_at[1] = -MINUTE;
 }
 
 /* Does a living host other than `host` run the VM with its lease, for long enough that all could know? */
@@ -333,11 +343,11 @@ static void check_start(struct check *check, unsigned host, const struct agent *
 {
 	struct check_memory *m = &check->memory[host];
 	const struct cluster *known = &agent->cluster;
-	bool operator= step->reason == REASON_OPERATOR;
+	bool asked = step->reason == REASON_OPERATOR;
 	unsigned last_hour = 0;
 
 	check->starts++;
-	if (!operator) {
+	if (!asked) {
 		if (known->maintenance == FLAG_YES)
 			fail(check, "start-in-maintenance", "host %u begins a start in global maintenance",
 			     check->hosts[host].id);
@@ -384,7 +394,7 @@ static void check_start(struct check *check, unsigned host, const struct agent *
 		if (check->hosts[host].qemus[q].life && now > m->life_since[q] + 12 * SECOND)
 			fail(check, "second-qemu", "host %u begins a start beside the QEMU that lives here",
 			     check->hosts[host].id);
-	if (!operator&& owner_runs(check, host, now)) {
+	if (!asked && owner_runs(check, host, now)) {
 		if (now < m->futile_at[0] + 110 * SECOND)
 			fail(check, "futile-start",
 			     "host %u: a third try within 110 s to start what a living host runs",
@@ -637,7 +647,8 @@ void check_global_answered(struct check *check, unsigned host, bool maintenance,
 {
 	int64_t now = now_of(check);
 
-	if (error < 0)
+	/* What a path that lies shows is all that a host can know. */
+	if (error < 0 || !check->hosts[host].calm || now < check->memory[host].calm_since + SECOND)
 		return;
 	/* Still there two loops later, or it is no acknowledgement; one clock may run 0.1 % slower. */
 	if (!check->block0_known || check->block0 != maintenance)

@@ -61,8 +61,9 @@ struct check_host {
 	bool calm;   /* no fault on its way to storage, libvirt and sanlock, and it does not stand still */
 	bool joined; /* sanlock here has the host id */
 	int64_t renewed_at;
-	bool unfit;    /* its setup keeps its score at 0 */
-	int32_t score; /* the agent's last */
+	uint32_t io_timeout_s; /* its own */
+	bool unfit;	       /* its setup keeps its score at 0 */
+	int32_t score;	       /* the agent's last */
 	enum state state;
 	struct check_qemu qemus[CHECK_QEMUS_MAX];
 };
@@ -70,9 +71,10 @@ struct check_host {
 struct check_memory {
 	enum state state;
 	bool stepped;
-	int64_t calm_since, guard_since, agent_since, agent_until, joined_since, joined_until, on_since;
-	int64_t life_since[CHECK_QEMUS_MAX], unleased_since[CHECK_QEMUS_MAX], paused_since[CHECK_QEMUS_MAX],
-		kill_since[CHECK_QEMUS_MAX];
+	bool was_acting, was_guarded, was_served; /* at the event before */
+	int64_t out_since;			  /* no sanlock, or no host id */
+	int64_t calm_since, guard_since, agent_since, agent_until, joined_since, joined_until;
+	int64_t life_since[CHECK_QEMUS_MAX], unleased_since[CHECK_QEMUS_MAX], paused_since[CHECK_QEMUS_MAX];
 	int64_t lost_since[CHECK_QEMUS_MAX]; /* the lease has moved since, while it is paused; else now */
 	int64_t stood_at[CHECK_QEMUS_MAX];   /* when its CPUs last stood still */
 	uint64_t life[CHECK_QEMUS_MAX];
@@ -114,7 +116,7 @@ struct check {
 	int64_t healed_at;	    /* -1: faults go on */
 	int64_t up_since, up_first; /* since heal: runs, leased and its host says EngineUp; -1 not */
 	int64_t good_since;
-	uint64_t starts, runs; /* for the summary */
+	uint64_t starts; /* that were begun */
 
 	const char *failed; /* the checker's name, NULL: all holds */
 	char text[256];	    /* what was seen */

@@ -155,3 +155,11 @@ void ghost_left_behind(struct sim_storage *storage, uint16_t id)
 
 	write_record(&ghost, 0, true);
 }
+
+bool ghost_owns(const struct ghost *ghost)
+{
+	const struct sim_lease *lease = &ghost->storage->leases[SIM_LEASE_ENGINE];
+
+	return ghost->owns && lease->owner == ghost->id &&
+	       lease->generation == ghost->storage->deltas[ghost->id].generation;
+}

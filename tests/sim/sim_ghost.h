@@ -37,5 +37,7 @@ struct ghost {
 void ghost_begin(struct ghost *ghost, struct sim *sim, struct sim_storage *storage, enum ghost_kind kind,
 		 uint16_t id, int64_t until, uint32_t io_timeout_s);
 void ghost_end(struct ghost *ghost);
+/* Is it the owner on disk now? It notices at its next renewal that it is not any more. */
+bool ghost_owns(const struct ghost *ghost);
 /* A record of a host that was here once and said that it stopped. */
 void ghost_left_behind(struct sim_storage *storage, uint16_t id);

@@ -22,17 +22,12 @@ struct world {
 	struct faults faults;
 	struct check check;
 	struct sim_event heal;
-	bool lifted; /* maintenance is off, as far as asked */
 	int64_t end_at, give_up;
-	const struct sim_request *told; /* the latest whose end the checkers know */
-	struct sim_sanlock_calls unused;
 	/* Of the last event, by host: to see what changed. */
 	struct {
 		struct agent *agent;
-		unsigned joins;
 		enum sim_space space;
 		bool block0_taking, block0_held;
-		uint64_t flag_reads;
 	} before[SCHEDULE_HOSTS_MAX];
 };
 
@@ -68,6 +63,7 @@ static void look_at(const struct world *world, const struct sim_host *host, stru
 	ret->guard = host->guard.running && host->sim->held_until[host->id] <= host->sim->now;
 	ret->sanlock = sanlock->running;
 	ret->watchdog = sanlock->has_watchdog;
+	ret->io_timeout_s = sanlock->timing.io_timeout_s;
 	ret->calm = is_calm(world, host);
 	/* While it is killing the holders the lockspace is still listed. */
 	ret->joined = sanlock->space == SIM_SPACE_JOINED || sanlock->space == SIM_SPACE_KILLING;
@@ -102,14 +98,17 @@ static void check_look(void *data, struct check_host hosts[CHECK_HOSTS_MAX], uin
 	hosts[n] = (struct check_host){0};
 	for (size_t i = 0; i < world->schedule->n_faults; i++)
 		if (world->faults.all[i].ghost.owns)
-			hosts[n] =
-				(struct check_host){.id = world->faults.all[i].ghost.id,
-						    .on = true,
-						    .sanlock = true,
-						    .joined = true,
-						    .unfit = true,
-						    .renewed_at = world->cluster->sim.now,
-						    .qemus = {{.life = 1 + i, .runs = true, .leased = true}}};
+			hosts[n] = (struct check_host){
+				.id = world->faults.all[i].ghost.id,
+				.on = true,
+				.sanlock = true,
+				.joined = true,
+				.unfit = true,
+				.renewed_at = world->cluster->sim.now,
+				.io_timeout_s = world->schedule->io_timeout_s,
+				.qemus = {{.life = 1 + i,
+					   .runs = true,
+					   .leased = ghost_owns(&world->faults.all[i].ghost)}}};
 	*ret_version = storage->leases[SIM_LEASE_ENGINE].version;
 }
 
