@@ -98,7 +98,6 @@ static void judge_own(struct board *board, const uint8_t block[BLOCK_SIZE])
 	char cause[RECORD_CAUSE_SIZE];
 	bool was = board->foreign, was_newer = board->own_fault == RECORD_TOO_NEW;
 
-	board->own_seen = true;
 	board->own_fault = record_decode(block, board->host_id, &record, cause);
 	/* Nothing that a newer version wrote is overwritten, however long it stands still. */
 	if (board->own_fault == RECORD_TOO_NEW && !was_newer) {
@@ -137,27 +136,35 @@ static bool foreign_expired(const struct board *board)
 	return mono_passed(last, board->policy.stale, board->clock->now(board->clock));
 }
 
+/* Does our block hold what we wrote? If not, whose is it? */
+static bool still_written(struct board *board, const uint8_t block[BLOCK_SIZE])
+{
+	if (!board->ever_written || memcmp(block, board->written, BLOCK_SIZE) != 0) {
+		board->stored = false;
+		judge_own(board, block);
+		return false;
+	}
+	board->own_fault = RECORD_OK;
+	if (board->foreign) {
+		board->foreign = false;
+		board->calls->changed(board->data);
+	}
+	return true;
+}
+
+/* The id is ours, so is the block: a late write of the past, zeros or noise are written over. */
+static bool to_be_repaired(const struct board *board)
+{
+	return board->ever_written && !board->foreign && board->own_fault != RECORD_TOO_NEW;
+}
+
 static void take_own(struct board *board, const uint8_t block[BLOCK_SIZE])
 {
 	/* The gate looks for itself; and what was asked before our last write ended tells nothing about it.
 	 */
 	if (!board->joined || (board->wrote_at != MONO_UNSET && board->scan_begun <= board->wrote_at))
 		return;
-	if (board->ever_written && memcmp(block, board->written, BLOCK_SIZE) == 0) {
-		board->own_fault = RECORD_OK;
-		if (board->foreign) {
-			board->foreign = false;
-			board->calls->changed(board->data);
-		}
-		return;
-	}
-	board->stored = false;
-	judge_own(board, block);
-	if (!board->foreign && board->own_fault != RECORD_TOO_NEW && board->ever_written &&
-	    board->own.io == BOARD_IO_NONE) {
-		/* The id is ours, so is the block: a late write of the past, zeros or noise are written over.
-		 */
-		log_warning("our block was changed by somebody, written again id=%u", board->host_id);
+	if (!still_written(board, block) && to_be_repaired(board) && board->own.io == BOARD_IO_NONE) {
 		board->dirty = true;
 		publish_now(board);
 	}
@@ -481,6 +488,16 @@ static void write_failed(struct board *board, uint64_t serial, int error)
 	set_timer(board, &board->write_timer, RETRY_MS);
 }
 
+/* Safety rule 8: before each write of a loop. Who writes our block in step with us stands there only between
+ * two of our writes, and what a cycle reads may always be from before the last one; and a broker that begins
+ * anew where the host id is joined already came past no gate. News between two loops do not wait for it. */
+static bool must_look(struct board *board)
+{
+	return !board->own_looked &&
+	       (board->looked_at == MONO_UNSET ||
+		mono_passed(board->looked_at, board->policy.loop - CLOSE_MS, now_of(board)));
+}
+
 static void publish_now(struct board *board)
 {
 	struct record record;
@@ -488,10 +505,10 @@ static void publish_now(struct board *board)
 
 	if (board->own.io != BOARD_IO_NONE)
 		return; /* `dirty` is looked at when it has ended */
-	set_timer(board, &board->write_timer, board->policy.loop);
+	if (!board->own_looked)
+		set_timer(board, &board->write_timer, board->policy.loop);
 	r = write_forbidden(board);
-	/* A broker that begins anew where the host id is joined already came past no gate. */
-	if (r == 0 && !board->own_seen) {
+	if (r == 0 && must_look(board)) {
 		r = begin_read(board, &board->own, STORE_QUEUE_OWN, BOARD_IO_LOOK, board->host_id, 1,
 			       board->own_buffer);
 		if (r == 0) {
@@ -499,6 +516,7 @@ static void publish_now(struct board *board)
 			return;
 		}
 	}
+	board->own_looked = false;
 	if (r == 0) {
 		make_record(board, &record);
 		r = record_encode(&record, board->clock->wall(board->clock), board->written);
@@ -573,8 +591,11 @@ static void own_done(struct store_op *op, int error)
 			write_failed(board, board->published.serial, error);
 			break;
 		}
-		judge_own(board, board->own_buffer);
-		board->dirty = true;
+		board->own_looked = board->dirty = true;
+		board->looked_at = now_of(board);
+		if (!still_written(board, board->own_buffer) && to_be_repaired(board) &&
+		    board->write_error == 0)
+			log_warning("our block was changed by somebody, written again id=%u", board->host_id);
 		break;
 	case BOARD_IO_IDENTITY:
 		note_read(board, error);
@@ -647,7 +668,7 @@ void board_set_member(struct board *board, bool joined, uint64_t generation, str
 	if (!joined || generation != board->generation)
 		board->ever_written = board->stored = false;
 	if (!joined)
-		board->own_seen = false;
+		board->looked_at = MONO_UNSET;
 	board->joined = joined;
 	board->generation = generation;
 	if (joined && board->published_at != MONO_UNSET) {
@@ -693,7 +714,7 @@ int board_start(struct board *board)
 	board->write_timer.fire = write_fired;
 	board->domain_at = board->cycled_at = board->published_at = board->gate_asked = board->gate_read =
 		MONO_UNSET;
-	board->wrote_at = board->scan_begun = MONO_UNSET;
+	board->wrote_at = board->scan_begun = board->looked_at = MONO_UNSET;
 	board->read_failing_since = board->write_failing_since = MONO_UNSET;
 	board->foreign_since = board->foreign_changed = MONO_UNSET;
 	board->own_fault = RECORD_ABSENT;

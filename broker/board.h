@@ -29,7 +29,7 @@ enum board_io { /* of one queue */
 		BOARD_IO_DOMAIN,   /* the identity, before the scan and every minute */
 		BOARD_IO_IDENTITY, /* at the gate */
 		BOARD_IO_GATE,	   /* the own block, at the gate */
-		BOARD_IO_LOOK,	   /* the own block, before the first write without a gate */
+		BOARD_IO_LOOK,	   /* the own block, before the write of each loop */
 		BOARD_IO_WRITE,
 		BOARD_IO_VERIFY, /* read back */
 };
@@ -96,7 +96,8 @@ struct board {
 	int gate_error;
 	enum identity_match domain; /* IDENTITY_UNKNOWN also before the first read */
 	enum record_fault own_fault;
-	bool own_seen; /* it was read since we are joined, or at the gate before */
+	bool own_looked;  /* it was read for the write that comes next */
+	mono_t looked_at; /* when last, MONO_UNSET: not since we are joined */
 };
 
 /* Zeroed before; clock, store, calls, host_id, hostname, identity, policy and io_ms set by the caller. 0 or

@@ -569,6 +569,11 @@ void check_landed(struct check *check, unsigned host, uint32_t block, const uint
 		fail(check, "foreign-block", "host %u writes block %u", check->hosts[host].id, block);
 		return;
 	}
+	/* Rule 8: another host lives in our block, and our broker reads it before each write. */
+	if (now < m->clone_at + 20 * SECOND && now > m->clone_since + 45 * SECOND &&
+	    now > later_of(m->calm_since, m->agent_since) + MINUTE)
+		fail(check, "foreign-block", "host %u writes over the record of another host that lives",
+		     check->hosts[host].id);
 	/* Rules 8 and 9: a host without its host id writes nothing. */
 	if (!check->hosts[host].joined && check->hosts[host].calm && now > m->joined_until + JOINED_LAG &&
 	    now > m->calm_since + JOINED_LAG)
@@ -669,6 +674,9 @@ void check_local_answered(struct check *check, unsigned host, bool maintenance, 
 	struct record record;
 
 	if (error < 0 || record_decode(own_block, check->hosts[host].id, &record, cause) != RECORD_OK)
+		return;
+	/* It stood there: a clone that has begun to write over it is found at the next write. */
+	if (now_of(check) < check->memory[host].clone_since + 12 * SECOND)
 		return;
 	if (maintenance && !record.claim.maintenance)
 		fail(check, "command-lost", "host %u acknowledged local maintenance, its record says none",

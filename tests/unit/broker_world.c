@@ -94,7 +94,7 @@ static void io_fired(struct timer *timer)
 	struct world_io *io = (struct world_io *)((char *)timer - offsetof(struct world_io, timer));
 	struct world *world = io->world;
 	struct store_op *op = io->op;
-	int error = world->store_error;
+	int error = io->write && world->write_error < 0 ? world->write_error : world->store_error;
 
 	if (error == 0 && !io->write && io->first == IDENTITY_BLOCK)
 		error = world->domain_error;

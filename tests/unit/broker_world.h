@@ -31,6 +31,7 @@ struct world {
 	} io[STORE_QUEUE_COUNT];
 	int store_error;  /* every operation ends with it */
 	int domain_error; /* so does a read of the identity */
+	int write_error;  /* writes do */
 	bool store_hangs; /* operations end at their deadline, -ETIMEDOUT */
 	unsigned reads, writes;
 	uint64_t blocks_read;
