@@ -26,6 +26,7 @@ enum board_io { /* of one queue */
 		BOARD_IO_NONE,
 		BOARD_IO_SCAN,	   /* at start: all blocks, large reads */
 		BOARD_IO_CYCLE,	   /* blocks in use */
+		BOARD_IO_RESCAN,   /* a piece of all blocks, in use or not */
 		BOARD_IO_DOMAIN,   /* the identity, before the scan and every minute */
 		BOARD_IO_IDENTITY, /* at the gate */
 		BOARD_IO_GATE,	   /* the own block, at the gate */
@@ -68,6 +69,9 @@ struct board {
 	mono_t cycled_at;    /* begin of the last cycle over all blocks in use, MONO_UNSET: none */
 	uint32_t cycle_next; /* id to go on from */
 	bool cycle_all;	     /* else the one block of `watched` */
+	mono_t rescanned_at; /* begin of the cycle with the last piece, MONO_UNSET: the scan at start goes on
+			      */
+	uint32_t rescan_next;
 	bool closely;
 	uint16_t watched; /* the owner's id, 0 none or ours */
 
