@@ -160,15 +160,10 @@ static void rewrite_lease(struct one_fault *one)
 	check_rewritten(faults->check);
 }
 
+/* Safety rule 1: libvirt's hook refuses the engine's uuid without its lease. */
 static void start_unleased(struct one_fault *one)
 {
-	struct sim_host *host = one->host;
-
-	sim_log_line(host->id, "fault virsh start without a lease");
-	sim_vm_create(&host->vm);
-	host->sanlock.registered = 0;
-	one->faults->by_hand[host->id] = host->vm.number;
-	sim_vm_run(&host->vm);
+	sim_log_line(one->host->id, "fault virsh start without a lease is refused");
 }
 
 static void write_flag_noise(struct one_fault *one)
@@ -381,7 +376,7 @@ static void mend(struct one_fault *one)
 		/* libvirt runs it without a lease when sanlock was restarted meanwhile: the operator's doing.
 		 */
 		if (host->vm.guest == SIM_GUEST_PAUSED && host->sanlock.registered != host->vm.pid)
-			one->faults->by_hand[host->id] = host->vm.number;
+			one->faults->resumed[host->id] = host->vm.number;
 		sim_guest_resume(host);
 		break;
 	case FAULT_VM_START_FAILS:

@@ -30,8 +30,8 @@ struct faults {
 	const struct schedule *schedule;
 	struct one_fault all[SCHEDULE_FAULTS_MAX];
 	uint8_t active[SCHEDULE_HOSTS_MAX + 1][FAULT_COUNT]; /* how many of a kind are under way on a host */
-	uint32_t
-		by_hand[SCHEDULE_HOSTS_MAX + 1]; /* by host id: the number of the QEMU that an operator ran */
+	/* By host id: the number of the QEMU that an operator resumed without its lease. */
+	uint32_t resumed[SCHEDULE_HOSTS_MAX + 1];
 };
 
 /* Sets all their events. `faults` zeroed. */

@@ -78,13 +78,36 @@ int64_t check_whole_ms(const struct lease_timing *timing)
 
 /* Safety, seen from outside. */
 
+static int64_t later_of(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Until when rule 3 has ended a QEMU without its lease, once agent and broker can act. */
+static int64_t unleased_until(const struct check_memory *m, unsigned q)
+{
+	return later_of(m->unleased_since[q], later_of(m->calm_since, m->agent_since)) + BOUND_AGENT;
+}
+
 /* The one exemption, by name: on a host without watchdog, guard, agent and sanlock were all dead together. */
 static bool exempt_nothing_left(const struct check_host *host)
 {
 	return !host->watchdog && !host->guard && !host->agent && !host->sanlock;
 }
 
-static void check_two_running(struct check *check)
+/* libvirt resumes without its lease what sanlock has forgotten; rule 3 ends it, as it does all that runs so.
+ */
+static bool resumed_a_moment_ago(const struct check *check, unsigned i, int64_t now)
+{
+	const struct check_memory *m = &check->memory[i];
+
+	for (unsigned q = 0; q < CHECK_QEMUS_MAX; q++)
+		if (check->hosts[i].qemus[q].resumed && now <= unleased_until(m, q))
+			return true;
+	return false;
+}
+
+static void check_two_running(struct check *check, int64_t now)
 {
 	unsigned running = 0, first = 0, second = 0;
 
@@ -98,19 +121,11 @@ static void check_two_running(struct check *check)
 					second = i;
 			}
 	if (running < 2 || exempt_nothing_left(&check->hosts[first]) ||
-	    exempt_nothing_left(&check->hosts[second]))
+	    exempt_nothing_left(&check->hosts[second]) || resumed_a_moment_ago(check, first, now) ||
+	    resumed_a_moment_ago(check, second, now))
 		return;
-	/* What the operator starts by hand without a lease runs until rule 3 sees it. */
-	for (unsigned q = 0; q < CHECK_QEMUS_MAX; q++)
-		if (check->hosts[first].qemus[q].by_hand || check->hosts[second].qemus[q].by_hand)
-			return;
 	fail(check, "two-running", "%u VMs run, on host %u and host %u", running, check->hosts[first].id,
 	     check->hosts[second].id);
-}
-
-static int64_t later_of(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
 }
 
 /* One QEMU of one host: how long has it run without what lets it run? */
@@ -164,7 +179,7 @@ static void check_life(struct check *check, unsigned i, unsigned q, int64_t now)
 			     "host %u: no sanlock or lockspace, its QEMU ran on for %lld ms", host->id,
 			     (long long)(now - since));
 		if (host->agent && host->broker && host->sanlock && host->joined &&
-		    now > later_of(since, m->agent_since) + BOUND_AGENT + more)
+		    now > unleased_until(m, q) + more)
 			fail(check, "unleased-vm", "host %u: QEMU ran on without the lease for %lld ms",
 			     host->id, (long long)(now - since));
 	}
@@ -296,10 +311,10 @@ void check_event(struct check *check)
 
 	check->look(check->data, check->hosts, &version);
 	check->version = version;
-	check_two_running(check);
 	for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++)
 		if (check->hosts[i].id)
 			check_host_now(check, i, now);
+	check_two_running(check, now);
 	check_progress(check, now);
 }
 

@@ -49,7 +49,7 @@ struct check_qemu {
 	bool registered; /* with sanlock here, for the engine lease */
 	bool leased;	 /* registered, and the leader on disk is this host and generation */
 	bool unkillable;
-	bool by_hand; /* the operator's virsh made it, or resumed it: the daemons could not prevent it */
+	bool resumed; /* by an operator, and libvirt did so without its lease: sanlock had forgotten it */
 };
 
 /* The truth about one host. */

@@ -24,7 +24,7 @@ enum fault {
 	FAULT_VM_UNKILLABLE,  /* for: state D, SIGKILL waits */
 	FAULT_VM_LOST,	      /* libvirt does not list it any more, it runs on */
 	FAULT_VM_SUSPENDED,   /* for: virsh suspend by hand, then virsh resume */
-	FAULT_VM_UNLEASED,    /* virsh start by hand, without a lease */
+	FAULT_VM_UNLEASED,    /* virsh start by hand, without a lease: libvirt's hook refuses it */
 	FAULT_VM_START_FAILS, /* for: creating it fails */
 	FAULT_VM_START_SLOW,  /* for, value: ms that creating it takes */
 	/* Processes */

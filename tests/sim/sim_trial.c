@@ -83,7 +83,7 @@ static void look_at(const struct world *world, const struct sim_host *host, stru
 	ret->qemus[0].leased = ret->qemus[0].registered && sim_sanlock_owns(sanlock, SIM_LEASE_ENGINE);
 	/* In state D it dies late, or with its host. */
 	ret->qemus[0].unkillable = vm->unkillable || vm->killed || sim_disk_hangs(&host->disk);
-	ret->qemus[0].by_hand = world->faults.by_hand[host->id] == vm->number;
+	ret->qemus[0].resumed = world->faults.resumed[host->id] == vm->number;
 }
 
 static void check_look(void *data, struct check_host hosts[CHECK_HOSTS_MAX], uint64_t *ret_version)
