@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What must hold whatever happens, judged after every event by what is true in the simulated world, not by
- * what the daemons believe. It may not touch the world. Called by run_sim.c; the first thing that does not
+ * what the daemons believe. It may not touch the world. Called by sim_trial.c; the first thing that does not
  * hold ends the run.
  *
  * Times are simulated ms. The bounds, at io_timeout N seconds and the defaults of core/policy.h, worked
@@ -8,17 +8,22 @@
  *
  * A VM without its lease (unleased-vm), each counted while those that must act can act (`calm`, below):
  *
- *   sanlock gone, or joined no more          0  SIGKILL of sanlock
- *   while the guard lives                  ..1  the guard hears it (pidfd at once, else its poll of 1 s)
- *                                          ..5  GUARD_GRACE_MS, when nothing answers
- *                                            8  BOUND_GUARD: and QEMU has died of it
- *   taken on disk, or not registered         0  just after a look, rule 3 asks each loop
- *                                           10  the next look; its answer is of before the next look at
- * libvirt, so it counts at the look at libvirt after it 20  libvirt is looked at again, the next loop at the
- * latest 27  BOUND_AGENT: with the latencies of sanlock, disk, IPC and kill no renewal, guard alive, no
- * watchdog    6N  rule 6; + 3 s for its poll of 1 s, the question and the kill no renewal, with a watchdog 8N
- * + 60  the host is reset at the latest, whatever else is dead; + 3 s QEMU does not die +60  rule 12: the
- * host is reset a minute after the SIGKILL; + 5 s
+ *   sanlock gone, or joined no more, while the guard lives
+ *     0  SIGKILL of sanlock
+ *     1  the guard hears it (pidfd at once, else its poll of 1 s)
+ *     5  GUARD_GRACE_MS, when nothing answers
+ *     8  BOUND_GUARD: and QEMU has died of it
+ *   taken on disk, or not registered
+ *     0  just after a look; rule 3 asks each loop
+ *    10  the next look; its answer counts at the look at libvirt after it
+ *    20  libvirt is looked at again, the next loop at the latest
+ *    27  BOUND_AGENT: with the latencies of sanlock, disk, IPC and kill
+ *   no renewal, guard alive, no watchdog
+ *    6N  rule 6; + 3 s for its poll of 1 s, the question and the kill
+ *   no renewal, with a watchdog
+ * 8N+60  the host is reset at the latest, whatever else is dead; + 3 s
+ *   QEMU does not die
+ *   +60  rule 12: the host is reset a minute after the SIGKILL; + 5 s
  *
  * The VM is up again (progress), counted from the end of the last fault, on at least one host that may start
  * it:

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files of checkers share. The first finding is kept, and ends the run. */
+#pragma once
+
+#include "tests/sim/sim_check.h"
+
+#define SECOND 1000LL
+#define MINUTE (60 * SECOND)
+
+/* `name`: the checker's, which planted bugs and the files of what failed are called by. */
+__attribute__((format(printf, 3, 4))) void check_fail(struct check *check, const char *name,
+						      const char *format, ...);
+
+static inline int64_t check_now(const struct check *check)
+{
+	return check->now(check->data);
+}
+
+static inline int64_t later_of(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
