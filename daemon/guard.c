@@ -134,6 +134,8 @@ void guard_decide(struct guard *guard, mono_t now)
 		return;
 	reason = guard_judge(&guard->facts, now);
 	guard->facts.slept_ms = 0;
+	if (reason == GUARD_SUSPENDED)
+		guard->owed = now;
 	if (reason != GUARD_FINE)
 		hunt_begin(guard, guard_reason_str(reason), now);
 }
@@ -157,6 +159,9 @@ static void word_take(struct guard *guard, enum guard_word word, mono_t asked, m
 		/* What was known before a join says nothing after it; else it is kept for the log. */
 		if (word == WORD_JOINED)
 			guard->facts.renewed = MONO_UNSET;
+		/* Nor does a suspend: before the join it was proven that no QEMU lives (rule 4). */
+		if (word == WORD_JOINED && guard->facts.word != WORD_SILENT)
+			guard->owed = MONO_NEVER;
 	}
 	guard->facts.word = word;
 	guard->facts.asked = asked;
@@ -504,7 +509,7 @@ int guard_new(const char *conf_path, int listener, struct guard **ret)
 	sigaddset(&ending, SIGTERM);
 	sigaddset(&ending, SIGINT);
 	guard_fd_set(guard, SLOT_SIGNAL, signalfd(-1, &ending, SFD_CLOEXEC), POLLIN);
-	guard->sweep_ends = MONO_NEVER;
+	guard->sweep_ends = guard->owed = MONO_NEVER;
 	r = guard->fds[SLOT_SIGNAL].fd < 0 ? -errno : worker_new("sanlock", &guard->worker);
 	if (r == 0)
 		r = worker_new("proc", &guard->sweeper);

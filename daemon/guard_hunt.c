@@ -17,6 +17,7 @@
 #include "util/worker.h"
 
 #define SWEEP_MS 500 /* a reading of /proc takes some ms; longer is a process that holds it */
+#define OWED_MS 1000 /* between two hunts after a suspend, until one ends well */
 
 /* Rule 12. Without sync(2): it would wait for the storage that hangs. 0 is not returned. */
 int hunt_reset(const char *why)
@@ -73,6 +74,8 @@ void hunt_begin(struct guard *guard, const char *reason, mono_t now)
 static void hunt_end(struct guard *guard, int error, int alive)
 {
 	guard->hunt = HUNT_NONE;
+	if (error == 0)
+		guard->owed = MONO_NEVER;
 	guard_reply_all(guard, error, alive);
 }
 
@@ -254,6 +257,11 @@ void hunt_look(struct guard *guard, mono_t now)
 void hunt_check(struct guard *guard, mono_t now)
 {
 	sweep_check(guard, now);
+	/* A suspend is told once; all other reasons stay for as long as they hold. */
+	if (now >= guard->owed) {
+		guard->owed = now + OWED_MS;
+		hunt_begin(guard, guard_reason_str(GUARD_SUSPENDED), now);
+	}
 	kill_check(guard, now);
 	survivor_check(guard, now);
 }

@@ -72,6 +72,7 @@ struct guard {
 	size_t n_skip;
 	enum hunt hunt;
 	const char *hunt_reason;
+	mono_t owed;	       /* when to hunt for the QEMU of before a suspend, MONO_NEVER: none is left */
 	mono_t killing_ends;   /* of HUNT_DIE */
 	mono_t survives_since; /* of SLOT_SURVIVOR */
 

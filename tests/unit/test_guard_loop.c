@@ -37,8 +37,9 @@ struct stage {
 	atomic_int word; /* sanlock's answer */
 	atomic_llong slept_ms;
 	atomic_bool dies; /* QEMU, when it is killed */
-	atomic_int qemu;  /* its pid, 0 none */
-	atomic_uint kills, resets, answers;
+	atomic_int proc_error;
+	atomic_int qemu; /* its pid, 0 none */
+	atomic_uint kills, resets, answers, failures;
 };
 
 static struct stage *stage;
@@ -108,6 +109,11 @@ int guard_leave(const char *lockspace, uint16_t host_id)
 
 int qemu_find_past(const char *uuid, struct qemu_walk *walk, struct qemu_pids *ret)
 {
+	int r = atomic_load(&stage->proc_error);
+
+	atomic_fetch_add(&stage->failures, r < 0);
+	if (r < 0)
+		return r;
 	*ret = (struct qemu_pids){.n = atomic_load(&stage->qemu) != 0, .pids = {atomic_load(&stage->qemu)}};
 	return 0;
 }
@@ -188,14 +194,12 @@ static bool wait_for(atomic_uint *count, unsigned least, int ms)
 
 static void begin(enum guard_word word)
 {
-	unsigned answers = atomic_load(&stage->answers);
-
 	qemu = sleeper();
 	memset(stage, 0, sizeof(*stage));
 	atomic_store(&stage->word, WORD_JOINED);
 	atomic_store(&stage->qemu, qemu);
 	guard_start();
-	assert_true(wait_for(&stage->answers, answers + 3, 10000));
+	assert_true(wait_for(&stage->answers, 3, 10000));
 	assert_int_equal(atomic_load(&stage->kills), 0);
 	atomic_store(&stage->word, word);
 }
@@ -223,6 +227,40 @@ static void test_suspend(void **state)
 	assert_int_equal(atomic_load(&stage->resets), 0);
 }
 
+/* A suspend is seen once; a hunt that could not be ended is begun again until one is. */
+static void test_suspend_owed(void **state)
+{
+	begin(WORD_JOINED);
+	atomic_store(&stage->proc_error, -EPERM);
+	atomic_store(&stage->slept_ms, 5000);
+	assert_true(wait_for(&stage->failures, 2, 10000));
+	assert_int_equal(atomic_load(&stage->kills), 0);
+	atomic_store(&stage->dies, true);
+	atomic_store(&stage->proc_error, 0);
+	assert_true(wait_for(&stage->kills, 1, 10000));
+	/* Once is enough: the next one is of after the suspend. */
+	assert_true(wait_for(&stage->answers, atomic_load(&stage->answers) + 3, 10000));
+	atomic_store(&stage->qemu, qemu);
+	assert_true(wait_for(&stage->answers, atomic_load(&stage->answers) + 3, 10000));
+	assert_int_equal(atomic_load(&stage->kills), 1);
+}
+
+/* Who joins has proven that no QEMU of before lives: what is found then is another. */
+static void test_suspend_owed_until_a_join(void **state)
+{
+	begin(WORD_JOINED);
+	atomic_store(&stage->proc_error, -EPERM);
+	atomic_store(&stage->slept_ms, 5000);
+	assert_true(wait_for(&stage->failures, 2, 10000));
+	atomic_store(&stage->word, WORD_OUT);
+	assert_true(wait_for(&stage->answers, atomic_load(&stage->answers) + 3, 10000));
+	atomic_store(&stage->word, WORD_JOINED);
+	assert_true(wait_for(&stage->answers, atomic_load(&stage->answers) + 3, 10000));
+	atomic_store(&stage->proc_error, 0);
+	assert_true(wait_for(&stage->answers, atomic_load(&stage->answers) + 5, 10000));
+	assert_int_equal(atomic_load(&stage->kills), 0);
+}
+
 static void test_survivor(void **state)
 {
 	mono_t begun;
@@ -238,6 +276,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_suspend, end),
+		cmocka_unit_test_teardown(test_suspend_owed, end),
+		cmocka_unit_test_teardown(test_suspend_owed_until_a_join, end),
 		cmocka_unit_test_teardown(test_survivor, end),
 	};
 	FILE *file;
