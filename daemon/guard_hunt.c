@@ -8,6 +8,7 @@
 #include <linux/reboot.h>
 #include <string.h>
 #include <sys/reboot.h>
+#include <unistd.h>
 
 #include "daemon/guard_state.h"
 #include "lockspace/guard_protocol.h"
@@ -87,6 +88,24 @@ static void strike(struct guard *guard, pid_t first, int count, mono_t now)
 		  guard->facts.renewed == MONO_UNSET ? -1LL : (long long)(now - guard->facts.renewed));
 	guard->hunt = HUNT_STRIKE;
 	sweep_start(guard, true, now);
+}
+
+/* Takes the killing from a thread that hangs in it: it goes on killing no more when it comes back, and what
+ * it has killed has its minute (rule 12) even if the next look can't read it. */
+static void strike_leave(struct guard *guard, struct qemu_walk *walk, mono_t now)
+{
+	int fd;
+
+	walk->left = true;
+	fd = atomic_exchange(&walk->killed, 0);
+	if (fd <= 0)
+		return;
+	if (guard->fds[SLOT_SURVIVOR].fd >= 0) {
+		close(fd);
+		return;
+	}
+	guard_fd_set(guard, SLOT_SURVIVOR, fd, POLLIN);
+	guard->survives_since = now;
 }
 
 /* Keeps the pidfd of the first that did not die, until it does: a pid alone could be another's by then. */
@@ -215,7 +234,7 @@ static void sweep_done(struct job *job)
  * passed. */
 static void sweep_check(struct guard *guard, mono_t now)
 {
-	const struct guard_sweep *sweep = guard->sweep;
+	struct guard_sweep *sweep = guard->sweep;
 	bool kill;
 	pid_t pid;
 
@@ -233,6 +252,7 @@ static void sweep_check(struct guard *guard, mono_t now)
 	log_error("reading /proc hangs at pid=%d, likely in state D: QEMU is looked for without it", pid);
 	if (guard->n_skip < QEMU_SKIP_MAX && pid > 0)
 		guard->skip[guard->n_skip++] = pid;
+	strike_leave(guard, &sweep->walk, now);
 	worker_give_up(guard->sweeper);
 	guard->sweep = NULL;
 	guard->sweep_ends = MONO_NEVER;

@@ -276,6 +276,7 @@ int qemu_open(const char *uuid, pid_t pid)
 
 struct killing {
 	const char *uuid;
+	struct qemu_walk *walk;
 	int *fds;
 	size_t n;
 };
@@ -296,8 +297,16 @@ static int kill_one(pid_t pid, int proc, const char *name, void *data)
 	r = process_matches(proc, name, killing->uuid, &text);
 	if (r <= 0)
 		return r;
+	/* What was asked long ago: by now QEMU may have been started again, rightly. */
+	if (killing->walk->left)
+		return -ECANCELED;
 	if (syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
 		return -errno;
+	/* Not 0, which is none. */
+	if (killing->n == 0) {
+		r = fcntl(fd, F_DUPFD_CLOEXEC, 1);
+		killing->walk->killed = r < 0 ? 0 : r;
+	}
 	killing->fds[killing->n++] = TAKE_FD(fd);
 	return 0;
 }
@@ -305,12 +314,15 @@ static int kill_one(pid_t pid, int proc, const char *name, void *data)
 int qemu_kill_past(const char *uuid, struct qemu_walk *past, int ret_fds[QEMU_PIDS_MAX], size_t *ret_n)
 {
 	int fds[QEMU_PIDS_MAX];
-	struct killing killing = {.uuid = uuid, .fds = fds};
+	struct killing killing = {.uuid = uuid, .walk = past, .fds = fds};
 	size_t unread = 0;
-	int r;
+	int first, r;
 
 	assert(ret_fds && ret_n);
 	r = walk(uuid, past, &unread, kill_one, &killing);
+	first = atomic_exchange(&past->killed, 0);
+	if (first > 0)
+		close(first);
 	if (r < 0) {
 		for (size_t i = 0; i < killing.n; i++)
 			close(fds[i]);

@@ -31,6 +31,7 @@
 #include "util/clock.h"
 
 #define SPEED 20 /* of the child's clock */
+#define HOLDER 1 /* a pid that is not QEMU's */
 
 /* Shared with the child. */
 struct stage {
@@ -38,8 +39,10 @@ struct stage {
 	atomic_llong slept_ms;
 	atomic_bool dies; /* QEMU, when it is killed */
 	atomic_int proc_error;
-	atomic_int qemu; /* its pid, 0 none */
-	atomic_uint kills, resets, answers, failures;
+	atomic_bool held;   /* a process holds who reads it in a killing, */
+	atomic_bool hidden; /* and QEMU can't be read from then on */
+	atomic_int qemu;    /* its pid, 0 none */
+	atomic_uint kills, resets, answers, failures, left, not_left;
 };
 
 static struct stage *stage;
@@ -115,6 +118,8 @@ int qemu_find_past(const char *uuid, struct qemu_walk *walk, struct qemu_pids *r
 	if (r < 0)
 		return r;
 	*ret = (struct qemu_pids){.n = atomic_load(&stage->qemu) != 0, .pids = {atomic_load(&stage->qemu)}};
+	if (atomic_load(&stage->hidden))
+		*ret = (struct qemu_pids){.unread = 1};
 	return 0;
 }
 
@@ -122,7 +127,19 @@ int qemu_kill_past(const char *uuid, struct qemu_walk *walk, int ret_fds[QEMU_PI
 {
 	pid_t pid = atomic_load(&stage->qemu);
 
+	*ret_n = 0;
+	if (atomic_load(&stage->hidden))
+		return 0;
 	atomic_fetch_add(&stage->kills, 1);
+	if (atomic_load(&stage->held)) {
+		walk->killed = (int)syscall(SYS_pidfd_open, pid, 0);
+		atomic_store(&stage->hidden, true);
+		walk->reading = HOLDER;
+		while (atomic_load(&stage->held))
+			poll(NULL, 0, SPEED);
+		atomic_fetch_add(walk->left ? &stage->left : &stage->not_left, 1);
+		return -ECANCELED;
+	}
 	*ret_n = pid != 0;
 	if (pid)
 		ret_fds[0] = (int)syscall(SYS_pidfd_open, pid, 0);
@@ -272,6 +289,25 @@ static void test_survivor(void **state)
 	assert_true(clock_mono() - begun >= 55 * MONO_SECOND);
 }
 
+/* The killing hangs behind the first that it has killed: that one has its minute, and nobody else is killed
+ * when the thread is let go. */
+static void test_survivor_of_a_strike_that_hangs(void **state)
+{
+	mono_t begun;
+
+	begin(WORD_JOINED);
+	atomic_store(&stage->held, true);
+	atomic_store(&stage->slept_ms, 5000);
+	assert_true(wait_for(&stage->kills, 1, 10000));
+	begun = clock_mono();
+	assert_true(wait_for(&stage->resets, 1, 10000));
+	assert_true(clock_mono() - begun >= 55 * MONO_SECOND);
+	assert_int_equal(atomic_load(&stage->kills), 1);
+	atomic_store(&stage->held, false);
+	assert_true(wait_for(&stage->left, 1, 10000));
+	assert_int_equal(atomic_load(&stage->not_left), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -279,6 +315,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_suspend_owed, end),
 		cmocka_unit_test_teardown(test_suspend_owed_until_a_join, end),
 		cmocka_unit_test_teardown(test_survivor, end),
+		cmocka_unit_test_teardown(test_survivor_of_a_strike_that_hangs, end),
 	};
 	FILE *file;
 	int r;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which command lines are the engine's QEMU, dead and half-dead processes, and the kill through pidfds. */
+/* Which command lines are the engine's QEMU, dead and half-dead processes, and the kill through pidfds.
+ * openat(2) is this test's own, so that a process can hold who reads its command line. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +12,11 @@
 #include <ctype.h>
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +25,20 @@
 #include "tests/unit/sanlock_domain.h"
 
 static char uuid[QEMU_UUID_SIZE];
+static _Atomic pid_t holder; /* 0: nobody is held */
+
+/* As fcntl.h's, which gives this name to openat(). Nothing here creates a file. */
+int openat64(int dir, const char *path, int flags, ...);
+
+int openat64(int dir, const char *path, int flags, ...)
+{
+	char held[32];
+
+	do
+		snprintf(held, sizeof(held), "%d/cmdline", holder);
+	while (strcmp(path, held) == 0 && poll(NULL, 0, 10) == 0);
+	return (int)syscall(SYS_openat, dir, path, flags, 0);
+}
 
 static size_t count(void)
 {
@@ -97,12 +115,27 @@ static void test_zombie_is_none(void **state)
 	waitpid(pid, NULL, 0);
 }
 
+static unsigned fds_open(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 256; fd++) {
+		int copy = dup(fd);
+
+		n += copy >= 0;
+		if (copy >= 0)
+			close(copy);
+	}
+	return n;
+}
+
 static void test_kill(void **state)
 {
 	const char *argv[] = {"qemu-kvm", "-uuid", uuid, NULL};
 	pid_t a = stand_in_start(argv, false), b = stand_in_start(argv, true);
 	int fds[QEMU_PIDS_MAX];
 	size_t n = 99;
+	unsigned open_before = fds_open();
 
 	(void)state;
 	assert_int_equal(qemu_kill(uuid, fds, &n), 0);
@@ -117,6 +150,8 @@ static void test_kill(void **state)
 	waitpid(b, NULL, 0);
 	assert_int_equal(qemu_kill(uuid, fds, &n), 0);
 	assert_int_equal(n, 0);
+	/* Nothing is left open. */
+	assert_int_equal(fds_open(), open_before);
 }
 
 /* Who is passed over is neither found nor killed, and known to be missing. */
@@ -144,6 +179,49 @@ static void test_past(void **state)
 	/* Who is gone is not missing. */
 	assert_int_equal(qemu_find_past(uuid, &past, &pids), 0);
 	assert_int_equal(pids.unread, 0);
+}
+
+static void *kill_all(void *data)
+{
+	int fds[QEMU_PIDS_MAX];
+	size_t n;
+
+	return (void *)(intptr_t)qemu_kill_past(uuid, data, fds, &n);
+}
+
+static bool one_killed(void *data)
+{
+	const struct qemu_walk *past = data;
+
+	return past->killed != 0;
+}
+
+/* A kill that hangs behind the first and is given up: that one's pidfd can be had, the next one is spared. */
+static void test_left(void **state)
+{
+	const char *argv[] = {"qemu-kvm", "-uuid", uuid, NULL};
+	pid_t a = stand_in_start(argv, false), b = stand_in_start(argv, false);
+	pid_t first = a < b ? a : b, last = a < b ? b : a;
+	struct qemu_walk past = {0};
+	struct pollfd ended = {.events = POLLIN};
+	pthread_t thread;
+	void *result;
+
+	(void)state;
+	holder = last;
+	assert_int_equal(pthread_create(&thread, NULL, kill_all, &past), 0);
+	assert_true(domain_wait(one_killed, &past, 5000));
+	past.left = true;
+	ended.fd = atomic_exchange(&past.killed, 0);
+	assert_int_equal(poll(&ended, 1, 5000), 1);
+	close(ended.fd);
+	waitpid(first, NULL, 0);
+	holder = 0;
+	assert_int_equal(pthread_join(thread, &result), 0);
+	assert_int_equal((intptr_t)result, -ECANCELED);
+	assert_int_equal(past.killed, 0);
+	assert_false(stand_in_gone(&last));
+	stand_in_kill(last);
 }
 
 static void test_open(void **state)
@@ -187,7 +265,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_command_lines), cmocka_unit_test(test_zombie_is_none),
 		cmocka_unit_test(test_kill),	      cmocka_unit_test(test_past),
-		cmocka_unit_test(test_open),	      cmocka_unit_test(test_hidden_proc),
+		cmocka_unit_test(test_left),	      cmocka_unit_test(test_open),
+		cmocka_unit_test(test_hidden_proc),
 	};
 
 	stand_in_main();
