@@ -480,6 +480,8 @@ void guard_free(struct guard *guard)
 	guard->fds[SLOT_WORKER].fd = guard->fds[SLOT_SWEEPER].fd = -1; /* the workers' own */
 	worker_free(guard->worker);
 	worker_free(guard->sweeper);
+	for (size_t i = 0; i < guard->n_late; i++)
+		guard->late[i]->job.destroy(&guard->late[i]->job);
 	for (int i = 0; i < SLOT_COUNT; i++)
 		guard_fd_set(guard, i, -1, 0);
 	free(guard);

@@ -33,6 +33,21 @@ int hunt_reset(const char *why)
 
 static void sweep_done(struct job *job);
 
+/* Who has let go of its thread is read again, whoever else still holds one. */
+static void skip_late(struct guard *guard, struct qemu_walk *walk)
+{
+	for (size_t i = guard->n_late; i-- > 0;) {
+		struct guard_sweep *late = guard->late[i];
+
+		if (!guard_sweep_back(late)) {
+			walk->skip[walk->n_skip++] = late->late_at;
+			continue;
+		}
+		guard->late[i] = guard->late[--guard->n_late];
+		late->job.destroy(&late->job);
+	}
+}
+
 /* Reads /proc. Without a thread to do it, it is better to block than not to look. */
 static void sweep_start(struct guard *guard, bool kill, mono_t now)
 {
@@ -41,10 +56,7 @@ static void sweep_start(struct guard *guard, bool kill, mono_t now)
 
 	if (!sweep)
 		return; /* no memory: hunt_check() tries again */
-	if (worker_stuck(guard->sweeper) == 0)
-		guard->n_skip = 0;
-	memcpy(sweep->walk.skip, guard->skip, sizeof(guard->skip));
-	sweep->walk.n_skip = guard->n_skip;
+	skip_late(guard, &sweep->walk);
 	sweep->job.done = sweep_done;
 	sweep->asker = guard;
 	guard->sweep = sweep;
@@ -250,8 +262,11 @@ static void sweep_check(struct guard *guard, mono_t now)
 	pid = sweep->walk.reading;
 	kill = sweep->kill;
 	log_error("reading /proc hangs at pid=%d, likely in state D: QEMU is looked for without it", pid);
-	if (guard->n_skip < QEMU_SKIP_MAX && pid > 0)
-		guard->skip[guard->n_skip++] = pid;
+	if (guard->n_late < QEMU_SKIP_MAX && pid > 0) {
+		sweep->late_at = pid;
+		guard_sweep_keep(sweep);
+		guard->late[guard->n_late++] = sweep;
+	}
 	strike_leave(guard, &sweep->walk, now);
 	worker_give_up(guard->sweeper);
 	guard->sweep = NULL;

@@ -66,10 +66,10 @@ struct guard {
 	bool proc_failed;      /* said already */
 
 	struct worker *sweeper;
-	struct guard_sweep *sweep; /* under way; the thread's */
-	mono_t sweep_ends;	   /* MONO_NEVER: none is under way */
-	pid_t skip[QEMU_SKIP_MAX]; /* processes that hold a thread of the sweeper */
-	size_t n_skip;
+	struct guard_sweep *sweep;		 /* under way; the thread's */
+	mono_t sweep_ends;			 /* MONO_NEVER: none is under way */
+	struct guard_sweep *late[QEMU_SKIP_MAX]; /* given up; who holds them is passed over meanwhile */
+	size_t n_late;
 	enum hunt hunt;
 	const char *hunt_reason;
 	mono_t owed;	       /* when to hunt for the QEMU of before a suspend, MONO_NEVER: none is left */

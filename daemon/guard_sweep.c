@@ -22,6 +22,8 @@ static void destroy(struct job *job)
 {
 	struct guard_sweep *sweep = (struct guard_sweep *)job;
 
+	if (atomic_fetch_sub(&sweep->owners, 1) > 1)
+		return;
 	for (size_t i = 0; i < sweep->n_fds; i++)
 		if (sweep->fds[i] >= 0)
 			close(sweep->fds[i]);
@@ -36,9 +38,20 @@ struct guard_sweep *guard_sweep_new(const char *uuid, bool kill)
 		return NULL;
 	sweep->job.run = run;
 	sweep->job.destroy = destroy;
+	sweep->owners = 1;
 	sweep->kill = kill;
 	strncpy(sweep->uuid, uuid, sizeof(sweep->uuid) - 1);
 	return sweep;
+}
+
+void guard_sweep_keep(struct guard_sweep *sweep)
+{
+	atomic_fetch_add(&sweep->owners, 1);
+}
+
+bool guard_sweep_back(const struct guard_sweep *sweep)
+{
+	return atomic_load(&sweep->owners) == 1;
 }
 
 int guard_sweep_count(const struct guard_sweep *sweep)

@@ -210,6 +210,9 @@ static int walk(const char *uuid, struct qemu_walk *past, size_t *ret_unread,
 		}
 		past->reading = pid;
 		r = process_matches(dirfd(dir), entry->d_name, uuid, &text);
+		/* On to the next one that holds it? Nobody would know at which it is. */
+		if (past->left)
+			r = -ECANCELED;
 		if (r > 0)
 			r = found(pid, dirfd(dir), entry->d_name, data);
 		if (r < 0)

@@ -16,7 +16,7 @@
 /* A reading of /proc, as seen by who may have to give it up and go on without the process that holds it. */
 struct qemu_walk {
 	_Atomic pid_t reading; /* whose command line is read now, 0: none */
-	atomic_bool left;      /* it is given up: a kill sends no more signals, and ends with -ECANCELED */
+	atomic_bool left;      /* it is given up: it ends with -ECANCELED, and nobody more is killed */
 	atomic_int killed;     /* a pidfd of the first that was sent SIGKILL, until the walk ends; 0: none, or
 				  taken by atomic_exchange(): the taker's to close */
 	pid_t skip[QEMU_SKIP_MAX]; /* not to be read: they held one before */
