@@ -41,7 +41,6 @@
 #define HELD_UP_MAX_MS 1000 /* but never until later than this after the deadline */
 #define CLOCKS_APART_MS 100
 #define QUESTION_MAX_MS 10000 /* a question is left to hang: three can, then only the deadline counts */
-#define SWEEP_MS 500	      /* a reading of /proc takes some ms; longer is a process that holds it */
 #define REFUSED_MS 10000      /* between two lines in the log about strangers */
 #define PET_MS 3000	      /* of the unit's WatchdogSec=10 */
 

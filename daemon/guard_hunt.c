@@ -242,8 +242,8 @@ static void sweep_done(struct job *job)
 
 /* A process holds the thread: on without it, at once. What it is stays unknown, so nothing is proven. Were it
  * QEMU itself and only slow, the next look finds it; one that holds its reader for good can't be told from
- * any other process: sanlock, the watchdog or the operator have to end it. WORKER_STUCK_MAX of them can be
- * passed. */
+ * any other process: sanlock, the watchdog or the operator have to end it. All but one of WORKER_STUCK_MAX
+ * can be passed: with the last no thread is left to look with, and nothing is killed until one is let go. */
 static void sweep_check(struct guard *guard, mono_t now)
 {
 	struct guard_sweep *sweep = guard->sweep;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Looks for QEMU or kills it, once. It decides nothing; what follows is guard.c's. Called in the guard's
+/* Looks for QEMU or kills it, once. It decides nothing; what follows is guard_hunt.c's. Called in the guard's
  * worker thread. */
 #include "daemon/guard_sweep.h"
 
