@@ -14,11 +14,12 @@ typedef void (*qemu_found_fn)(void *data, int error, int32_t pid, mono_t begun);
 
 struct qemu_port {
 	/* For what is shown and asked for. One that was found before and lives still is the answer for up to
-	 * QEMU_RESCAN_MS without another look for more of them. */
+	 * QEMU_RESCAN_MS without another look for more of them, and for as long as readings hang. */
 	int (*find)(struct qemu_port *port, mono_t deadline, qemu_found_fn found, void *data);
 	/* For safety rules 4 and 7: all of /proc, read after this call. */
 	int (*prove)(struct qemu_port *port, mono_t deadline, qemu_found_fn found, void *data);
-	/* Both: 0, or -EBUSY: one of this kind is under way, or WORKER_STUCK_MAX threads of it hang. */
+	/* Both: 0, or -EBUSY: one of this kind is under way, or WORKER_STUCK_MAX threads of it hang (and none
+	 * that was found lives). */
 	void (*close)(struct qemu_port *port);
 };
 

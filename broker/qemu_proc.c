@@ -183,7 +183,10 @@ static int ask(struct qemu_proc *proc, enum kind kind, mono_t deadline, qemu_fou
 		r = worker_start(call->worker, &reading->job);
 		if (r < 0) {
 			free(reading);
-			return r;
+			/* As when a reading is late: that the one known lives needs no thread. */
+			if (kind != KIND_FIND || !kept_lives(proc))
+				return r;
+			call->kept = proc->pid;
 		}
 	}
 	call->found = found;

@@ -242,6 +242,35 @@ static void test_hanging(void **state)
 	assert_int_equal(b->pid, b->child);
 }
 
+static mono_t long_ago(struct clock_port *port)
+{
+	(void)port;
+	return clock_mono() - 2 * QEMU_RESCAN_MS;
+}
+
+/* One that was found is known to live, however many readings hang. */
+static void test_kept_while_all_hang(void **state)
+{
+	struct bench *b = *state;
+	struct clock_port *clock = loop_clock(b->loop);
+	mono_t (*now_now)(struct clock_port * port) = clock->now, now;
+
+	proc_set(false, 0, b->child);
+	clock->now = long_ago;
+	ask(b, b->port->find);
+	clock->now = now_now;
+	proc_set(true, 0, 0);
+	for (unsigned i = 0; i < WORKER_STUCK_MAX + 2; i++) {
+		now = clock_mono();
+		ask(b, b->port->find);
+		assert_int_equal(b->error, 0);
+		assert_int_equal(b->pid, b->child);
+		assert_true(b->begun >= now);
+	}
+	child_end(b);
+	assert_int_equal(b->port->find(b->port, clock_mono() + LATE_MS, found, b), -EBUSY);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -249,6 +278,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_none_is_read_anew, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_found_is_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hanging, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kept_while_all_hang, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
