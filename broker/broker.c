@@ -375,11 +375,12 @@ bool broker_vm_runs(const struct broker *broker)
 {
 	const struct publish_request *said = &broker->board.published;
 
-	if (broker->member.qemu_pid <= 0)
+	if (broker->member.qemu_pid == 0)
 		return false;
-	/* Without an agent nobody knows better. */
+	/* Without an agent nobody knows better. With one, a /proc that can't be read must not make the health
+	 * of a VM that is up unknown: it would be shut down for it. */
 	if (!broker->agent || broker->board.published_at == MONO_UNSET || said->claim.vm == VM_UNKNOWN)
-		return true;
+		return broker->member.qemu_pid > 0;
 	return said->claim.vm == VM_UP && said->claim.detail != DETAIL_PAUSED &&
 	       said->claim.detail != DETAIL_WAIT_FOR_LAUNCH;
 }

@@ -50,8 +50,8 @@ void broker_stop(struct broker *broker, void (*stopped)(void *data), void *data)
 
 /* A monitor's result: known false when the probe could not tell. */
 void broker_sample(struct broker *broker, enum monitor monitor, bool known, int32_t value);
-/* For the monitors: the engine's QEMU here (0 none, -1 unknown) and whether the agent says that the VM runs.
- */
+/* For the monitors: the engine's QEMU here (0 none, -1 unknown), and whether the VM runs: as the agent says,
+ * unless there is no QEMU; without an agent that knows, whether there is one. */
 int32_t broker_qemu_pid(const struct broker *broker);
 bool broker_vm_runs(const struct broker *broker);
 

@@ -554,6 +554,40 @@ static void health_is_of_one_qemu(void **state)
 	}
 }
 
+static void says(struct world *world, enum vm vm)
+{
+	struct publish_request request = {.claim = {.vm = vm}, .timeout_in_ms = -1, .config_age_ms = -1};
+
+	broker_publish(world->broker, &request);
+	world_run(world, 11000);
+}
+
+/* Who is asked for its health: what the agent says counts, but without QEMU there is nobody to ask. */
+static void whether_the_vm_runs(void **state)
+{
+	struct world *world = joined(state);
+
+	world->qemu_pid = 77;
+	world_run(world, 11000);
+	assert_true(broker_vm_runs(world->broker)); /* no word yet */
+	says(world, VM_UP);
+	assert_true(broker_vm_runs(world->broker));
+	says(world, VM_DOWN);
+	assert_false(broker_vm_runs(world->broker));
+	world->qemu_error = -ETIMEDOUT;
+	says(world, VM_UP);
+	assert_int_equal(broker_qemu_pid(world->broker), -1);
+	assert_true(broker_vm_runs(world->broker));
+	says(world, VM_DOWN);
+	assert_false(broker_vm_runs(world->broker));
+	says(world, VM_UNKNOWN);
+	assert_false(broker_vm_runs(world->broker));
+	world->qemu_error = 0;
+	world->qemu_pid = 0;
+	says(world, VM_UP);
+	assert_false(broker_vm_runs(world->broker));
+}
+
 static void blocks_in_pieces(void **state)
 {
 	struct world *world = *state;
@@ -603,6 +637,7 @@ int main(void)
 		ROW(agent_is_told_of_what_matters),
 		ROW(dead_monitor_is_unknown),
 		ROW(health_is_of_one_qemu),
+		ROW(whether_the_vm_runs),
 		ROW(blocks_in_pieces),
 	};
 
