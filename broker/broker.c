@@ -338,11 +338,11 @@ static void look_at_guard(struct broker *broker, mono_t now)
 	broker->guard_error = error;
 	if (error < 0 && was == 0) {
 		broker->guard_away_since = now;
-		log_error("the guard does not answer, nothing ends the VM when sanlock can't: %s; see "
+		log_error("the guard does not listen, nothing ends the VM when sanlock can't: %s; see "
 			  "systemctl status ovirt-ha-guard",
 			  strerror(-error));
 	} else if (error == 0 && was < 0) {
-		log_info("the guard answers again");
+		log_info("the guard listens again");
 	}
 }
 
@@ -524,8 +524,8 @@ void broker_trouble(struct broker *broker, char ret[TEXT_MAX])
 		say(ret, "lockspace: %s (for %lld s)", broker->member.trouble,
 		    seconds_since(broker, broker->member.trouble_since));
 	if (broker->guard_error < 0)
-		say(ret, "guard: no answer for %lld s: %s", seconds_since(broker, broker->guard_away_since),
-		    strerror(-broker->guard_error));
+		say(ret, "guard: not listening for %lld s: %s",
+		    seconds_since(broker, broker->guard_away_since), strerror(-broker->guard_error));
 	/* Not joined it has been said above. */
 	if (broker->member.membership == MEMBERSHIP_JOINED && board_other_domain(board))
 		say(ret, "%s", other_domain_text);

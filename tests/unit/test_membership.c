@@ -153,7 +153,7 @@ static void dead_guard_is_said(void **state)
 	world->guard_error = -ECONNREFUSED;
 	world_run(world, 10000);
 	broker_trouble(world->broker, text);
-	assert_non_null(strstr(text, "guard: no answer for "));
+	assert_non_null(strstr(text, "guard: not listening for "));
 	assert_non_null(strstr(text, "Connection refused"));
 	assert_int_equal(world_cluster(world).membership, MEMBERSHIP_JOINED);
 	world->guard_error = 0;
