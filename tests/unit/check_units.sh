@@ -61,7 +61,7 @@ for unit in "$@"; do
 	# Who stops sanlock, libvirt or the broker must not stop the others (rule 7: the VM and its host id stay).
 	must_not "$unit" '^(Requires|Requisite|BindsTo|PartOf|Conflicts)='
 	case $unit in
-	*guard*)
+	*/ovirt-ha-guard.service)
 		must "$unit" 'User=root'
 		must "$unit" 'CapabilityBoundingSet=CAP_KILL CAP_SYS_BOOT'
 		must "$unit" 'Before=sanlock.service'
