@@ -256,12 +256,14 @@ static void clone_between_our_writes_is_seen(void **state)
 	world_run(world, 9999);
 	world_publish(world, 3000);
 	for (unsigned i = 0; i < 3; i++) {
-		world_run(world, 5000);
+		world_run(world, 4000);
+		world_publish(world, 3000);
+		world_run(world, 1000);
 		world_record(world, 1, "clone.example", 50 + i, 9, 3400);
 		memcpy(theirs, world->blocks[1], BLOCK_SIZE);
 		world_run(world, 5000);
-		world_publish(world, 3000);
 	}
+	world_publish(world, 3000);
 	world_run(world, 10);
 	assert_int_equal(world_cluster(world).block, BLOCK_ID_TAKEN);
 	assert_memory_equal(world->blocks[1], theirs, BLOCK_SIZE);
