@@ -26,8 +26,9 @@ import lab_storage  # noqa: E402
 KILLS = 5
 IDLE_SECONDS = 60
 DAEMONS = ("ovirt-ha-agent", "ovirt-ha-broker", "ovirt-ha-guard")
-# A host stands back after an unexpected end for 560 s; five kills on three hosts need it shorter.
-SETTINGS = ("--set", "agent.policy.unexpected=1")
+# A host stands back after an unexpected end for 560 s. Five kills on three hosts need it shorter, but long enough that
+# it does not take the VM back itself.
+SETTINGS = ("--set", "agent.policy.unexpected=15")
 
 
 def row(what, stated, measured):
