@@ -25,7 +25,7 @@ def test_lease_held_by_one_host_alone(bare_lab):
     refused = bare_lab.create(2, check=False)
     assert refused.returncode != 0 and "held by another host" in refused.stderr
     bare_lab.vm("kill")
-    bare_lab.wait("vm=none && lease=none", 5)
+    bare_lab.wait("vm=none && lease=none", 10)
     bare_lab.create(2)
     bare_lab.wait("vm=up@2 && http=ok && lease=2", 30)
     assert bare_lab.vm_host() == "2"
@@ -76,7 +76,7 @@ def test_cut_network_leaves_the_bridge_its_carrier(bare_lab):
     assert bare_lab.run(1, "cat", "/sys/class/net/br0/carrier").stdout.strip() == "1"
     assert bare_lab.holds("http=none && vm=up@1")
     bare_lab.net(1, "up")
-    bare_lab.wait("http=ok", 5)
+    bare_lab.wait("http=ok", 15)
     bare_lab.run(1, "ping", "-c", "1", "-W", "2", "h2")
 
 
@@ -96,9 +96,9 @@ def test_libvirt_tells_how_the_guest_ended(bare_lab, command, event):
 def test_guest_lives_without_its_engine(bare_lab):
     start_engine(bare_lab)
     bare_lab.vm("engine-stop")
-    bare_lab.wait("http=none", 5)
+    bare_lab.wait("http=none", 15)
     bare_lab.vm("engine-start")
-    bare_lab.wait("http=ok", 5)
+    bare_lab.wait("http=ok", 15)
     bare_lab.run(1, "virsh", "-q", "shutdown", "HostedEngine")
     bare_lab.wait("vm=none", 20)
 
@@ -107,7 +107,7 @@ def test_guest_lives_without_its_engine(bare_lab):
 def test_silent_crash_leaves_qemu_there(bare_lab):
     start_engine(bare_lab)
     bare_lab.vm("crash")
-    bare_lab.wait("http=none", 5)
+    bare_lab.wait("http=none", 15)
     assert bare_lab.holds("vm=up@1 && lease=1")
     last = bare_lab.witness.ticks[-1]
     assert bare_lab.run(1, "virsh", "-q", "domstate", "HostedEngine").stdout.strip() == "running"
