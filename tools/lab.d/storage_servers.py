@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Servers of shared storage, each in a network namespace: an iSCSI target by tgt, NFS by ganesha.
+
+A server is known by its folder (below which it keeps pid files, logs and sockets), its namespace and its
+address there; so another process may stop and start what this one began. Decides nothing about what is on
+the storage: files are made by the caller, who also makes the namespace. Called by lab_storage.
+"""
+import contextlib
+import os
+import signal
+import subprocess
+
+from lab_place import CLEAN_ENVIRONMENT, LabError, call, read, read_pid, until, write, write_pid
+
+START_SECONDS = 15
+IQN = "iqn.2026-11.lab"
+CHAP_USER, CHAP_PASSWORD = "labuser", "labsecret1234"
+GANESHA_PLUGINS = "/usr/lib/x86_64-linux-gnu/ganesha"
+GANESHA = '''NFS_CORE_PARAM {{
+    Protocols = {versions};
+    Bind_addr = {address};
+    NFS_Port = 2049;
+    MNT_Port = 20048;
+    Enable_NLM = false;
+    Enable_RQUOTA = false;
+    Enable_UDP = false;
+    Plugins_Dir = {plugins};
+    Clustered = false;
+    allow_set_io_flusher_fail = true;
+}}
+NFSV4 {{
+    Graceless = true;
+    Grace_Period = 5;
+    Lease_Lifetime = 10;
+    Minor_Versions = 0,1,2;
+    RecoveryRoot = {folder}/recovery;
+    Only_Numeric_Owners = true;
+}}
+NFS_KRB5 {{ Active_krb5 = false; }}
+EXPORT {{
+    Export_Id = 1;
+    Path = {export};
+    Pseudo = {pseudo};
+    Protocols = {versions};
+    Transports = TCP;
+    Access_Type = RW;
+    Squash = No_Root_Squash;
+    SecType = sys, none;
+    FSAL {{ Name = VFS; }}
+}}
+LOG {{ Default_Log_Level = EVENT; }}
+'''
+
+
+class Server:
+    """What all have in common: processes by pid file, ended by SIGKILL (tgtd ignores SIGTERM while it has a target)."""
+    programs = ()
+
+    def __init__(self, folder, space, address):
+        self.folder, self.space, self.address = folder, space, address
+
+    def begin(self, name, *command, env=None, enter=()):
+        """Starts a program in the namespace and in the background; its output goes to its log."""
+        os.makedirs(self.folder, exist_ok=True)
+        with open(f"{self.folder}/{name}.log", "a") as log:
+            process = subprocess.Popen(["nsenter", f"--net=/run/netns/{self.space}", *enter, "--", *command],
+                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                                       cwd="/", env=dict(CLEAN_ENVIRONMENT, **(env or {})))
+        write_pid(f"{self.folder}/{name}.pid", process.pid)
+        return process
+
+    def answers(self, process, name, question):
+        """Waits until `question` holds; the server's last words when it ended instead."""
+        def answered():
+            if process.poll() is not None:
+                words = (read(f"{self.folder}/{name}.log") or "").strip().splitlines()[-3:]
+                raise LabError(f"{name} did not start: {' | '.join(words)}")
+            return question()
+        until(answered, START_SECONDS, f"start of {name}")
+
+    def pids(self):
+        return {name: read_pid(f"{self.folder}/{name}.pid") for name in self.programs}
+
+    def runs(self):
+        return all(self.pids().values())
+
+    def stop(self):
+        for pid in filter(None, self.pids().values()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        until(lambda: not any(self.pids().values()), START_SECONDS, f"end of {' and '.join(self.programs)}")
+
+    def listens(self, port):
+        """Whether something in the namespace listens on the TCP port."""
+        out = call("nsenter", f"--net=/run/netns/{self.space}", "cat", "/proc/net/tcp", "/proc/net/tcp6", check=False)
+        return any(line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A"
+                   for line in (out or "").splitlines() if line.split()[0] != "sl")
+
+
+class IscsiServer(Server):
+    """One target with CHAP; the files are its LUNs 1, 2 .. in their order."""
+    programs = ("tgtd",)
+    port = 3260
+
+    def __init__(self, folder, space, address, files, sector=512):
+        super().__init__(folder, space, address)
+        self.files, self.sector, self.target = files, sector, f"{IQN}:storage"
+
+    def admin(self, *words, check=True):
+        return call("tgtadm", "--lld", "iscsi", *words, timeout=5, check=check,
+                    env={"TGT_IPC_SOCKET": f"{self.folder}/tgtd.socket"})
+
+    def start(self):
+        process = self.begin("tgtd", "tgtd", "-f", "--iscsi", f"portal={self.address}:{self.port}",
+                             env={"TGT_IPC_SOCKET": f"{self.folder}/tgtd.socket"})
+        self.answers(process, "tgtd", lambda: self.admin("--op", "show", "--mode", "target", check=False) is not None)
+        one = ("--tid", "1")
+        self.admin("--op", "new", "--mode", "target", *one, "-T", self.target)
+        for number, file in enumerate(self.files, 1):
+            # `sync`: what was answered is on the storage.
+            self.admin("--op", "new", "--mode", "logicalunit", *one, "--lun", str(number), "-b", file,
+                       "--bstype", "rdwr", "--bsoflags", "sync", "--blocksize", str(self.sector))
+            self.admin("--op", "update", "--mode", "logicalunit", *one, "--lun", str(number), "--params",
+                       f"vendor_id=LAB,product_id=STORAGE,scsi_sn=LAB{number:05}")
+        self.admin("--op", "new", "--mode", "account", "--user", CHAP_USER, "--password", CHAP_PASSWORD)
+        self.admin("--op", "bind", "--mode", "account", *one, "--user", CHAP_USER)
+        self.admin("--op", "bind", "--mode", "target", *one, "-I", "ALL")
+
+
+class NfsServer(Server):
+    """One export, `export`, mounted as the path `pseudo` of either version; versions "3", "4" or "3,4"."""
+    programs = ("rpcbind", "ganesha")
+    port = 2049
+
+    def __init__(self, folder, space, address, export, versions="3,4"):
+        super().__init__(folder, space, address)
+        self.export, self.versions = export, versions
+
+    def start(self):
+        configuration = f"{self.folder}/ganesha.conf"
+        os.makedirs(f"{self.folder}/recovery", exist_ok=True)
+        write(configuration, GANESHA.format(versions=self.versions, address=self.address, folder=self.folder,
+                                            plugins=GANESHA_PLUGINS, export=self.export, pseudo=self.export))
+        # Clients of version 3 ask rpcbind for mountd's port. Its socket has one name in each mount namespace.
+        portmapper = self.begin("rpcbind", "unshare", "--mount", "--propagation", "private", "sh", "-c",
+                                'mount --bind "$1" /mnt && mount -t tmpfs rpcbind /run && mkdir -p "$1" && '
+                                'mount --bind /mnt "$1" && exec rpcbind -f', "sh",
+                                os.path.commonpath([self.folder, self.export]))
+        self.answers(portmapper, "rpcbind", lambda: self.listens(111))
+        process = self.begin("ganesha", "ganesha.nfsd", "-F", "-f", configuration, "-L", f"{self.folder}/ganesha.log",
+                             "-p", f"{self.folder}/ganesha.own", "-N", "NIV_EVENT",
+                             enter=("--target", str(portmapper.pid), "--mount"))
+        self.answers(process, "ganesha", lambda: self.listens(self.port))
