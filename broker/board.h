@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The whiteboard as this host sees it: reads the others' blocks, writes its own, and tells whether the own
- * block is free to be written (safety rule 8). Writes nothing without the host id joined. Storage is a port.
- * Used by broker.c. */
+/* The whiteboard as this host sees it: reads the others' blocks (board_scan.c), writes its own (board_own.c),
+ * and tells whose they are (board.c, safety rule 8). Writes nothing without the host id joined. Storage is a
+ * port. Used by broker.c. */
 #pragma once
 
 #include "broker/membership.h"
@@ -22,25 +22,21 @@ struct board_calls {
 	void (*published)(void *data, uint64_t serial, int error);
 };
 
-enum board_io { /* of one queue */
-		BOARD_IO_NONE,
-		BOARD_IO_SCAN,	   /* at start: all blocks, large reads */
-		BOARD_IO_CYCLE,	   /* blocks in use */
-		BOARD_IO_RESCAN,   /* a piece of all blocks, in use or not */
-		BOARD_IO_DOMAIN,   /* the identity, before the scan and every minute */
-		BOARD_IO_IDENTITY, /* at the gate */
-		BOARD_IO_GATE,	   /* the own block, at the gate */
-		BOARD_IO_LOOK,	   /* the own block, before the write of each loop */
-		BOARD_IO_WRITE,
-		BOARD_IO_VERIFY, /* read back */
+enum board_scan_io {
+	BOARD_SCAN_IDLE,
+	BOARD_SCAN_ALL,	   /* at start: all blocks, large reads */
+	BOARD_SCAN_CYCLE,  /* blocks in use */
+	BOARD_SCAN_AGAIN,  /* a piece of all blocks, in use or not */
+	BOARD_SCAN_DOMAIN, /* the identity, before the scan and every minute */
 };
 
-struct board_queue {
-	struct store_op op;
-	struct board *board;
-	enum board_io io;
-	uint32_t first, count; /* of a read */
-	uint8_t *blocks;       /* read into */
+enum board_own_io {
+	BOARD_OWN_IDLE,
+	BOARD_OWN_IDENTITY, /* at the gate */
+	BOARD_OWN_GATE,	    /* the own block, at the gate */
+	BOARD_OWN_LOOK,	    /* the own block, before the write of each loop */
+	BOARD_OWN_WRITE,
+	BOARD_OWN_VERIFY, /* read back */
 };
 
 struct board {
@@ -60,8 +56,11 @@ struct board {
 	int read_error, write_error;			/* of the last read and write */
 	mono_t read_failing_since, write_failing_since; /* MONO_UNSET: they work */
 
-	/* The others' blocks. */
-	struct board_queue scan;
+	/* The hosts' blocks. */
+	struct store_op scan_op;
+	enum board_scan_io scan_io;
+	uint32_t scan_first, scan_count; /* of the read under way */
+	uint8_t *scan_blocks;		 /* read into */
 	struct timer cycle_timer;
 	mono_t scan_begun;   /* of the read under way */
 	mono_t domain_at;    /* end of the last read of the identity, MONO_UNSET: none was good yet */
@@ -76,7 +75,8 @@ struct board {
 	uint16_t watched; /* the owner's id, 0 none or ours */
 
 	/* The own block. */
-	struct board_queue own;
+	struct store_op own_op;
+	enum board_own_io own_io;
 	uint8_t own_buffer[BLOCK_SIZE], written[BLOCK_SIZE];
 	mono_t wrote_at;   /* end of the last good write, MONO_UNSET: none */
 	bool ever_written; /* in this membership: `written` is what should stand there */

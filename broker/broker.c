@@ -2,13 +2,11 @@
 /* Joins the broker's parts: passes what one learns to the others, keeps the agent's and the clients'
  * requests, and tells the agent when something that matters changed. It does no I/O of its own and waits for
  * nothing. Called by ipc_server.c, the monitors and broker_main.c. */
-#include "broker/broker.h"
+#include "broker/broker_state.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,49 +14,8 @@
 #include "util/log.h"
 
 #define CHANGED_GAP_MS 50 /* between two EVENT_CHANGED */
-#define COMMANDS_MAX 16
-#define WATCH_MS 1000	 /* of the monitors and of storage */
-#define GUARD_MS 5000	 /* of the guard */
-#define MONITOR_SILENT 3 /* periods without a sample: its monitor is dead */
-#define FIRST_WORDS 3	 /* samples after which a monitor should have told something */
 
-struct waiting_command {
-	uint64_t ticket; /* 0: free */
-	broker_answer_fn answer;
-	void *data;
-};
-
-/* What decides whether the agent is told; moments and counters aside. */
-struct digest {
-	struct cluster cluster;
-	uint64_t peers;
-};
-
-struct broker {
-	struct broker_config config;
-	struct broker_ports ports;
-	struct member member;
-	struct storage_parts parts;
-	struct board board;
-	struct global_flag flag;
-	struct sample samples[MONITOR_COUNT];
-	int32_t health_pid; /* the QEMU whose health is in the sample, 0 none */
-	mono_t sampled_at[MONITOR_COUNT];
-	const struct agent_calls *agent;
-	void *agent_data;
-	uint64_t last_ticket;
-	struct waiting_command commands[COMMANDS_MAX];
-	struct timer changed_timer, watch_timer;
-	mono_t told_at; /* last EVENT_CHANGED */
-	mono_t guard_asked, guard_away_since;
-	int guard_error;
-	struct digest told;
-	void (*stopped)(void *data);
-	void *stopped_data;
-	bool started;
-};
-
-static mono_t now_of(const struct broker *broker)
+mono_t broker_now(const struct broker *broker)
 {
 	return broker->ports.clock->now(broker->ports.clock);
 }
@@ -77,7 +34,7 @@ static bool other_domain(const struct broker *broker)
 
 /* Rule 10 goes by what sanlock does, which is not what the file says when that was changed while the host id
  * was joined. */
-static struct lease_timing timing(const struct broker *broker)
+struct lease_timing broker_timing(const struct broker *broker)
 {
 	struct lease_timing ret = broker->config.policy.lease;
 
@@ -86,7 +43,7 @@ static struct lease_timing timing(const struct broker *broker)
 	return ret;
 }
 
-static void fill_cluster(const struct broker *broker, struct cluster *ret)
+void broker_fill_cluster(const struct broker *broker, struct cluster *ret)
 {
 	const struct member *member = &broker->member;
 
@@ -109,7 +66,7 @@ static void fill_cluster(const struct broker *broker, struct cluster *ret)
 		     : other_domain(broker)	   ? BLOCK_DOMAIN
 		     : board_taken(&broker->board) ? BLOCK_ID_TAKEN
 						   : BLOCK_NONE;
-	ret->lease = timing(broker);
+	ret->lease = broker_timing(broker);
 	ret->owner = member->owner.kind;
 	ret->owner_id = member->owner.id;
 	ret->owner_generation = member->owner.generation;
@@ -148,7 +105,7 @@ static void make_digest(const struct broker *broker, struct digest *ret)
 	const struct slot *slot;
 
 	memset(ret, 0, sizeof(*ret));
-	fill_cluster(broker, &ret->cluster);
+	broker_fill_cluster(broker, &ret->cluster);
 	ret->cluster.owner_begun = ret->cluster.held_begun = 0;
 	for (int i = 0; i < MONITOR_COUNT; i++) {
 		ret->cluster.monitors[i].number = ret->cluster.monitors[i].number != 0;
@@ -173,7 +130,7 @@ static void tell_agent(struct broker *broker)
 	if (memcmp(&digest, &broker->told, sizeof(digest)) == 0)
 		return;
 	broker->told = digest;
-	broker->told_at = now_of(broker);
+	broker->told_at = broker_now(broker);
 	broker->agent->changed(broker->agent_data);
 }
 
@@ -182,12 +139,11 @@ static void changed_fired(struct timer *timer)
 	tell_agent((struct broker *)((char *)timer - offsetof(struct broker, changed_timer)));
 }
 
-/* Something may have changed. */
-static void changed(struct broker *broker)
+void broker_changed(struct broker *broker)
 {
 	if (!broker->started || !broker->agent || broker->changed_timer.set)
 		return;
-	if (broker->told_at == MONO_UNSET || mono_passed(broker->told_at, CHANGED_GAP_MS, now_of(broker)))
+	if (broker->told_at == MONO_UNSET || mono_passed(broker->told_at, CHANGED_GAP_MS, broker_now(broker)))
 		tell_agent(broker);
 	else
 		broker->ports.clock->set(broker->ports.clock, &broker->changed_timer,
@@ -227,9 +183,9 @@ static void member_observed(void *data)
 		return;
 	forget_health_of_another(broker);
 	board_set_member(&broker->board, broker->member.membership == MEMBERSHIP_JOINED,
-			 broker->member.generation, timing(broker));
+			 broker->member.generation, broker_timing(broker));
 	follow_owner(broker);
-	changed(broker);
+	broker_changed(broker);
 }
 
 static void member_looked(void *data, const struct lease_look *look)
@@ -257,7 +213,7 @@ static void board_changed(void *data)
 {
 	struct broker *broker = data;
 
-	changed(broker);
+	broker_changed(broker);
 	if (broker->started)
 		membership_look(&broker->member);
 }
@@ -272,98 +228,9 @@ static void board_published(void *data, uint64_t serial, int error)
 
 static const struct board_calls board_calls = {.changed = board_changed, .published = board_published};
 
-static void flag_changed(void *data)
+static void facts_changed(void *data)
 {
-	changed(data);
-}
-
-static void parts_changed(void *data)
-{
-	changed(data);
-}
-
-void broker_sample(struct broker *broker, enum monitor monitor, bool known, int32_t value)
-{
-	struct sample *sample = &broker->samples[monitor];
-
-	assert((unsigned)monitor < MONITOR_COUNT);
-	if (++sample->number == 0)
-		sample->number = 1;
-	/* Some need two samples for their first word, which is no news then. One that gives a value all the
-	 * same has nothing to tell about: the health of a VM that left. */
-	if (!known && value < 0 && (sample->known || sample->number == FIRST_WORDS))
-		log_warning("monitor %s can't tell, its last penalty stays", monitor_str(monitor));
-	else if (known && !sample->known && sample->number > FIRST_WORDS)
-		log_info("monitor %s tells again", monitor_str(monitor));
-	sample->known = known;
-	if (value >= 0)
-		sample->value = value;
-	broker->sampled_at[monitor] = now_of(broker);
-	changed(broker);
-}
-
-/* Storage is judged from what the whiteboard's I/O does anyway. */
-static bool storage_good(const struct broker *broker)
-{
-	const struct board *board = &broker->board;
-	struct store_health health;
-
-	broker->ports.store->health(broker->ports.store, &health);
-	return board->scanned && board->read_failing_since == MONO_UNSET &&
-	       board->write_failing_since == MONO_UNSET && health.stuck_since == MONO_UNSET;
-}
-
-/* In its rhythm, and at once when it turns. */
-static void sample_storage(struct broker *broker, mono_t now)
-{
-	const struct sample *sample = &broker->samples[MONITOR_STORAGE_DOMAIN];
-	bool good = storage_good(broker);
-
-	if (sample->number == 0 || sample->value != good ||
-	    mono_passed(broker->sampled_at[MONITOR_STORAGE_DOMAIN],
-			broker->config.monitor_ms[MONITOR_STORAGE_DOMAIN], now))
-		broker_sample(broker, MONITOR_STORAGE_DOMAIN, true, good);
-}
-
-/* Without it nothing kills the VM when sanlock is gone (rule 5), and nothing at all on a host without a
- * watchdog (rule 6): people must know. The score stays, since all that a host loses is its second net. */
-static void look_at_guard(struct broker *broker, mono_t now)
-{
-	int error, was = broker->guard_error;
-
-	if (broker->guard_asked != MONO_UNSET && !mono_passed(broker->guard_asked, GUARD_MS, now))
-		return;
-	broker->guard_asked = now;
-	error = broker->ports.fence->listens(broker->ports.fence);
-	broker->guard_error = error;
-	if (error < 0 && was == 0) {
-		broker->guard_away_since = now;
-		log_error("the guard does not listen, nothing ends the VM when sanlock can't: %s; see "
-			  "systemctl status ovirt-ha-guard",
-			  strerror(-error));
-	} else if (error == 0 && was < 0) {
-		log_info("the guard listens again");
-	}
-}
-
-static void watch_fired(struct timer *timer)
-{
-	struct broker *broker = (struct broker *)((char *)timer - offsetof(struct broker, watch_timer));
-	mono_t now = now_of(broker);
-
-	broker->ports.clock->set(broker->ports.clock, timer, mono_add(now, WATCH_MS));
-	look_at_guard(broker, now);
-	for (unsigned i = 0; i < MONITOR_COUNT; i++) {
-		if (broker->config.monitor_ms[i] == 0)
-			continue;
-		if (i == MONITOR_STORAGE_DOMAIN) {
-			sample_storage(broker, now);
-		} else if (broker->samples[i].known &&
-			   mono_passed(broker->sampled_at[i], MONITOR_SILENT * broker->config.monitor_ms[i],
-				       now)) {
-			broker_sample(broker, (enum monitor)i, false, -1);
-		}
-	}
+	broker_changed(data);
 }
 
 int32_t broker_qemu_pid(const struct broker *broker)
@@ -476,140 +343,10 @@ void broker_forget(struct broker *broker, void *data)
 
 size_t broker_facts(struct broker *broker, struct cluster *ret, struct peer *peers)
 {
-	fill_cluster(broker, ret);
+	broker_fill_cluster(broker, ret);
 	if (board_other_domain(&broker->board))
 		return 0; /* hosts of another cluster: no VM of ours moves to them */
 	return slots_peers(broker->board.slots, broker->config.host_id, peers);
-}
-
-/* Appends one sentence; what does not fit is left out. */
-static void __attribute__((format(printf, 2, 3))) say(char text[TEXT_MAX], const char *format, ...)
-{
-	size_t length = strlen(text);
-	va_list arguments;
-
-	if (length > 0 && length + 2 < TEXT_MAX) {
-		strcpy(text + length, "; ");
-		length += 2;
-	}
-	va_start(arguments, format);
-	vsnprintf(text + length, TEXT_MAX - length, format, arguments);
-	va_end(arguments);
-}
-
-static long long seconds_since(const struct broker *broker, mono_t since)
-{
-	return (long long)((now_of(broker) - since) / MONO_SECOND);
-}
-
-void broker_trouble(struct broker *broker, char ret[TEXT_MAX])
-{
-	const struct board *board = &broker->board;
-	const struct global_flag *flag = &broker->flag;
-	struct store_health health;
-
-	ret[0] = '\0';
-	broker->ports.store->health(broker->ports.store, &health);
-	if (health.stuck_since != MONO_UNSET)
-		say(ret, "storage: I/O stuck for %lld s", seconds_since(broker, health.stuck_since));
-	if (board->write_failing_since != MONO_UNSET)
-		say(ret, "storage: writes fail for %lld s: %s %s",
-		    seconds_since(broker, board->write_failing_since), strerror(-board->write_error),
-		    board->place);
-	if (board->read_failing_since != MONO_UNSET)
-		say(ret, "storage: reads fail for %lld s: %s %s",
-		    seconds_since(broker, board->read_failing_since), strerror(-board->read_error),
-		    board->place);
-	if (broker->member.trouble[0])
-		say(ret, "lockspace: %s (for %lld s)", broker->member.trouble,
-		    seconds_since(broker, broker->member.trouble_since));
-	if (broker->guard_error < 0)
-		say(ret, "guard: not listening for %lld s: %s",
-		    seconds_since(broker, broker->guard_away_since), strerror(-broker->guard_error));
-	/* Not joined it has been said above. */
-	if (broker->member.membership == MEMBERSHIP_JOINED && board_other_domain(board))
-		say(ret, "%s", other_domain_text);
-	if (broker->member.membership == MEMBERSHIP_JOINED && broker->parts.text[0])
-		say(ret, "%s", broker->parts.text);
-	if (timing(broker).io_timeout_s != broker->config.policy.lease.io_timeout_s)
-		say(ret,
-		    "sanlock uses io_timeout %u s, hosted-engine.conf says %u s: restart ovirt-ha-broker "
-		    "while "
-		    "the engine VM is not on this host",
-		    timing(broker).io_timeout_s, broker->config.policy.lease.io_timeout_s);
-	if (board_taken(board) && board->own_fault == RECORD_TOO_NEW)
-		say(ret,
-		    "block %u holds the record of a newer version and is not overwritten: nothing is "
-		    "published",
-		    broker->config.host_id);
-	else if (board_taken(board))
-		say(ret, "block %u is written by another host, %.63s: nothing is published",
-		    broker->config.host_id, board->foreign_name);
-	if (flag->unread_since != MONO_UNSET)
-		say(ret, "block 0 unreadable for %lld s: %s", seconds_since(broker, flag->unread_since),
-		    flag->cause);
-	if (broker->member.membership == MEMBERSHIP_JOINED && broker->member.owner.error < 0)
-		say(ret, "the engine lease can't be read: %s %s", strerror(-broker->member.owner.error),
-		    broker->config.places.lease);
-	if (!broker->agent)
-		say(ret, "no agent");
-	else if (board->published_at != MONO_UNSET &&
-		 mono_passed(board->published_at, AGENT_SILENT_MS, now_of(broker)))
-		say(ret, "the agent is silent for %lld s", seconds_since(broker, board->published_at));
-}
-
-void broker_status(struct broker *broker, struct status_reply *ret)
-{
-	fill_cluster(broker, &ret->cluster);
-	broker->ports.store->health(broker->ports.store, &ret->store);
-	ret->published = broker->board.published;
-	ret->now = now_of(broker);
-	ret->published_at = broker->board.published_at;
-	ret->agent_connected = broker->agent;
-	memcpy(ret->hostname, broker->config.hostname, sizeof(ret->hostname));
-	broker_trouble(broker, ret->trouble);
-}
-
-size_t broker_blocks(struct broker *broker, uint32_t first, struct slot_block *ret, size_t max,
-		     uint32_t *ret_next)
-{
-	const struct board *board = &broker->board;
-	mono_t now = now_of(broker);
-	const struct slot *slot;
-	size_t n = 0;
-
-	*ret_next = 0;
-	if (first > HOST_ID_MAX)
-		return 0;
-	if (first == 0) {
-		memset(&ret[n], 0, sizeof(ret[n]));
-		ret[n].read_at = broker->flag.read_at;
-		ret[n].changed_at = MONO_UNSET;
-		ret[n].fresh = broker->flag.unread_since == MONO_UNSET && broker->flag.read;
-		memcpy(ret[n].block, broker->flag.block, BLOCK_SIZE);
-		n++;
-	}
-	for (slot = slots_next(board->slots, first == 0 ? 0 : (uint16_t)(first - 1)); slot;
-	     slot = slots_next(board->slots, slot->peer.id)) {
-		if (!slot->bytes)
-			continue; /* sanlock lists it, it wrote nothing */
-		if (n == max) {
-			*ret_next = slot->peer.id;
-			break;
-		}
-		memset(&ret[n], 0, sizeof(ret[n]));
-		ret[n].id = slot->peer.id;
-		ret[n].read_at = slot->read_at;
-		ret[n].changed_at = slot->peer.changed_at;
-		if (slot->peer.id == broker->config.host_id)
-			ret[n].fresh = broker->agent && board->published_at != MONO_UNSET &&
-				       !mono_passed(board->published_at, AGENT_SILENT_MS, now);
-		else
-			ret[n].fresh = peer_fresh(&slot->peer, &broker->config.policy, now);
-		slot_block_copy(slot, ret[n].block);
-		n++;
-	}
-	return n;
 }
 
 static void member_stopped(void *data)
@@ -636,11 +373,8 @@ int broker_new(const struct broker_config *config, const struct broker_ports *po
 		return -ENOMEM;
 	broker->config = *config;
 	broker->ports = *ports;
-	broker->told_at = broker->guard_asked = MONO_UNSET;
-	for (size_t i = 0; i < MONITOR_COUNT; i++)
-		broker->sampled_at[i] = MONO_UNSET;
+	broker->told_at = MONO_UNSET;
 	broker->changed_timer.fire = changed_fired;
-	broker->watch_timer.fire = watch_fired;
 
 	broker->parts.clock = ports->clock;
 	broker->parts.port = ports->backing;
@@ -649,7 +383,7 @@ int broker_new(const struct broker_config *config, const struct broker_ports *po
 	broker->parts.places[PART_LEASE] = broker->config.places.lease;
 	if (config->places.disk[0])
 		broker->parts.places[PART_DISK] = broker->config.places.disk;
-	broker->parts.changed = parts_changed;
+	broker->parts.changed = facts_changed;
 	broker->parts.data = broker;
 
 	broker->board.clock = ports->clock;
@@ -671,7 +405,7 @@ int broker_new(const struct broker_config *config, const struct broker_ports *po
 	broker->flag.store = ports->store;
 	broker->flag.lease = ports->block0;
 	broker->flag.kept = ports->kept;
-	broker->flag.changed = flag_changed;
+	broker->flag.changed = facts_changed;
 	broker->flag.data = broker;
 	broker->flag.loop_ms = config->policy.loop;
 	broker->flag.io_ms = broker->board.io_ms;
@@ -690,7 +424,7 @@ int broker_new(const struct broker_config *config, const struct broker_ports *po
 	broker->started = true;
 	storage_parts_start(&broker->parts);
 	membership_start(&broker->member);
-	watch_fired(&broker->watch_timer);
+	broker_watch_start(broker);
 	*ret = TAKE_PTR(broker);
 	return 0;
 }

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Decides which of the hosts' blocks are read when, and takes in what they say and what sanlock says of the
+ * hosts. It writes nothing, and never waits for the own block. Called by broker.c. */
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/board_parts.h"
+#include "util/log.h"
+
+#define SCAN_BLOCKS 250 /* about 1 MiB at a time */
+#define CYCLE_BLOCKS 64
+#define DOMAIN_MS 60000
+/* Which blocks are in use is known from the scan at start and from sanlock's hosts; a host on another
+ * lockspace (safety rule 9) that began to write later is in neither. So one piece of CYCLE_BLOCKS a minute is
+ * read whether in use or not: 256 KiB, 4.3 KiB/s, and all 2000 blocks within 33 minutes. */
+#define RESCAN_MS 60000
+
+static bool in_use(const struct board *board, uint32_t id)
+{
+	return id == board->host_id || slots_get(board->slots, (uint16_t)id);
+}
+
+/* The next id in use from `from` on, 0: none. */
+static uint32_t next_in_use(const struct board *board, uint32_t from)
+{
+	const struct slot *slot = slots_next(board->slots, (uint16_t)(from - 1));
+	uint32_t id = slot ? slot->peer.id : 0;
+
+	if (board->host_id >= from && (id == 0 || board->host_id < id))
+		id = board->host_id;
+	return id;
+}
+
+static int64_t cycle_gap(const struct board *board)
+{
+	return (board->closely || board->watched != 0) && BOARD_CLOSE_MS < board->policy.loop
+		       ? BOARD_CLOSE_MS
+		       : board->policy.loop;
+}
+
+static bool rescan_due(const struct board *board)
+{
+	return mono_passed(board->rescanned_at, RESCAN_MS, board->cycled_at);
+}
+
+static void cycle_end(struct board *board)
+{
+	free(board->scan_blocks);
+	board->scan_blocks = NULL;
+	board->scan_io = BOARD_SCAN_IDLE;
+}
+
+/* Reads the next run of blocks in use. */
+static void cycle_go_on(struct board *board)
+{
+	uint32_t first, count = 1, most = board->scanned ? CYCLE_BLOCKS : SCAN_BLOCKS;
+	enum board_scan_io io = board->scanned ? BOARD_SCAN_CYCLE : BOARD_SCAN_ALL;
+	uint8_t *blocks;
+	int r;
+
+	if (board->cycle_all &&
+	    (board->domain_at == MONO_UNSET || mono_passed(board->domain_at, DOMAIN_MS, board_now(board)))) {
+		/* Before the hosts' blocks: who reads those knows whose they are. */
+		first = IDENTITY_BLOCK;
+		io = BOARD_SCAN_DOMAIN;
+	} else if (!board->scanned) {
+		first = board->cycle_next;
+		count = first > HOST_ID_MAX		 ? 0
+			: HOST_ID_MAX - first + 1 < most ? HOST_ID_MAX - first + 1
+							 : most;
+	} else if (board->cycle_all) {
+		first = board->cycle_next > HOST_ID_MAX ? 0 : next_in_use(board, board->cycle_next);
+		while (first != 0 && count < most && first + count <= HOST_ID_MAX &&
+		       in_use(board, first + count))
+			count++;
+		if (first == 0 && rescan_due(board)) {
+			io = BOARD_SCAN_AGAIN;
+			first = board->rescan_next;
+			count = HOST_ID_MAX - first + 1 < most ? HOST_ID_MAX - first + 1 : most;
+			board->rescan_next = first + count > HOST_ID_MAX ? 1 : first + count;
+			board->rescanned_at = board->cycled_at;
+		}
+	} else {
+		first = board->cycle_next == 0 ? board->watched : 0;
+	}
+	if (first == 0 || count == 0) {
+		bool ended_scan = !board->scanned;
+
+		cycle_end(board);
+		if (!ended_scan)
+			return;
+		board->scanned = true;
+		board->rescan_next = 1;
+		board->rescanned_at = board->cycled_at;
+		log_info("whiteboard scanned hosts=%zu", slots_count(board->slots));
+		board_set_timer(board, &board->cycle_timer, cycle_gap(board));
+		board->calls->changed(board->data);
+		return;
+	}
+	if (io == BOARD_SCAN_ALL || io == BOARD_SCAN_CYCLE)
+		board->cycle_next = first + count;
+	board->scan_begun = board_now(board);
+	blocks = reallocarray(board->scan_blocks, most, BLOCK_SIZE);
+	if (!blocks) {
+		cycle_end(board);
+		return;
+	}
+	board->scan_io = io;
+	board->scan_first = first;
+	board->scan_count = count;
+	board->scan_blocks = blocks;
+	board->scan_op.deadline = mono_add(board->scan_begun, board->io_ms);
+	r = board->store->read(board->store, STORE_QUEUE_SCAN, first, count, blocks, &board->scan_op);
+	if (r < 0) {
+		cycle_end(board);
+		board_note_read(board, r);
+	}
+}
+
+static void read_done(struct store_op *op, int error)
+{
+	struct board *board = (struct board *)((char *)op - offsetof(struct board, scan_op));
+	enum board_scan_io io = board->scan_io;
+	mono_t now = board_now(board);
+	bool changed = false;
+
+	if (error < 0 && io == BOARD_SCAN_DOMAIN && board->domain_at != MONO_UNSET) {
+		/* Whose whiteboard it was is known, and the hosts' blocks may be fine. */
+		if (board->domain_error != error)
+			log_warning("whose whiteboard it is can't be read again, what it said stays: %s %s",
+				    strerror(-error), board->place);
+		board->domain_error = error;
+		board->domain_at = now;
+		board->scan_io = BOARD_SCAN_IDLE;
+		cycle_go_on(board);
+		return;
+	}
+	board_note_read(board, error);
+	if (error < 0) {
+		/* What was read before stays, and grows old by itself. */
+		cycle_end(board);
+		return;
+	}
+	board->scan_io = BOARD_SCAN_IDLE;
+	if (io == BOARD_SCAN_DOMAIN) {
+		board->domain_error = 0;
+		board_judge_domain(board, board->scan_blocks);
+		board_own_resume(board);
+		cycle_go_on(board);
+		return;
+	}
+	for (uint32_t i = 0; i < board->scan_count; i++) {
+		const uint8_t *block = board->scan_blocks + (size_t)i * BLOCK_SIZE;
+		uint16_t id = (uint16_t)(board->scan_first + i);
+
+		if (slots_take_block(board->slots, id, block, &board->timing, now) == SLOT_CHANGED)
+			changed = true;
+		if (id == board->host_id)
+			board_own_seen(board, block);
+	}
+	if (changed && board->scanned)
+		board->calls->changed(board->data);
+	cycle_go_on(board);
+}
+
+static void cycle(struct board *board)
+{
+	mono_t now = board_now(board);
+
+	board_set_timer(board, &board->cycle_timer, board->scanned ? cycle_gap(board) : BOARD_RETRY_MS);
+	if (board->scan_io != BOARD_SCAN_IDLE)
+		return;
+	board->cycle_all = board->closely || !board->scanned || board->cycled_at == MONO_UNSET ||
+			   mono_passed(board->cycled_at, board->policy.loop, now);
+	if (board->cycle_all)
+		board->cycled_at = now;
+	board->cycle_next = !board->scanned || board->cycle_all ? 1 : 0;
+	cycle_go_on(board);
+}
+
+static void cycle_fired(struct timer *timer)
+{
+	cycle((struct board *)((char *)timer - offsetof(struct board, cycle_timer)));
+}
+
+void board_watch(struct board *board, bool closely, uint16_t owner)
+{
+	int64_t was = cycle_gap(board);
+	bool sooner;
+
+	if (owner == board->host_id)
+		owner = 0;
+	if (board->closely == closely && board->watched == owner)
+		return;
+	sooner = closely && !board->closely;
+	board->closely = closely;
+	board->watched = owner;
+	if (!board->scanned)
+		return;
+	if (sooner)
+		cycle(board);
+	else if (cycle_gap(board) != was)
+		board_set_timer(board, &board->cycle_timer, cycle_gap(board));
+}
+
+void board_take_hosts(struct board *board, const struct lease_look *look)
+{
+	mono_t now = board_now(board);
+	bool changed = false;
+	const struct slot *slot;
+	size_t at = 0;
+
+	if (look->error < 0 || !look->hosts_known) {
+		for (slot = slots_next(board->slots, 0); slot; slot = slots_next(board->slots, slot->peer.id))
+			changed |= slots_take_host(board->slots, slot->peer.id, HOST_UNKNOWN, 0, 0, now);
+	} else {
+		/* Those listed and those with a slot, by rising id. */
+		for (uint16_t id = 0;;) {
+			const struct lease_host *host = at < look->n_hosts ? &look->hosts[at] : NULL;
+
+			slot = slots_next(board->slots, id);
+			if (!slot && !host)
+				break;
+			if (host && (!slot || host->id <= slot->peer.id)) {
+				id = host->id;
+				changed |= slots_take_host(board->slots, id, host->state, host->generation,
+							   host->timestamp, now);
+				at++;
+			} else {
+				id = slot->peer.id;
+				changed |= slots_take_host(board->slots, id, HOST_ABSENT, 0, 0, now);
+			}
+		}
+	}
+	if (changed)
+		board->calls->changed(board->data);
+}
+
+void board_scan_start(struct board *board)
+{
+	board->scan_op.done = read_done;
+	board->cycle_timer.fire = cycle_fired;
+	board->cycled_at = board->scan_begun = board->rescanned_at = MONO_UNSET;
+	cycle(board);
+}
