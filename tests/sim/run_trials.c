@@ -109,7 +109,22 @@ static void run_schedule(struct run *run, struct schedule *schedule, bool twice)
 	tell(run, schedule, &trial);
 }
 
-static size_t read_seeds(const char *path, uint64_t *seeds, size_t max)
+struct known {
+	uint64_t seed;
+	unsigned kinds; /* of fault that there were when it was found */
+};
+
+/* SEED[:KINDS] */
+static bool parse_known(const char *text, struct known *ret)
+{
+	int n = sscanf(text, "%" SCNu64 ":%u", &ret->seed, &ret->kinds);
+
+	if (n == 1)
+		ret->kinds = FAULT_COUNT;
+	return n >= 1 && ret->kinds >= 1 && ret->kinds <= FAULT_COUNT;
+}
+
+static size_t read_seeds(const char *path, struct known *seeds, size_t max)
 {
 	FILE *in = fopen(path, "re");
 	char line[256];
@@ -120,7 +135,7 @@ static size_t read_seeds(const char *path, uint64_t *seeds, size_t max)
 		exit(2);
 	}
 	while (n < max && fgets(line, sizeof(line), in))
-		if (sscanf(line, "%" SCNu64, &seeds[n]) == 1)
+		if (parse_known(line, &seeds[n]))
 			n++;
 	fclose(in);
 	return n;
@@ -187,7 +202,8 @@ static void usage(const char *program)
 	fprintf(stderr,
 		"usage: %s [--from SEED] [--seeds COUNT] [--known FILE] [--hours N] [--planted PATCH] "
 		"[--shrink] [--loud]\n"
-		"          [--all-fire] [--folder DIR] | --print SEED | --replay FILE [--shrink] [--loud]\n",
+		"          [--all-fire] [--folder DIR] | --print SEED[:KINDS] | --replay FILE [--shrink] "
+		"[--loud]\n",
 		program);
 	exit(2);
 }
@@ -202,7 +218,8 @@ int main(int argc, char **argv)
 		{"folder", required_argument, NULL, 'd'},  {"print", required_argument, NULL, 'p'},
 		{"replay", required_argument, NULL, 'r'},  {0}};
 	struct run run = {.program = argv[0], .folder = "."};
-	static uint64_t known[KNOWN_MAX];
+	static struct known known[KNOWN_MAX];
+	struct known printed;
 	static struct schedule schedule;
 	uint64_t from = 1, count = 100;
 	char expected[32];
@@ -242,7 +259,9 @@ int main(int argc, char **argv)
 			run.folder = optarg;
 			break;
 		case 'p':
-			schedule_generate(strtoull(optarg, NULL, 10), &schedule);
+			if (!parse_known(optarg, &printed))
+				usage(argv[0]);
+			schedule_generate(printed.seed, printed.kinds, &schedule);
 			schedule_print(&schedule, stdout);
 			return 0;
 		case 'r':
@@ -258,13 +277,15 @@ int main(int argc, char **argv)
 		return replay(&run, replayed);
 
 	for (size_t i = 0; i < n_known + count && !run.hit; i++) {
-		uint64_t seed = i < n_known ? known[i] : from + i - n_known;
-
-		schedule_generate(seed, &schedule);
+		if (i < n_known)
+			schedule_generate(known[i].seed, known[i].kinds, &schedule);
+		else
+			schedule_generate(from + i - n_known, FAULT_COUNT, &schedule);
 		/* Of a planted bug one finding is enough. */
 		run_schedule(&run, &schedule, i % TWICE_EVERY == 0 && !run.expect);
 		if (run.hit)
-			printf("# found by %s with seed %" PRIu64 ", after %zu\n", run.expect, seed, i + 1);
+			printf("# found by %s with seed %" PRIu64 ", after %zu\n", run.expect, schedule.seed,
+			       i + 1);
 		if (hours > 0 && i + 1 == n_known + count && seconds() - begun < hours * 3600)
 			count++;
 	}

@@ -18,7 +18,7 @@ static struct sim *sim_of(const struct one_fault *one)
 
 static bool is_vm_fault(enum fault fault)
 {
-	return fault <= FAULT_VM_SUSPENDED;
+	return fault <= FAULT_VM_SUSPENDED || fault == FAULT_VM_MIGRATED;
 }
 
 /* The disk fault that it is, or -1. */
@@ -83,6 +83,22 @@ const struct one_fault *faults_open(const struct faults *faults, bool vm)
 	return NULL;
 }
 
+/* Where the guest of `from` can be migrated to: the first that can take it, from the host of the schedule on.
+ */
+static struct sim_host *find_migration_target(const struct one_fault *one, const struct sim_host *from)
+{
+	struct sim_cluster *cluster = one->faults->cluster;
+
+	for (uint16_t i = 0; i < cluster->n_hosts; i++) {
+		struct sim_host *to = sim_cluster_host(
+			cluster, (uint16_t)((one->what->host + i - 1) % cluster->n_hosts + 1));
+
+		if (to != from && to->powered && sim_migration_takes(&to->vm))
+			return to;
+	}
+	return NULL;
+}
+
 /* The host that it can hit now, NULL: none yet. A fault of the VM follows the VM. */
 static struct sim_host *find_target(const struct one_fault *one)
 {
@@ -98,6 +114,11 @@ static struct sim_host *find_target(const struct one_fault *one)
 	case FAULT_VM_LOST:
 	case FAULT_VM_SUSPENDED:
 		return host->powered && sim_vm_runs(&host->vm) ? host : sim_cluster_runner(cluster);
+	case FAULT_VM_MIGRATED:
+		host = sim_cluster_runner(cluster);
+		return host && sim_migration_gives(&host->migration) && find_migration_target(one, host)
+			       ? host
+			       : NULL;
 	case FAULT_VM_UNLEASED:
 		for (uint16_t i = 0; i < cluster->n_hosts; i++) {
 			host = sim_cluster_host(cluster,
@@ -340,6 +361,13 @@ static void begin(struct one_fault *one)
 	case FAULT_ORDER_POWEROFF:
 		ask(one, COMMAND_VM_POWEROFF);
 		break;
+	case FAULT_VM_MIGRATED:
+		one->moves_before = host->migration.done + host->migration.failed;
+		sim_guest_migrate(host, find_migration_target(one, host));
+		break;
+	case FAULT_CLOCK_DRIFT:
+		sim_drift(host, (int32_t)what->value);
+		break;
 	case FAULT_COUNT:
 		assert(false);
 	}
@@ -401,6 +429,9 @@ static void mend(struct one_fault *one)
 	case FAULT_BRIDGE_DOWN:
 		sim_monitor(host, MONITOR_MGMT_BRIDGE, true, 1);
 		break;
+	case FAULT_CLOCK_DRIFT:
+		sim_drift(host, one->faults->ppm[host->id]);
+		break;
 	default:
 		break;
 	}
@@ -409,8 +440,12 @@ static void mend(struct one_fault *one)
 /* Has it hit what it is for? */
 static bool hit(const struct one_fault *one)
 {
+	const struct sim_migration *migration = &one->host->migration;
 	int fault = disk_fault(one->what->fault);
 
+	/* A migration is over when it has ended, well or not. */
+	if (one->what->fault == FAULT_VM_MIGRATED)
+		return migration->done + migration->failed > one->moves_before;
 	return fault < 0 || one->host->disk.fired[fault] > one->disk_before;
 }
 
@@ -446,6 +481,8 @@ void faults_begin(struct faults *faults, struct sim_cluster *cluster, struct che
 	faults->cluster = cluster;
 	faults->check = check;
 	faults->schedule = schedule;
+	for (uint16_t id = 1; id <= schedule->hosts; id++)
+		faults->ppm[id] = sim_cluster_host(cluster, id)->clock.ppm;
 	for (size_t i = 0; i < schedule->n_faults; i++) {
 		struct one_fault *one = &faults->all[i];
 

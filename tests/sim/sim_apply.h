@@ -20,7 +20,8 @@ struct one_fault {
 	const struct scheduled *what;
 	struct sim_host *host; /* that it hits */
 	bool begun, over;
-	uint64_t disk_before; /* the path's count of this fault when it began */
+	uint64_t disk_before;  /* the path's count of this fault when it began */
+	unsigned moves_before; /* migrations away from the host that had ended */
 	struct ghost ghost;
 };
 
@@ -32,6 +33,7 @@ struct faults {
 	uint8_t active[SCHEDULE_HOSTS_MAX + 1][FAULT_COUNT]; /* how many of a kind are under way on a host */
 	/* By host id: the number of the QEMU that an operator resumed without its lease. */
 	uint32_t resumed[SCHEDULE_HOSTS_MAX + 1];
+	int32_t ppm[SCHEDULE_HOSTS_MAX + 1]; /* by host id: its clock's own drift */
 };
 
 /* Sets all their events. `faults` zeroed. */

@@ -88,14 +88,26 @@ static void step_fired(struct sim_event *event)
 		fails(migration);
 }
 
+bool sim_migration_gives(const struct sim_migration *migration)
+{
+	const struct sim_vm *from = migration->from;
+
+	return migration->stage == SIM_MIGRATION_NONE && from->guest == SIM_GUEST_RUNNING &&
+	       from->libvirt_up && !from->libvirt_hangs;
+}
+
+bool sim_migration_takes(const struct sim_vm *to)
+{
+	return to->libvirt_up && !to->libvirt_hangs && to->pid == 0 && !to->acting.under_way;
+}
+
 void sim_migration_begin(struct sim_migration *migration, struct sim_vm *to, int64_t copy_ms)
 {
 	struct sim_vm *from = migration->from;
 
 	if (migration->stage != SIM_MIGRATION_NONE || from->guest != SIM_GUEST_RUNNING || from == to)
 		return;
-	if (!from->libvirt_up || from->libvirt_hangs || !to->libvirt_up || to->libvirt_hangs ||
-	    to->pid != 0 || to->acting.under_way) {
+	if (!sim_migration_gives(migration) || !sim_migration_takes(to)) {
 		migration->failed++;
 		return;
 	}

@@ -22,6 +22,9 @@ struct sim_migration {
 	unsigned done, failed;
 };
 
+/* Could one begin now, from this host, to that one? */
+bool sim_migration_gives(const struct sim_migration *migration);
+bool sim_migration_takes(const struct sim_vm *to);
 void sim_migration_init(struct sim_migration *migration, struct sim_vm *from);
 /* Begins, unless one is under way, no guest runs here, or the target can't take it (which counts as failed).
  */

@@ -68,6 +68,8 @@ static const struct {
 	[FAULT_ORDER_START] = {"order-start", 3, {0}, {0}},
 	[FAULT_ORDER_SHUTDOWN] = {"order-shutdown", 2, {0}, {0}},
 	[FAULT_ORDER_POWEROFF] = {"order-poweroff", 2, {0}, {0}},
+	[FAULT_VM_MIGRATED] = {"vm-migrated", 6, {0}, {0}},
+	[FAULT_CLOCK_DRIFT] = {"clock-drift", 3, {1 * MINUTE, 20 * MINUTE}, {-1000, 1000}},
 };
 
 const char *fault_str(enum fault fault)
@@ -199,8 +201,35 @@ static const struct part recipes[][PARTS_MAX] = {
 	/* a copied host, and one that meets the record of another in its block */
 	{{FAULT_CLONE, 0, 5 * MINUTE, false}, {FAULT_HOST_CUT, 5 * SECOND, 30 * SECOND, false}},
 	{{FAULT_ALIEN, 0, 10 * MINUTE, false}, {FAULT_VM_CRASH, 3 * MINUTE, 0, false}},
+	/* migrated by hand, and what stands around it goes meanwhile (rule 14) */
+	{{FAULT_VM_MIGRATED, 0, 0, false}, {FAULT_VM_MIGRATED, 30 * SECOND, 0, false}},
+	{{FAULT_VM_MIGRATED, 0, 0, false}, {FAULT_AGENT_KILL, 500, 20 * SECOND, false}},
+	{{FAULT_VM_MIGRATED, 0, 0, false},
+	 {FAULT_SANLOCK_KILL, 400, 2 * SECOND, true},
+	 {FAULT_HOST_CUT, 40 * SECOND, 30 * SECOND, false}},
+	{{FAULT_VM_MIGRATED, 0, 0, false}, {FAULT_LIBVIRT_KILL, 600, 10 * SECOND, false}},
+	/* a fast clock against all the others', while the storage goes and comes */
+	{{FAULT_CLOCK_DRIFT, 0, 20 * MINUTE, false}, {FAULT_DISK_HANG, 5 * MINUTE, 3 * MINUTE, false}},
 };
 #define N_RECIPES (sizeof(recipes) / sizeof(recipes[0]))
+
+/* Those of the first `kinds_used` faults alone: they stand first. */
+static size_t recipes_of(unsigned kinds_used)
+{
+	size_t n = 0;
+
+	for (; n < N_RECIPES; n++)
+		for (size_t i = 0; i < PARTS_MAX; i++)
+			if (recipes[n][i].fault >= kinds_used)
+				return n;
+	return n;
+}
+
+/* Some need a host beside the VM's. */
+static bool takes_two(enum fault fault)
+{
+	return fault == FAULT_VM_UNLEASED || fault == FAULT_VM_MIGRATED;
+}
 
 static void add_recipe(struct schedule *schedule, uint64_t *state, size_t which, int64_t at, uint16_t host)
 {
@@ -214,12 +243,13 @@ static void add_recipe(struct schedule *schedule, uint64_t *state, size_t which,
 		if (i > 0 && part->fault == 0 && part->after == 0)
 			break; /* the rest of the row is empty */
 		for (uint16_t id = 1; id <= schedule->hosts; id++)
-			if (part->others ? id != host : id == host)
+			if ((part->others ? id != host : id == host) &&
+			    (schedule->hosts > 1 || !takes_two(part->fault)))
 				add(schedule, when, id, part->fault, length, value);
 	}
 }
 
-void schedule_generate(uint64_t seed, struct schedule *ret)
+void schedule_generate(uint64_t seed, unsigned kinds_used, struct schedule *ret)
 {
 	static const uint16_t sizes[] = {1, 2, 3, 3, 3, 3, 4, 5};
 	static const uint32_t timeouts[] = {10, 10, 10, 5, 2};
@@ -228,6 +258,7 @@ void schedule_generate(uint64_t seed, struct schedule *ret)
 	int64_t at = 4 * MINUTE, window;
 	unsigned weights = 0, n_recipes;
 
+	assert(kinds_used > 0 && kinds_used <= FAULT_COUNT);
 	memset(ret, 0, sizeof(*ret));
 	ret->seed = seed;
 	ret->hosts = sizes[chance(&state) % (sizeof(sizes) / sizeof(sizes[0]))];
@@ -241,16 +272,14 @@ void schedule_generate(uint64_t seed, struct schedule *ret)
 					   : (uint16_t)between(&state, 2, ret->hosts);
 
 	/* A few kinds a seed, each host with its share. */
-	for (int i = 0; i < FAULT_COUNT; i++) {
-		wanted[i] = chance(&state) % 5 == 0;
-		if (i == FAULT_VM_UNLEASED && ret->hosts == 1)
-			wanted[i] = false; /* it needs a host without a VM */
+	for (unsigned i = 0; i < kinds_used; i++) {
+		wanted[i] = chance(&state) % 5 == 0 && (ret->hosts > 1 || !takes_two((enum fault)i));
 		weights += wanted[i] ? kinds[i].weight : 0;
 	}
 	window = between(&state, 8, 40) * MINUTE;
 	n_recipes = (unsigned)between(&state, 1, 4);
 	for (unsigned i = 0; i < n_recipes; i++)
-		add_recipe(ret, &state, (size_t)between(&state, 0, N_RECIPES - 1),
+		add_recipe(ret, &state, (size_t)between(&state, 0, (int64_t)recipes_of(kinds_used) - 1),
 			   at + between(&state, 0, window), (uint16_t)between(&state, 1, ret->hosts));
 	while (weights > 0) {
 		int64_t pick = between(&state, 0, weights - 1);

@@ -14,6 +14,8 @@
 #define SCHEDULE_HOSTS_MAX 5
 #define SCHEDULE_FAULTS_MAX 160
 
+/* New ones come last, whatever they belong to: a seed that is written down stays the schedule that it was
+ * (schedule_generate()). */
 enum fault {
 	/* The VM */
 	FAULT_VM_CRASH,	      /* QEMU dies */
@@ -69,6 +71,9 @@ enum fault {
 	FAULT_ORDER_START,
 	FAULT_ORDER_SHUTDOWN,
 	FAULT_ORDER_POWEROFF,
+	/* Once more the VM, and hosts */
+	FAULT_VM_MIGRATED, /* live, by somebody else, to the next host that can take it */
+	FAULT_CLOCK_DRIFT, /* for, value: ppm that this host's clocks are fast */
 	FAULT_COUNT
 };
 
@@ -93,7 +98,9 @@ struct schedule {
 };
 
 const char *fault_str(enum fault fault);
-void schedule_generate(uint64_t seed, struct schedule *ret);
+/* `kinds_used`: of the first so many faults alone, FAULT_COUNT for all. A seed that is written down stays
+ * what it was by the number of kinds that there were then. */
+void schedule_generate(uint64_t seed, unsigned kinds_used, struct schedule *ret);
 /* One line for the setup, one per fault. */
 void schedule_print(const struct schedule *schedule, FILE *out);
 /* Reads what schedule_print() wrote; blank lines and those that begin with # are passed over. 0, or -EINVAL
