@@ -332,8 +332,9 @@ static enum record_fault parse_line(struct piece line, uint16_t slot, struct rec
 	return RECORD_OK;
 }
 
-/* The text's own keys. A value that makes no sense counts as not written. */
-static void parse_extra_line(struct piece line, struct record *record, uint64_t *timestamp)
+/* The text's own keys. A value that makes no sense counts as not written. `same_write`: its timestamp is the
+ * line's. */
+static void parse_extra_line(struct piece line, struct record *record, bool *same_write)
 {
 	struct piece key = piece_until(&line, '=');
 	struct claim *claim = &record->claim;
@@ -358,13 +359,14 @@ static void parse_extra_line(struct piece line, struct record *record, uint64_t 
 	else if (piece_is(key, "migrating_to") && parse_number(line, HOST_ID_MAX, &value))
 		claim->migrating_to = (uint16_t)value;
 	else if (piece_is(key, "timestamp") && parse_number(piece_until(&line, ' '), UINT64_MAX, &value))
-		*timestamp = value; /* `S (ctime)` */
+		*same_write = value == claim->timestamp; /* `S (ctime)` */
 }
 
 static void parse_extra(const uint8_t block[BLOCK_SIZE], struct record *record)
 {
 	size_t at = RECORD_LINE_MAX, end = padding_begin(block, BLOCK_SIZE);
-	uint64_t timestamp = record->claim.timestamp;
+	const struct claim *claim = &record->claim;
+	bool same_write = false;
 	struct piece rest;
 
 	/* Writers before us pad the line to 512 characters: with a host name of other than ASCII the text
@@ -375,11 +377,13 @@ static void parse_extra(const uint8_t block[BLOCK_SIZE], struct record *record)
 	record->extra_length = (uint16_t)(end > at ? end - at : 0);
 	rest = (struct piece){(const char *)block + at, record->extra_length};
 	while (rest.length > 0)
-		parse_extra_line(piece_until(&rest, '\n'), record, &timestamp);
-	/* The line alone has a CRC. What a host wrote before its reboot with the generation of after it would
-	 * make all that it writes from now on late writes of the past. Writers before us have no generation
-	 * to mix. */
-	record->torn = record->claim.generation != 0 && timestamp != record->claim.timestamp;
+		parse_extra_line(piece_until(&rest, '\n'), record, &same_write);
+	/* The line alone has a CRC. What a host, or another in its block, wrote before with keys of now would
+	 * make all that it writes from now on late writes of the past: so would no generation, which counts
+	 * as sanlock's. The keys stand in the 512 bytes that have the text's timestamp: no write that stops
+	 * between sectors parts them. Writers before us have no keys to mix. */
+	record->torn = !same_write && (claim->generation != 0 || claim->io_timeout_s != 0 ||
+				       claim->watchdog_fire_s != 0 || claim->migrating_to != 0);
 }
 
 static void record_clear(struct record *record)

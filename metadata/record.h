@@ -32,8 +32,8 @@ struct record {
 	char status[RECORD_TEXT_SIZE];	      /* the engine status as it stands; only filled by reading */
 	char engine_reason[RECORD_TEXT_SIZE]; /* of the engine status, "" none */
 
-	bool torn; /* line and text are of two writes of ours: a write stopped between its sectors. Only
-		      filled by reading */
+	bool torn; /* line and text are of two writes, and the text's keys in `claim` are another's: a write
+		      stopped between its sectors. Only filled by reading */
 
 	/* From the text part, "" or 0: not there. Nothing protects it, so it is for people, but for the keys
 	 * in `claim`. */

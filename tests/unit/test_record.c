@@ -223,6 +223,69 @@ static void test_damage(void **state)
 	}
 }
 
+/* Sectors of two writes in one block: what the text claims belongs to its own line alone. */
+static void test_torn(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t timestamp,
+			generation; /* of the write that the text is of; the line's are 4711 and 9 */
+		uint32_t io_timeout_s;
+		uint16_t migrating_to;
+		bool torn;
+	} rows[] = {
+		{"whole", 4711, 9, 10, 13, false},
+		{"text of before a reboot", 200000, 8, 10, 0, true},
+		{"text of after a reboot", 5, 10, 10, 0, true},
+		{"text of after a reboot, generation not known yet", 5, 0, 10, 0, true},
+		{"text with no more than a target", 5, 0, 0, 13, true},
+		{"text of a writer before us", 5, 0, 0, 0, false},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct record line = record_full(), text = record_full(), out;
+		uint8_t block[BLOCK_SIZE], other[BLOCK_SIZE];
+		char cause[RECORD_CAUSE_SIZE];
+
+		text.claim.timestamp = rows[i].timestamp;
+		text.claim.generation = rows[i].generation;
+		text.claim.io_timeout_s = rows[i].io_timeout_s;
+		text.claim.watchdog_fire_s = rows[i].io_timeout_s ? 60 : 0;
+		text.claim.migrating_to = rows[i].migrating_to;
+		assert_int_equal(record_encode(&line, WALL, block), 0);
+		assert_int_equal(record_encode(&text, WALL, other), 0);
+		memcpy(block + RECORD_LINE_MAX, other + RECORD_LINE_MAX, BLOCK_SIZE - RECORD_LINE_MAX);
+		assert_int_equal(record_decode(block, 12, &out, cause), RECORD_OK);
+		if (out.torn != rows[i].torn)
+			fail_msg("%s: torn=%d", rows[i].name, out.torn);
+	}
+}
+
+/* No write can part them: the longest text there is has the last key of a claim in the sector of its
+ * timestamp. */
+static void test_keys_share_a_sector(void **state)
+{
+	struct record record = record_full();
+	char block[BLOCK_SIZE + 1] = "";
+	const char *text = block + RECORD_LINE_MAX, *last;
+
+	record.claim = (struct claim){.timestamp = UINT64_MAX,
+				      .generation = UINT64_MAX,
+				      .score = INT32_MIN,
+				      .migrating_to = HOST_ID_MAX,
+				      .io_timeout_s = INT32_MAX,
+				      .watchdog_fire_s = INT32_MAX};
+	record.host_id = HOST_ID_MAX;
+	record.config_timestamp = UINT64_MAX;
+	record.config_shared = false;
+	memset(record.state, 's', sizeof(record.state) - 1);
+	memset(record.timeout, 't', sizeof(record.timeout) - 1);
+	assert_int_equal(record_encode(&record, INT64_MAX, (uint8_t *)block), 0);
+	last = strstr(text, "migrating_to=2000\n");
+	assert_non_null(last);
+	assert_true(last + strlen("migrating_to=2000\n") <= text + 512);
+}
+
 static void test_nul_inside(void **state)
 {
 	static const char line[] = "1|1|5|3|0|null|h\0x";
@@ -308,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_text_order),
 		cmocka_unit_test(test_status),	   cmocka_unit_test(test_nothing_but_ascii),
 		cmocka_unit_test(test_too_long),   cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_torn),	   cmocka_unit_test(test_keys_share_a_sector),
 		cmocka_unit_test(test_nul_inside), cmocka_unit_test(test_byte_flips),
 		cmocka_unit_test(test_penalties),
 	};
