@@ -76,6 +76,39 @@ bool board_other_domain(const struct board *board)
 	return board->domain == IDENTITY_OTHER;
 }
 
+/* Safety rule 8: a write of ours may have stopped inside its line, with a power cut or on storage that takes
+ * pieces. A whole record of our name is ours at once; this one names us in a line that nothing vouches for,
+ * so it has to stand still for as long as makes a record stale. Another machine of our name and id would not
+ * have stood still: it writes each loop, and each second what did not land. Nor may one begin: who has not
+ * the host id writes nothing, and sanlock gives it to one, after this gate. */
+static void judge_half(struct board *board, const uint8_t block[BLOCK_SIZE])
+{
+	if (board->own_fault != RECORD_BAD || !record_half_written(block, board->host_id, board->hostname)) {
+		board->half_since = MONO_UNSET;
+		return;
+	}
+	if (board->half_since == MONO_UNSET || memcmp(board->foreign_block, block, BLOCK_SIZE) != 0) {
+		board->half_since = board_now(board);
+		board->half_said = false;
+		memcpy(board->foreign_block, block, BLOCK_SIZE);
+	}
+}
+
+static bool half_expired(struct board *board)
+{
+	/* As the last look found it: before that nothing is known. */
+	if (board->half_since == MONO_UNSET ||
+	    !mono_passed(board->half_since, board->policy.stale, board->gate_read))
+		return false;
+	if (!board->half_said)
+		log_warning(
+			"our block holds half a record of ours, which has stood still, and is written over "
+			"id=%u for_s=%lld",
+			board->host_id, (long long)((board->gate_read - board->half_since) / MONO_SECOND));
+	board->half_said = true;
+	return true;
+}
+
 /* Safety rule 8: whose record stands in our block? One of another host name that changes is a host that
  * lives; a file system copied from a dead host holds one that does not change. */
 void board_judge_own(struct board *board, const uint8_t block[BLOCK_SIZE])
@@ -91,6 +124,7 @@ void board_judge_own(struct board *board, const uint8_t block[BLOCK_SIZE])
 		log_warning("our block is not overwritten id=%u: %s", board->host_id, cause);
 		board->calls->changed(board->data);
 	}
+	judge_half(board, block);
 	if (board->own_fault != RECORD_OK || strcmp(record.hostname, board->hostname) == 0) {
 		board->foreign = false;
 		return;
@@ -179,8 +213,8 @@ enum board_verdict board_verdict(struct board *board)
 	if (board->domain == IDENTITY_OTHER)
 		return BOARD_OTHER_DOMAIN;
 	/* Nothing is overwritten that was not understood. */
-	if (board->own_fault == RECORD_BAD || board->own_fault == RECORD_TOO_NEW)
-		return BOARD_NOT_OURS;
+	if (board->own_fault == RECORD_TOO_NEW || (board->own_fault == RECORD_BAD && !half_expired(board)))
+		return board->half_since == MONO_UNSET ? BOARD_NOT_OURS : BOARD_HALF;
 	if (!board->foreign || foreign_expired(board))
 		return BOARD_CLEAR;
 	return board->foreign_changed != MONO_UNSET ? BOARD_TAKEN : BOARD_WATCHED;
@@ -198,7 +232,7 @@ int board_start(struct board *board)
 	board->timing = board->policy.lease;
 	board->domain_at = board->gate_asked = board->gate_read = MONO_UNSET;
 	board->read_failing_since = board->write_failing_since = MONO_UNSET;
-	board->foreign_since = board->foreign_changed = MONO_UNSET;
+	board->foreign_since = board->foreign_changed = board->half_since = MONO_UNSET;
 	board->own_fault = RECORD_ABSENT;
 	board_own_start(board);
 	board_scan_start(board);

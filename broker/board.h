@@ -95,7 +95,10 @@ struct board {
 	bool foreign; /* a record of another host name, joined or not */
 	char foreign_name[64];
 	mono_t foreign_since, foreign_changed; /* first seen; last seen to change (MONO_UNSET: not yet) */
-	uint8_t foreign_block[BLOCK_SIZE];
+	uint8_t foreign_block[BLOCK_SIZE];     /* or the half record of `half_since` */
+	mono_t half_since; /* since when half a record of ours stands there unchanged, MONO_UNSET: none does
+			    */
+	bool half_said;
 	mono_t gate_asked, gate_read; /* MONO_UNSET: never */
 	int gate_error;
 	enum identity_match domain; /* IDENTITY_UNKNOWN also before the first read */

@@ -22,6 +22,7 @@ static bool still_written(struct board *board, const uint8_t block[BLOCK_SIZE])
 		return false;
 	}
 	board->own_fault = RECORD_OK;
+	board->half_since = MONO_UNSET;
 	if (board->foreign) {
 		board->foreign = false;
 		board->calls->changed(board->data);

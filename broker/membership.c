@@ -189,6 +189,11 @@ static bool pass_board(struct member *member)
 		set_trouble(member,
 			    "our block holds a record of another host name: watched whether that host lives");
 		break;
+	case BOARD_HALF:
+		set_trouble(member,
+			    "our block holds half a record of this host: written over once it has stood "
+			    "still for as long as makes a record stale");
+		break;
 	case BOARD_TAKEN:
 		member->block = BLOCK_ID_TAKEN;
 		set_trouble(member, "our host_id is used by another host: its record lives; check host_id in "

@@ -16,6 +16,7 @@ enum board_verdict {
 	BOARD_CLEAR,
 	BOARD_WATCHED,	    /* another's record stands in our block: watched whether it lives */
 	BOARD_TAKEN,	    /* it lives */
+	BOARD_HALF,	    /* half a record of ours stands there: watched whether its writer lives */
 	BOARD_NOT_OURS,	    /* not a record we may overwrite */
 	BOARD_OTHER_DOMAIN, /* the identity block names another domain or lockspace */
 	BOARD_VERDICT_COUNT

@@ -260,22 +260,26 @@ static enum record_fault parse_versions(struct piece line, const struct piece *f
 	return RECORD_OK;
 }
 
+static size_t split_line(struct piece line, struct piece fields[FIELDS_MAX])
+{
+	size_t n_fields = 0, before;
+
+	/* Nothing was cut off behind a field: it was the last. */
+	do {
+		before = line.length;
+		fields[n_fields++] = piece_until(&line, '|');
+	} while (n_fields < FIELDS_MAX && before != fields[n_fields - 1].length);
+	return n_fields;
+}
+
 static enum record_fault parse_line(struct piece line, uint16_t slot, struct record *record, char *cause)
 {
-	struct piece fields[FIELDS_MAX], rest = line;
-	size_t n_fields = 0;
+	struct piece fields[FIELDS_MAX];
+	size_t n_fields = split_line(line, fields);
 	uint64_t value, host_id;
 	uint32_t computed;
 	enum record_fault fault;
 
-	while (n_fields < FIELDS_MAX) {
-		size_t before = rest.length;
-
-		fields[n_fields++] = piece_until(&rest, '|');
-		/* Nothing was cut off behind the field: it was the last. */
-		if (before == fields[n_fields - 1].length)
-			break;
-	}
 	fault = parse_versions(line, fields, n_fields, record, cause);
 	if (fault != RECORD_OK)
 		return fault;
@@ -416,6 +420,21 @@ enum record_fault record_decode(const uint8_t block[BLOCK_SIZE], uint16_t slot, 
 	parse_extra(block, &record);
 	*ret = record;
 	return RECORD_OK;
+}
+
+bool record_half_written(const uint8_t block[BLOCK_SIZE], uint16_t slot, const char *hostname)
+{
+	struct piece line = {(const char *)block, padding_begin(block, RECORD_LINE_MAX)}, fields[FIELDS_MAX];
+	size_t n_fields = split_line(line, fields);
+	char cause[RECORD_CAUSE_SIZE];
+	struct record record;
+	uint64_t host_id;
+	uint32_t crc;
+
+	return block[0] != '\0' && parse_versions(line, fields, n_fields, &record, cause) == RECORD_OK &&
+	       n_fields > 9 && parse_number(fields[3], UINT64_MAX, &host_id) && host_id == slot &&
+	       piece_is(fields[6], hostname) &&
+	       (!crc_parse(fields[9], &crc) || crc != crc_of(line, fields[9]));
 }
 
 /* A number of one entry, ended by `end` (or the end of the text). */

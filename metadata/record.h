@@ -51,6 +51,10 @@ struct record {
 enum record_fault record_decode(const uint8_t block[BLOCK_SIZE], uint16_t slot, struct record *ret,
 				char cause[RECORD_CAUSE_SIZE]);
 
+/* What a write leaves that stopped in the middle of the line: does the line name this slot and host, in the
+ * version that we write, and is its CRC wrong? */
+bool record_half_written(const uint8_t block[BLOCK_SIZE], uint16_t slot, const char *hostname);
+
 /* Makes the block of `record`; `wall` is the wall clock (s since the epoch) at claim.timestamp, printed in
  * this host's time zone. What is not printable ASCII is escaped or becomes `?`. Keys of ours are left out
  * when 0 or "". 0, or -EMSGSIZE when the line would be longer than RECORD_LINE_MAX. */

@@ -253,6 +253,52 @@ static void id_taken(void **state)
 	assert_int_equal(world_cluster(world).block, BLOCK_NONE);
 }
 
+/* A write of ours that stopped inside its line: the timestamp is the new one's, the checksum is not. */
+static void write_half_record(struct world *world, unsigned tens)
+{
+	world_record(world, 1, "host1.example", 100 + 10 * tens, 3, 3400);
+	world->blocks[1][4] ^= 1; /* the first digit of the timestamp */
+}
+
+static void half_record_of_ours_is_written_over(void **state)
+{
+	struct world *world = *state;
+	char text[TEXT_MAX];
+
+	write_half_record(world, 0);
+	world_start(world);
+	world_run(world, 55000);
+	assert_int_equal(world->joins, 0);
+	broker_trouble(world->broker, text);
+	assert_non_null(strstr(text, "half a record of this host"));
+	/* Whoever writes it lives. */
+	write_half_record(world, 1);
+	world_run(world, 55000);
+	assert_int_equal(world->joins, 0);
+	world_run(world, 15000);
+	assert_int_equal(world->joins, 1);
+	world_attach(world);
+	world_publish(world, 3400);
+	world_run(world, 1000);
+	assert_int_equal(world->published_error, 0);
+}
+
+/* It names another host: nothing of ours. */
+static void half_record_of_another_stays(void **state)
+{
+	struct world *world = *state;
+	uint8_t theirs[BLOCK_SIZE];
+
+	world_record(world, 1, "other.example", 100, 3, 3400);
+	world->blocks[1][4] ^= 1;
+	memcpy(theirs, world->blocks[1], BLOCK_SIZE);
+	world_start(world);
+	world_run(world, 200000);
+	assert_int_equal(world->joins, 0);
+	assert_memory_equal(world->blocks[1], theirs, BLOCK_SIZE);
+	assert_int_equal(world_cluster(world).block, BLOCK_ID_TAKEN);
+}
+
 static void own_record_needs_no_watch(void **state)
 {
 	struct world *world = *state;
@@ -590,6 +636,8 @@ int main(void)
 		ROW(joins_again_after_a_loss),
 		ROW(sanlock_gone_and_back),
 		ROW(id_taken),
+		ROW(half_record_of_ours_is_written_over),
+		ROW(half_record_of_another_stays),
 		ROW(own_record_needs_no_watch),
 		ROW(qemu_appears_during_the_watch),
 		ROW(noise_is_not_overwritten),

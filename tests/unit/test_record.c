@@ -261,6 +261,40 @@ static void test_torn(void **state)
 	}
 }
 
+/* A write that stopped inside the line. */
+static void test_half_written(void **state)
+{
+	static const struct {
+		const char *name;
+		uint16_t slot;
+		size_t at; /* of the byte that is another */
+		char byte;
+		bool half;
+	} rows[] = {
+		{"whole", 12, 0, '1', false},
+		{"another timestamp", 12, 4, '5', true},
+		{"no digit in its CRC", 12, 137, 'g', true},
+		{"in another's block", 13, 4, '5', false},
+		{"another host id", 12, 10, '3', false},
+		{"another name", 12, 114, 'x', false},
+		{"a newer version", 12, 0, '2', false},
+		{"no version", 12, 0, 'x', false},
+		{"nothing", 12, 0, '\0', false},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct record record = record_full();
+		uint8_t block[BLOCK_SIZE];
+		bool half;
+
+		assert_int_equal(record_encode(&record, WALL, block), 0);
+		block[rows[i].at] = (uint8_t)rows[i].byte;
+		half = record_half_written(block, rows[i].slot, "host12.example.com");
+		if (half != rows[i].half)
+			fail_msg("%s: %.150s", rows[i].name, (const char *)block);
+	}
+}
+
 /* No write can part them: the longest text there is has the last key of a claim in the sector of its
  * timestamp. */
 static void test_keys_share_a_sector(void **state)
@@ -368,11 +402,17 @@ static void test_penalties(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_text_order),
-		cmocka_unit_test(test_status),	   cmocka_unit_test(test_nothing_but_ascii),
-		cmocka_unit_test(test_too_long),   cmocka_unit_test(test_damage),
-		cmocka_unit_test(test_torn),	   cmocka_unit_test(test_keys_share_a_sector),
-		cmocka_unit_test(test_nul_inside), cmocka_unit_test(test_byte_flips),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_text_order),
+		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_nothing_but_ascii),
+		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_torn),
+		cmocka_unit_test(test_half_written),
+		cmocka_unit_test(test_keys_share_a_sector),
+		cmocka_unit_test(test_nul_inside),
+		cmocka_unit_test(test_byte_flips),
 		cmocka_unit_test(test_penalties),
 	};
 
