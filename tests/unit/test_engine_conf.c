@@ -252,7 +252,6 @@ int main(void)
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_existing_cluster),
 		cmocka_unit_test(test_network_that_is_not_judged),
-		cmocka_unit_test(test_problems),
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_problems),
 		cmocka_unit_test(test_deployed),

@@ -381,6 +381,22 @@ static void test_run_json(void **state)
 	assert_string_equal(begin, "<svg");
 }
 
+/* It has a name, though the scenario has none and no file. */
+static void test_picture_from_standard_input(void **state)
+{
+	char svg[sizeof(dir) + 16], text[4096] = "";
+	FILE *f;
+
+	assert_non_null(freopen(file_with("run 5s\n", 7), "r", stdin));
+	snprintf(svg, sizeof(svg), "--svg=%s/svg", dir);
+	expect((const char *[]){"run", "-", svg, NULL}, 0, "end: ", "");
+	f = fopen(svg + strlen("--svg="), "r");
+	assert_non_null(f);
+	assert_true(fread(text, 1, sizeof(text) - 1, f) > 0);
+	fclose(f);
+	assert_non_null(strstr(text, ">A scenario</text>"));
+}
+
 static int begin(void **state)
 {
 	setenv("HOSTED_ENGINE", getenv("HOSTED_ENGINE_SIM"), 1);
@@ -410,6 +426,7 @@ int main(void)
 		cmocka_unit_test(test_run),
 		cmocka_unit_test(test_run_again),
 		cmocka_unit_test(test_run_json),
+		cmocka_unit_test(test_picture_from_standard_input),
 		cmocka_unit_test(test_replay_of_run),
 	};
 
