@@ -62,6 +62,17 @@ def test_a_wrong_line(place, daemon, file, text, said):
         assert done.returncode == 2 and said in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_a_network_test_that_nothing_runs(place, daemon):
+    done = place(daemon, {"hosted-engine.conf": GOOD + "network_test=dns\n"}, "-n")
+    assert done.returncode == 0 and done.stdout == ""
+    if "broker" in daemon:  # it judges the network
+        assert "hosted-engine.conf:8: network_test=dns: is accepted but not run" in done.stderr
+        assert done.stderr.count("\n") == 1
+    else:
+        assert done.stderr == ""
+
+
 @pytest.mark.parametrize("daemon", DAEMONS[:2])
 def test_no_file_and_no_vm(place, daemon):
     done = place(daemon, {})
@@ -133,6 +144,8 @@ def test_what_can_heal_is_waited_for(lab):
           "belongs to another domain", "belongs to another domain")
     fault(f"sed -i s,^sdUUID=.*,sdUUID=11111111-2222-4333-8444-555555555555, {CONF}",
           "the whiteboard belongs to another domain", "the whiteboard belongs to another domain")
+    joined = lab.command("wait", f"lockspace@{host}=joined", "--timeout", 8, timeout=60, check=False)
+    assert joined.returncode == 1, "the lockspace of another domain was joined"
     fault(f"sed -i s,^lease_path=.*,lease_path=/srv/storage/nothing, {CONF}",
           "engine lease can't be read", "lease_path=/srv/storage/nothing")
     other = lab.others(host)[0]
