@@ -226,7 +226,7 @@ int board_start(struct board *board)
 
 	assert(board->clock && board->store && board->calls && board->io_ms > 0);
 	assert(board->host_id >= 1 && board->host_id <= HOST_ID_MAX);
-	r = slots_new(&board->slots);
+	r = slots_new(board->host_id, &board->slots);
 	if (r < 0)
 		return r;
 	board->timing = board->policy.lease;
@@ -243,7 +243,6 @@ void board_done(struct board *board)
 {
 	board->clock->cancel(board->clock, &board->cycle_timer);
 	board->clock->cancel(board->clock, &board->write_timer);
-	free(board->scan_blocks);
 	slots_free(board->slots);
 	board->slots = NULL;
 }

@@ -39,6 +39,8 @@ enum board_own_io {
 	BOARD_OWN_VERIFY, /* read back */
 };
 
+#define BOARD_SCAN_BLOCKS 250 /* about 1 MiB at a time */
+
 struct board {
 	struct clock_port *clock;
 	struct store *store;
@@ -60,7 +62,8 @@ struct board {
 	struct store_op scan_op;
 	enum board_scan_io scan_io;
 	uint32_t scan_first, scan_count; /* of the read under way */
-	uint8_t *scan_blocks;		 /* read into */
+	struct image *scan_images[BOARD_SCAN_BLOCKS];
+	uint8_t identity_buffer[BLOCK_SIZE];
 	struct timer cycle_timer;
 	mono_t scan_begun;   /* of the read under way */
 	mono_t domain_at;    /* end of the last read of the identity, MONO_UNSET: none was good yet */
@@ -78,8 +81,9 @@ struct board {
 	struct store_op own_op;
 	enum board_own_io own_io;
 	uint8_t own_buffer[BLOCK_SIZE], written[BLOCK_SIZE];
-	mono_t wrote_at;   /* end of the last good write, MONO_UNSET: none */
-	bool ever_written; /* in this membership: `written` is what should stand there */
+	struct image *own_image; /* read back */
+	mono_t wrote_at;	 /* end of the last good write, MONO_UNSET: none */
+	bool ever_written;	 /* in this membership: `written` is what should stand there */
 	struct timer write_timer;
 	bool joined;
 	uint64_t generation;

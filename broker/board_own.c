@@ -9,6 +9,7 @@
 
 #include "broker/board_parts.h"
 #include "metadata/record.h"
+#include "util/cleanup.h"
 #include "util/log.h"
 
 static void own_done(struct store_op *op, int error);
@@ -195,6 +196,36 @@ void board_own_seen(struct board *board, const uint8_t block[BLOCK_SIZE])
 	}
 }
 
+static int read_back(struct board *board)
+{
+	int r;
+
+	board->own_io = BOARD_OWN_VERIFY;
+	board->own_op.deadline = mono_add(board_now(board), board->io_ms);
+	r = board->store->scan(board->store, STORE_QUEUE_OWN, board->host_id, 1, &board->own_image,
+			       &board->own_op);
+	if (r < 0)
+		board->own_io = BOARD_OWN_IDLE;
+	return r;
+}
+
+/* Does it say what was written? */
+static bool take_back(struct board *board)
+{
+	static const uint8_t empty[BLOCK_SIZE];
+	struct image *image = TAKE_PTR(board->own_image);
+	const uint8_t *block = image ? image->bytes : empty;
+	bool same = memcmp(block, board->written, BLOCK_SIZE) == 0;
+
+	/* Now, not only at the next cycle: what clients see of this host is what it wrote. */
+	if (same)
+		slots_take_image(board->slots, board->host_id, image, &board->timing, board_now(board));
+	else
+		board_judge_own(board, block);
+	image_drop(image);
+	return same;
+}
+
 static void own_done(struct store_op *op, int error)
 {
 	struct board *board = (struct board *)((char *)op - offsetof(struct board, own_op));
@@ -211,7 +242,7 @@ static void own_done(struct store_op *op, int error)
 		}
 		board->ever_written = true;
 		board->wrote_at = board_now(board);
-		r = board_read_own(board, BOARD_OWN_VERIFY, board->host_id, own_done);
+		r = read_back(board);
 		if (r == 0)
 			return;
 		write_failed(board, board->serial_writing, r);
@@ -222,14 +253,10 @@ static void own_done(struct store_op *op, int error)
 			write_failed(board, board->serial_writing, error);
 			break;
 		}
-		if (memcmp(board->own_buffer, board->written, BLOCK_SIZE) != 0) {
-			board_judge_own(board, board->own_buffer);
+		if (!take_back(board)) {
 			write_failed(board, board->serial_writing, -ESTALE);
 			break;
 		}
-		/* Now, not only at the next cycle: what clients see of this host is what it wrote. */
-		slots_take_block(board->slots, board->host_id, board->own_buffer, &board->timing,
-				 board_now(board));
 		board->stored = !board->dirty;
 		answer(board, board->serial_writing, 0);
 		break;

@@ -2,13 +2,11 @@
 /* Decides which of the hosts' blocks are read when, and takes in what they say and what sanlock says of the
  * hosts. It writes nothing, and never waits for the own block. Called by broker.c. */
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "broker/board_parts.h"
 #include "util/log.h"
 
-#define SCAN_BLOCKS 250 /* about 1 MiB at a time */
 #define CYCLE_BLOCKS 64
 #define DOMAIN_MS 60000
 /* Which blocks are in use is known from the scan at start and from sanlock's hosts; a host on another
@@ -44,19 +42,11 @@ static bool rescan_due(const struct board *board)
 	return mono_passed(board->rescanned_at, RESCAN_MS, board->cycled_at);
 }
 
-static void cycle_end(struct board *board)
-{
-	free(board->scan_blocks);
-	board->scan_blocks = NULL;
-	board->scan_io = BOARD_SCAN_IDLE;
-}
-
 /* Reads the next run of blocks in use. */
 static void cycle_go_on(struct board *board)
 {
-	uint32_t first, count = 1, most = board->scanned ? CYCLE_BLOCKS : SCAN_BLOCKS;
+	uint32_t first, count = 1, most = board->scanned ? CYCLE_BLOCKS : BOARD_SCAN_BLOCKS;
 	enum board_scan_io io = board->scanned ? BOARD_SCAN_CYCLE : BOARD_SCAN_ALL;
-	uint8_t *blocks;
 	int r;
 
 	if (board->cycle_all &&
@@ -87,7 +77,6 @@ static void cycle_go_on(struct board *board)
 	if (first == 0 || count == 0) {
 		bool ended_scan = !board->scanned;
 
-		cycle_end(board);
 		if (!ended_scan)
 			return;
 		board->scanned = true;
@@ -101,21 +90,37 @@ static void cycle_go_on(struct board *board)
 	if (io == BOARD_SCAN_ALL || io == BOARD_SCAN_CYCLE)
 		board->cycle_next = first + count;
 	board->scan_begun = board_now(board);
-	blocks = reallocarray(board->scan_blocks, most, BLOCK_SIZE);
-	if (!blocks) {
-		cycle_end(board);
-		return;
-	}
 	board->scan_io = io;
 	board->scan_first = first;
 	board->scan_count = count;
-	board->scan_blocks = blocks;
 	board->scan_op.deadline = mono_add(board->scan_begun, board->io_ms);
-	r = board->store->read(board->store, STORE_QUEUE_SCAN, first, count, blocks, &board->scan_op);
+	r = io == BOARD_SCAN_DOMAIN ? board->store->read(board->store, STORE_QUEUE_SCAN, first, 1,
+							 board->identity_buffer, &board->scan_op)
+				    : board->store->scan(board->store, STORE_QUEUE_SCAN, first, count,
+							 board->scan_images, &board->scan_op);
 	if (r < 0) {
-		cycle_end(board);
+		board->scan_io = BOARD_SCAN_IDLE;
 		board_note_read(board, r);
 	}
+}
+
+/* Returns whether something that decisions or people look at has changed. */
+static bool take_images(struct board *board, mono_t now)
+{
+	static const uint8_t empty[BLOCK_SIZE];
+	bool changed = false;
+
+	for (uint32_t i = 0; i < board->scan_count; i++) {
+		struct image *image = board->scan_images[i];
+		uint16_t id = (uint16_t)(board->scan_first + i);
+
+		if (slots_take_image(board->slots, id, image, &board->timing, now) == SLOT_CHANGED)
+			changed = true;
+		if (id == board->host_id)
+			board_own_seen(board, image ? image->bytes : empty);
+		image_drop(image);
+	}
+	return changed;
 }
 
 static void read_done(struct store_op *op, int error)
@@ -123,8 +128,8 @@ static void read_done(struct store_op *op, int error)
 	struct board *board = (struct board *)((char *)op - offsetof(struct board, scan_op));
 	enum board_scan_io io = board->scan_io;
 	mono_t now = board_now(board);
-	bool changed = false;
 
+	board->scan_io = BOARD_SCAN_IDLE;
 	if (error < 0 && io == BOARD_SCAN_DOMAIN && board->domain_at != MONO_UNSET) {
 		/* Whose whiteboard it was is known, and the hosts' blocks may be fine. */
 		if (board->domain_error != error)
@@ -132,34 +137,21 @@ static void read_done(struct store_op *op, int error)
 				    strerror(-error), board->place);
 		board->domain_error = error;
 		board->domain_at = now;
-		board->scan_io = BOARD_SCAN_IDLE;
 		cycle_go_on(board);
 		return;
 	}
 	board_note_read(board, error);
-	if (error < 0) {
-		/* What was read before stays, and grows old by itself. */
-		cycle_end(board);
+	/* What was read before stays, and grows old by itself. */
+	if (error < 0)
 		return;
-	}
-	board->scan_io = BOARD_SCAN_IDLE;
 	if (io == BOARD_SCAN_DOMAIN) {
 		board->domain_error = 0;
-		board_judge_domain(board, board->scan_blocks);
+		board_judge_domain(board, board->identity_buffer);
 		board_own_resume(board);
 		cycle_go_on(board);
 		return;
 	}
-	for (uint32_t i = 0; i < board->scan_count; i++) {
-		const uint8_t *block = board->scan_blocks + (size_t)i * BLOCK_SIZE;
-		uint16_t id = (uint16_t)(board->scan_first + i);
-
-		if (slots_take_block(board->slots, id, block, &board->timing, now) == SLOT_CHANGED)
-			changed = true;
-		if (id == board->host_id)
-			board_own_seen(board, block);
-	}
-	if (changed && board->scanned)
+	if (take_images(board, now) && board->scanned)
 		board->calls->changed(board->data);
 	cycle_go_on(board);
 }

@@ -78,32 +78,8 @@ void broker_fill_cluster(const struct broker *broker, struct cluster *ret)
 	memcpy(ret->monitors, broker->samples, sizeof(ret->monitors));
 }
 
-static uint64_t mix(uint64_t hash, uint64_t value)
-{
-	hash = (hash ^ value) * 0x100000001b3ULL;
-	return hash ^ hash >> 29;
-}
-
-static uint64_t digest_peer(uint64_t hash, const struct peer *peer)
-{
-	const struct claim *claim = &peer->claim;
-
-	hash = mix(hash, peer->id);
-	hash = mix(hash, (uint64_t)peer->fault << 32 | (uint64_t)peer->host);
-	hash = mix(hash, peer->host_generation);
-	hash = mix(hash, claim->generation);
-	hash = mix(hash, (uint64_t)claim->score << 32 | (uint64_t)claim->vm << 16 |
-				 (uint64_t)claim->health << 8 | (uint64_t)claim->detail);
-	hash = mix(hash,
-		   (uint64_t)claim->migrating_to << 8 | (uint64_t)claim->maintenance << 1 | claim->stopped);
-	hash = mix(hash, (uint64_t)claim->io_timeout_s << 32 | claim->watchdog_fire_s);
-	return mix(hash, peer->alien_advances);
-}
-
 static void make_digest(const struct broker *broker, struct digest *ret)
 {
-	const struct slot *slot;
-
 	memset(ret, 0, sizeof(*ret));
 	broker_fill_cluster(broker, &ret->cluster);
 	ret->cluster.owner_begun = ret->cluster.held_begun = 0;
@@ -113,11 +89,7 @@ static void make_digest(const struct broker *broker, struct digest *ret)
 		if (i == MONITOR_MEM_FREE || i == MONITOR_CPU_LOAD)
 			ret->cluster.monitors[i].value = 0;
 	}
-	ret->peers = 0xcbf29ce484222325ULL;
-	for (slot = slots_next(broker->board.slots, 0); slot;
-	     slot = slots_next(broker->board.slots, slot->peer.id))
-		if (slot->peer.id != broker->config.host_id)
-			ret->peers = digest_peer(ret->peers, &slot->peer);
+	ret->peers = slots_news(broker->board.slots);
 }
 
 static void tell_agent(struct broker *broker)
@@ -346,7 +318,7 @@ size_t broker_facts(struct broker *broker, struct cluster *ret, struct peer *pee
 	broker_fill_cluster(broker, ret);
 	if (board_other_domain(&broker->board))
 		return 0; /* hosts of another cluster: no VM of ours moves to them */
-	return slots_peers(broker->board.slots, broker->config.host_id, peers);
+	return slots_peers(broker->board.slots, peers);
 }
 
 static void member_stopped(void *data)

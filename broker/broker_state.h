@@ -16,7 +16,7 @@ struct waiting_command {
 /* What decides whether the agent is told; moments and counters aside. */
 struct digest {
 	struct cluster cluster;
-	uint64_t peers;
+	uint64_t peers; /* slots_news() */
 };
 
 struct broker {

@@ -115,7 +115,7 @@ size_t broker_blocks(struct broker *broker, uint32_t first, struct slot_block *r
 	}
 	for (slot = slots_next(board->slots, first == 0 ? 0 : (uint16_t)(first - 1)); slot;
 	     slot = slots_next(board->slots, slot->peer.id)) {
-		if (!slot->bytes)
+		if (!slot->image)
 			continue; /* sanlock lists it, it wrote nothing */
 		if (n == max) {
 			*ret_next = slot->peer.id;

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metadata/padding.h"
-
 #define WORD_BITS 64
 
 struct slots {
@@ -18,15 +16,17 @@ struct slots {
 	uint64_t used[HOST_ID_MAX / WORD_BITS +
 		      1]; /* a bit per id in use: most clusters have few of many ids */
 	size_t count;
-	uint64_t decoded;
+	uint64_t decoded, news;
+	uint16_t own;
 };
 
-int slots_new(struct slots **ret)
+int slots_new(uint16_t own, struct slots **ret)
 {
 	struct slots *slots = calloc(1, sizeof(*slots));
 
 	if (!slots)
 		return -ENOMEM;
+	slots->own = own;
 	*ret = slots;
 	return 0;
 }
@@ -35,7 +35,7 @@ static void slot_free(struct slot *slot)
 {
 	if (!slot)
 		return;
-	free(slot->bytes);
+	image_drop(slot->image);
 	free(slot);
 }
 
@@ -56,6 +56,11 @@ static void *must(void *memory)
 	return memory;
 }
 
+static void note_news(struct slots *slots, uint16_t id)
+{
+	slots->news += id != slots->own;
+}
+
 static struct slot *slot_use(struct slots *slots, uint16_t id)
 {
 	assert(id >= 1 && id <= HOST_ID_MAX);
@@ -65,6 +70,7 @@ static struct slot *slot_use(struct slots *slots, uint16_t id)
 		slots->table[id]->read_at = MONO_UNSET;
 		slots->used[id / WORD_BITS] |= 1ULL << id % WORD_BITS;
 		slots->count++;
+		note_news(slots, id);
 	}
 	return slots->table[id];
 }
@@ -73,37 +79,14 @@ static void drop_unused(struct slots *slots, uint16_t id)
 {
 	struct slot *slot = slots->table[id];
 
-	if (!slot || slot->bytes || slot->peer.host_generation != 0 ||
+	if (!slot || slot->image || slot->peer.host_generation != 0 ||
 	    (slot->peer.host != HOST_ABSENT && slot->peer.host != HOST_UNKNOWN))
 		return;
 	slot_free(slot);
 	slots->table[id] = NULL;
 	slots->used[id / WORD_BITS] &= ~(1ULL << id % WORD_BITS);
 	slots->count--;
-}
-
-static bool all_zero(const uint8_t *bytes, size_t length)
-{
-	/* Equal to itself moved by one byte, and the first is zero. */
-	return length == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, length - 1) == 0);
-}
-
-static bool same_bytes(const struct slot *slot, const uint8_t block[BLOCK_SIZE])
-{
-	return slot->bytes && memcmp(slot->bytes, block, slot->length) == 0 &&
-	       all_zero(block + slot->length, BLOCK_SIZE - (size_t)slot->length);
-}
-
-static void keep_bytes(struct slot *slot, const uint8_t block[BLOCK_SIZE])
-{
-	size_t length = padding_begin(block, BLOCK_SIZE);
-
-	if (length != slot->length || !slot->bytes) {
-		free(slot->bytes);
-		slot->bytes = must(malloc(length));
-		slot->length = (uint16_t)length;
-	}
-	memcpy(slot->bytes, block, length);
+	note_news(slots, id);
 }
 
 static bool same_claim(const struct claim *a, const struct claim *b)
@@ -114,13 +97,6 @@ static bool same_claim(const struct claim *a, const struct claim *b)
 	       a->io_timeout_s == b->io_timeout_s && a->watchdog_fire_s == b->watchdog_fire_s;
 }
 
-static bool same_record(const struct record *a, const struct record *b)
-{
-	return same_claim(&a->claim, &b->claim) && a->config_shared == b->config_shared &&
-	       strcmp(a->hostname, b->hostname) == 0 && strcmp(a->engine_reason, b->engine_reason) == 0 &&
-	       strcmp(a->state, b->state) == 0 && strcmp(a->penalties, b->penalties) == 0;
-}
-
 /* A host whose block became zero is gone at once, not after its record went stale. */
 static enum slot_change take_absent(struct slots *slots, uint16_t id, mono_t now)
 {
@@ -129,54 +105,79 @@ static enum slot_change take_absent(struct slots *slots, uint16_t id, mono_t now
 	if (!slot)
 		return SLOT_SAME;
 	slot->read_at = now;
-	if (!slot->bytes)
+	if (!slot->image)
 		return SLOT_SAME;
-	free(slot->bytes);
-	slot->bytes = NULL;
-	slot->length = 0;
-	slot->has_record = false;
-	slot->cause[0] = '\0';
+	image_drop(slot->image);
+	slot->image = NULL;
 	peer_observe_fault(&slot->peer, RECORD_ABSENT, now);
+	note_news(slots, id);
 	drop_unused(slots, id);
 	return SLOT_CHANGED;
+}
+
+static enum slot_change take_fault(struct slots *slots, struct slot *slot, mono_t now)
+{
+	const struct image *image = slot->image;
+	bool same_fault = slot->peer.fault == image->fault, same = same_fault && slot->words == image->words;
+
+	slot->words = image->words;
+	peer_observe_fault(&slot->peer, image->fault, now);
+	if (!same_fault)
+		note_news(slots, slot->peer.id);
+	return same ? SLOT_BEAT : SLOT_CHANGED;
+}
+
+static enum slot_change take_record(struct slots *slots, struct slot *slot, const struct lease_timing *t,
+				    mono_t now)
+{
+	const struct image *image = slot->image;
+	uint8_t advances = slot->peer.alien_advances;
+	bool known = slot->peer.fault == RECORD_OK && same_claim(&slot->peer.claim, &image->claim);
+	bool same = known && slot->words == image->words;
+
+	/* A late write of the past: the newer record stays. */
+	if (!peer_observe_claim(&slot->peer, &image->claim, t, now))
+		return SLOT_BEAT;
+	slot->words = image->words;
+	if (!known || slot->peer.alien_advances != advances)
+		note_news(slots, slot->peer.id);
+	return same ? SLOT_BEAT : SLOT_CHANGED;
+}
+
+enum slot_change slots_take_image(struct slots *slots, uint16_t id, struct image *image,
+				  const struct lease_timing *t, mono_t now)
+{
+	struct slot *slot;
+	bool same;
+
+	assert(id >= 1 && id <= HOST_ID_MAX);
+	if (!image || image_empty(image))
+		return take_absent(slots, id, now);
+	slot = slot_use(slots, id);
+	slot->read_at = now;
+	if (slot->image == image)
+		return SLOT_SAME;
+	same = slot->image && image_same_bytes(slot->image, image);
+	/* Also of the same bytes: it may be the one that the store gives next time. */
+	image_drop(slot->image);
+	slot->image = image_keep(image);
+	if (same)
+		return SLOT_SAME;
+	slots->decoded += image_decode(image, id);
+	if (image->fault != RECORD_OK)
+		return take_fault(slots, slot, now);
+	/* Half of it is of the past; its host writes it anew within a loop. */
+	return image->torn ? SLOT_BEAT : take_record(slots, slot, t, now);
 }
 
 enum slot_change slots_take_block(struct slots *slots, uint16_t id, const uint8_t block[BLOCK_SIZE],
 				  const struct lease_timing *t, mono_t now)
 {
-	char cause[RECORD_CAUSE_SIZE];
-	struct record record;
-	enum record_fault fault;
-	struct slot *slot;
-	bool same;
+	struct image *image = image_new(block);
+	enum slot_change change = slots_take_image(slots, id, image, t, now);
 
-	assert(id >= 1 && id <= HOST_ID_MAX);
-	if (block[0] == '\0')
-		return take_absent(slots, id, now);
-	slot = slot_use(slots, id);
-	slot->read_at = now;
-	if (same_bytes(slot, block))
-		return SLOT_SAME;
-	keep_bytes(slot, block);
-	slots->decoded++;
-	fault = record_decode(block, id, &record, cause);
-	if (fault != RECORD_OK) {
-		same = slot->peer.fault == fault && strcmp(slot->cause, cause) == 0;
-		memcpy(slot->cause, cause, sizeof(cause));
-		peer_observe_fault(&slot->peer, fault, now);
-		return same ? SLOT_BEAT : SLOT_CHANGED;
-	}
-	/* Half of it is of the past; its host writes it anew within a loop. */
-	if (record.torn)
-		return SLOT_BEAT;
-	same = slot->has_record && slot->peer.fault == RECORD_OK && same_record(&slot->record, &record);
-	/* A late write of the past: the newer record stays. */
-	if (!peer_observe_claim(&slot->peer, &record.claim, t, now))
-		return SLOT_BEAT;
-	slot->cause[0] = '\0';
-	slot->record = record;
-	slot->has_record = true;
-	return same ? SLOT_BEAT : SLOT_CHANGED;
+	image_drop(image);
+	return change;
 }
 
 bool slots_take_host(struct slots *slots, uint16_t id, enum host_state state, uint64_t generation,
@@ -185,6 +186,7 @@ bool slots_take_host(struct slots *slots, uint16_t id, enum host_state state, ui
 	struct slot *slot = slots_get(slots, id) ? slots->table[id] : NULL;
 	enum host_state was_state;
 	uint64_t was_generation;
+	uint8_t advances;
 	bool changed;
 
 	/* Not listed and without a block: nothing to keep. */
@@ -193,8 +195,11 @@ bool slots_take_host(struct slots *slots, uint16_t id, enum host_state state, ui
 	slot = slot_use(slots, id);
 	was_state = slot->peer.host;
 	was_generation = slot->peer.host_generation;
+	advances = slot->peer.alien_advances;
 	peer_observe_host(&slot->peer, state, generation, timestamp, now);
 	changed = slot->peer.host != was_state || slot->peer.host_generation != was_generation;
+	if (changed || slot->peer.alien_advances != advances)
+		note_news(slots, id);
 	if (state == HOST_ABSENT)
 		drop_unused(slots, id);
 	return changed;
@@ -224,22 +229,28 @@ size_t slots_count(const struct slots *slots)
 	return slots->count;
 }
 
-size_t slots_peers(const struct slots *slots, uint16_t own, struct peer *peers)
+size_t slots_peers(const struct slots *slots, struct peer *peers)
 {
 	const struct slot *slot;
 	size_t n = 0;
 
 	for (slot = slots_next(slots, 0); slot; slot = slots_next(slots, slot->peer.id))
-		if (slot->peer.id != own)
+		if (slot->peer.id != slots->own)
 			peers[n++] = slot->peer;
 	return n;
 }
 
 void slot_block_copy(const struct slot *slot, uint8_t ret[BLOCK_SIZE])
 {
-	memset(ret, 0, BLOCK_SIZE);
-	if (slot->bytes)
-		memcpy(ret, slot->bytes, slot->length);
+	if (slot->image)
+		memcpy(ret, slot->image->bytes, BLOCK_SIZE);
+	else
+		memset(ret, 0, BLOCK_SIZE);
+}
+
+uint64_t slots_news(const struct slots *slots)
+{
+	return slots->news;
 }
 
 uint64_t slots_decoded(const struct slots *slots)

@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The table of the hosts' slots as this host knows them: bytes last read, record, and the peer that decisions
+/* The table of the hosts' slots as this host knows them: the image last read, and the peer that decisions
  * see. Memory is held for slots in use alone: those with a block, and those that sanlock lists. No I/O, no
  * clock. */
 #pragma once
 
 #include "core/peer.h"
-#include "metadata/record.h"
+#include "metadata/image.h"
 
 struct slot {
-	struct peer peer; /* peer.id: the slot's number; peer.fault: of the bytes last read */
-	struct record
-		record;	 /* the last readable one, or the newer one when the last was late; see has_record */
-	bool has_record; /* false: none was readable since the block was empty */
-	mono_t read_at;	 /* when the bytes were last read, MONO_UNSET never */
-	char cause[RECORD_CAUSE_SIZE]; /* of peer.fault, "" none */
-	uint16_t length;	       /* of `bytes`: the block without the NULs at its end */
-	uint8_t *bytes;		       /* NULL: no block */
+	struct peer peer;    /* peer.id: the slot's number; peer.fault: of the last image that counted */
+	mono_t read_at;	     /* when the block was last read, MONO_UNSET never */
+	struct image *image; /* the block as last read, NULL: none */
+	uint64_t words;	     /* of the last image that counted */
 };
 
 enum slot_change {
@@ -26,11 +22,14 @@ enum slot_change {
 
 struct slots;
 
-int slots_new(struct slots **ret);
+/* `own`: this host's id, whose slot is no peer; 0: none is. 0 or -ENOMEM. */
+int slots_new(uint16_t own, struct slots **ret);
 void slots_free(struct slots *slots);
 
-/* Takes in what was read of block `id` (1..HOST_ID_MAX). `t`: this host's timing, see peer_observe_claim().
- */
+/* Takes in what was read of block `id` (1..HOST_ID_MAX), NULL or an empty image: it is empty. Keeps the
+ * image. `t`: this host's timing, see peer_observe_claim(). */
+enum slot_change slots_take_image(struct slots *slots, uint16_t id, struct image *image,
+				  const struct lease_timing *t, mono_t now);
 enum slot_change slots_take_block(struct slots *slots, uint16_t id, const uint8_t block[BLOCK_SIZE],
 				  const struct lease_timing *t, mono_t now);
 /* Takes in sanlock's answer, see peer_observe_host(). HOST_ABSENT drops a slot without a block; nothing else
@@ -43,12 +42,15 @@ const struct slot *slots_get(const struct slots *slots, uint16_t id);
 /* The first slot in use after `id` (0: the first of all), or NULL. */
 const struct slot *slots_next(const struct slots *slots, uint16_t id);
 size_t slots_count(const struct slots *slots);
-/* Copies the peers of all slots in use but `own`, by rising id. `peers` has room for slots_count(). Returns
- * how many. */
-size_t slots_peers(const struct slots *slots, uint16_t own, struct peer *peers);
+/* Copies the peers of all slots in use but the own one, by rising id. `peers` has room for slots_count().
+ * Returns how many. */
+size_t slots_peers(const struct slots *slots, struct peer *peers);
+/* Rises whenever something of a peer that decisions look at has changed, moments and timestamps aside: what
+ * has not risen is no news. */
+uint64_t slots_news(const struct slots *slots);
 
 /* The block as last read, zeros when there is none. */
 void slot_block_copy(const struct slot *slot, uint8_t ret[BLOCK_SIZE]);
 
-/* How many blocks were decoded so far: identical bytes are decoded once. */
+/* How many images were taken apart for these slots so far: identical bytes are decoded once. */
 uint64_t slots_decoded(const struct slots *slots);

@@ -12,6 +12,8 @@
 #define BLOCK_SIZE 4096
 #define BLOCKS_MAX 2001 /* block 0 and one per host id; one more follows, see metadata/identity.h */
 
+struct image;
+
 /* One operation. Owned by the caller, must stay until done() was called. */
 struct store_op {
 	void (*done)(struct store_op *op,
@@ -40,6 +42,12 @@ struct store {
 	 * -ETIMEDOUT: as many threads as may hang do so in earlier operations; nothing was begun. */
 	int (*read)(struct store *store, enum store_queue queue, uint32_t first, uint32_t count,
 		    uint8_t *blocks, struct store_op *op);
+	/* As read(), but what was read are images (metadata/image.h): `images` (valid until done) has one per
+	 * block, which the caller drops, NULL for a block that begins with NUL; untouched on failure. A store
+	 * that knows that a block has not changed gives the same image again, and nobody takes it apart
+	 * twice. */
+	int (*scan)(struct store *store, enum store_queue queue, uint32_t first, uint32_t count,
+		    struct image **images, struct store_op *op);
 	/* Writes one block, durable when done. The data is copied. */
 	int (*write)(struct store *store, enum store_queue queue, uint32_t block, const uint8_t *data,
 		     struct store_op *op);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #undef BLOCK_SIZE /* the kernel's, of another meaning */
+#include "metadata/image.h"
 #include "metadata/store.h"
 #include "util/cleanup.h"
 #include "util/loop.h"
@@ -46,8 +47,9 @@ struct path_queue {
 	struct store_path *store;
 	struct worker *worker;
 	struct timer timer;
-	struct store_op *op; /* NULL: idle */
-	uint8_t *blocks;     /* where a read goes */
+	struct store_op *op;   /* NULL: idle */
+	uint8_t *blocks;       /* where a read goes */
+	struct image **images; /* or this, of a scan */
 	mono_t begun;
 	mono_t stuck_since; /* MONO_UNSET none; true as long as the worker has stuck threads */
 	int fd;		    /* -1: not open, or lent to a job */
@@ -188,6 +190,12 @@ static void queue_end(struct path_queue *queue, int error)
 	op->done(op, error); /* last: it may start the next one or close the store */
 }
 
+static void make_images(struct image **images, const struct path_job *job)
+{
+	for (size_t at = 0; at < job->size; at += BLOCK_SIZE)
+		*images++ = job->buffer[at] == '\0' ? NULL : image_new(job->buffer + at);
+}
+
 static void job_done(struct job *base)
 {
 	struct path_job *job = (struct path_job *)base;
@@ -198,7 +206,9 @@ static void job_done(struct job *base)
 
 	queue->fd = TAKE_FD(job->fd);
 	if (error == 0) {
-		if (!job->write)
+		if (queue->images)
+			make_images(queue->images, job);
+		else if (!job->write)
 			memcpy(queue->blocks, job->buffer, job->size);
 		*(job->write ? &store->health.last_write : &store->health.last_read) = now;
 		*(job->write ? &store->health.write_ms : &store->health.read_ms) = now - queue->begun;
@@ -246,7 +256,7 @@ static struct path_job *job_new(const struct store_path *store, uint32_t first, 
 }
 
 static int queue_begin(struct path_queue *queue, uint32_t first, uint32_t count, uint8_t *blocks,
-		       const uint8_t *data, struct store_op *op)
+		       struct image **images, const uint8_t *data, struct store_op *op)
 {
 	struct store_path *store = queue->store;
 	struct path_job *job;
@@ -271,6 +281,7 @@ static int queue_begin(struct path_queue *queue, uint32_t first, uint32_t count,
 	}
 	queue->op = op;
 	queue->blocks = blocks;
+	queue->images = images;
 	queue->begun = store->clock->now(store->clock);
 	store->clock->set(store->clock, &queue->timer, op->deadline);
 	return 0;
@@ -280,14 +291,21 @@ static int path_read(struct store *base, enum store_queue queue, uint32_t first,
 		     uint8_t *blocks, struct store_op *op)
 {
 	assert(blocks && queue < STORE_QUEUE_COUNT);
-	return queue_begin(&((struct store_path *)base)->queues[queue], first, count, blocks, NULL, op);
+	return queue_begin(&((struct store_path *)base)->queues[queue], first, count, blocks, NULL, NULL, op);
+}
+
+static int path_scan(struct store *base, enum store_queue queue, uint32_t first, uint32_t count,
+		     struct image **images, struct store_op *op)
+{
+	assert(images && queue < STORE_QUEUE_COUNT);
+	return queue_begin(&((struct store_path *)base)->queues[queue], first, count, NULL, images, NULL, op);
 }
 
 static int path_write(struct store *base, enum store_queue queue, uint32_t block, const uint8_t *data,
 		      struct store_op *op)
 {
 	assert(data && queue < STORE_QUEUE_COUNT);
-	return queue_begin(&((struct store_path *)base)->queues[queue], block, 1, NULL, data, op);
+	return queue_begin(&((struct store_path *)base)->queues[queue], block, 1, NULL, NULL, data, op);
 }
 
 static void path_health(struct store *base, struct store_health *ret)
@@ -364,7 +382,7 @@ int store_path_new(const char *spec, struct loop *loop, struct store **ret)
 	assert(spec && loop && ret);
 	if (!store)
 		return -ENOMEM;
-	store->store = (struct store){path_read, path_write, path_health, path_close};
+	store->store = (struct store){path_read, path_scan, path_write, path_health, path_close};
 	store->loop = loop;
 	store->clock = loop_clock(loop);
 	store->health = (struct store_health){

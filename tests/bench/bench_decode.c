@@ -79,7 +79,7 @@ int main(void)
 	_cleanup_free_ uint8_t *later = image_later(image, size, &last);
 	uint64_t before;
 
-	if (slots_new(&slots) < 0)
+	if (slots_new(0, &slots) < 0)
 		return 1;
 	print("decode 2000 changed", pass_ms(slots, (const uint8_t *const[]){image, later}), "ms", 15);
 	pass_ms(slots, (const uint8_t *const[]){image, image});

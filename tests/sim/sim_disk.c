@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metadata/padding.h"
-
 #define ALL_SECTORS 0xff
 
 static const uint8_t zeros[BLOCK_SIZE];
@@ -28,37 +26,34 @@ void sim_storage_init(struct sim_storage *storage)
 void sim_storage_done(struct sim_storage *storage)
 {
 	for (size_t i = 0; i < SIM_BLOCKS; i++) {
-		free(storage->blocks[i]);
-		free(storage->before[i]);
+		image_drop(storage->blocks[i]);
+		image_drop(storage->before[i]);
 	}
 }
 
 const uint8_t *sim_storage_block(const struct sim_storage *storage, uint32_t block)
 {
-	return storage->blocks[block] ? storage->blocks[block] : zeros;
+	return storage->blocks[block] ? storage->blocks[block]->bytes : zeros;
 }
 
 void sim_storage_write(struct sim_storage *storage, uint16_t host, uint32_t block,
 		       const uint8_t bytes[BLOCK_SIZE], uint8_t sectors)
 {
-	uint8_t *old = storage->before[block];
+	uint8_t torn[BLOCK_SIZE];
 
 	assert(block < SIM_BLOCKS);
+	if (sectors != ALL_SECTORS) {
+		memcpy(torn, sim_storage_block(storage, block), BLOCK_SIZE);
+		for (size_t i = 0; i < SIM_SECTORS; i++)
+			if (sectors & 1 << i)
+				memcpy(torn + i * SIM_SECTOR, bytes + i * SIM_SECTOR, SIM_SECTOR);
+		bytes = torn;
+	}
+	image_drop(storage->before[block]);
 	storage->before[block] = storage->blocks[block];
-	storage->blocks[block] = old ? old : must(malloc(BLOCK_SIZE));
-	if (sectors != ALL_SECTORS)
-		memcpy(storage->blocks[block], storage->before[block] ? storage->before[block] : zeros,
-		       BLOCK_SIZE);
-	for (unsigned i = 0; i < SIM_SECTORS && sectors != ALL_SECTORS; i++)
-		if (sectors & 1 << i)
-			memcpy(storage->blocks[block] + (size_t)i * SIM_SECTOR,
-			       bytes + (size_t)i * SIM_SECTOR, SIM_SECTOR);
-	if (sectors == ALL_SECTORS)
-		memcpy(storage->blocks[block], bytes, BLOCK_SIZE);
-	storage->lengths[block] = (uint16_t)padding_begin(storage->blocks[block], BLOCK_SIZE);
-	storage->writes[block]++;
+	storage->blocks[block] = image_new(bytes);
 	if (storage->landed)
-		storage->landed(storage->data, host, block, storage->blocks[block]);
+		storage->landed(storage->data, host, block, storage->blocks[block]->bytes);
 }
 
 struct sim_io *sim_io_new(struct sim_disk *disk)

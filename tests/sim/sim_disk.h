@@ -4,6 +4,7 @@
  * struct sim_io, which lands at one moment and ends at the same or a later one, or never. */
 #pragma once
 
+#include "metadata/image.h"
 #include "metadata/store.h"
 #include "tests/sim/sim_queue.h"
 
@@ -32,16 +33,14 @@ struct sim_delta {
 };
 
 struct sim_storage {
-	uint8_t *blocks[SIM_BLOCKS];  /* NULL: all NUL */
-	uint16_t lengths[SIM_BLOCKS]; /* without the NULs at the end, to copy no more than that */
-	uint8_t *before[SIM_BLOCKS];  /* what stood there before the last write, for stale reads */
-	uint64_t writes[SIM_BLOCKS];  /* how often each was written: a reader copies only what changed */
+	struct image *blocks[SIM_BLOCKS]; /* NULL: never written, all NUL */
+	struct image *before[SIM_BLOCKS]; /* what stood there before the last write, for stale reads */
 	struct sim_delta deltas[HOST_ID_MAX + 1];
 	uint16_t highest_id; /* that ever had a delta */
 	struct sim_lease leases[SIM_LEASE_COUNT];
 	/* Called when a write of `host` has landed in `block` (checkers), NULL: nobody. */
 	void (*landed)(void *data, uint16_t host, uint32_t block, const uint8_t *bytes);
-	/* Called when `host` has read `block`, with what it got, NULL: nobody. */
+	/* Called when `host` has read `block`, with what it got, scans aside, NULL: nobody. */
 	void (*was_read)(void *data, uint16_t host, uint32_t block, const uint8_t *bytes);
 	void *data;
 };
@@ -79,6 +78,7 @@ struct sim_io {
 	/* The owner's. */
 	uint32_t first, count;
 	uint8_t *into;
+	struct image **images; /* of a scan */
 	union {
 		uint8_t data[BLOCK_SIZE];
 		struct sim_lease lease;

@@ -6,33 +6,50 @@
 #include <errno.h>
 #include <string.h>
 
+/* What a read gets of `block`, NULL: zeros. */
+static struct image *seen(const struct sim_io *io, uint32_t block)
+{
+	const struct sim_storage *storage = io->disk->storage;
+
+	if (io->fault == SIM_DISK_STALE && storage->blocks[block])
+		return storage->before[block];
+	return storage->blocks[block];
+}
+
+static void land_scan(const struct sim_io *io)
+{
+	for (uint32_t i = 0; i < io->count; i++) {
+		struct image *image = seen(io, io->first + i);
+
+		io->images[i] = image && !image_empty(image) ? image_keep(image) : NULL;
+	}
+}
+
+static void land_read(const struct sim_io *io)
+{
+	const struct sim_storage *storage = io->disk->storage;
+
+	for (uint32_t i = 0; i < io->count; i++) {
+		uint8_t *into = io->into + (size_t)i * BLOCK_SIZE;
+		const struct image *image = seen(io, io->first + i);
+
+		if (image)
+			memcpy(into, image->bytes, BLOCK_SIZE);
+		else
+			memset(into, 0, BLOCK_SIZE);
+		if (storage->was_read)
+			storage->was_read(storage->data, io->disk->host, io->first + i, into);
+	}
+}
+
 static void land(struct sim_io *io)
 {
-	struct sim_storage *storage = io->disk->storage;
-
-	if (io->write) {
-		sim_storage_write(storage, io->disk->host, io->first, io->data, io->sectors);
-		return;
-	}
-	if (!io->into)
-		return;
-	for (uint32_t i = 0; i < io->count; i++) {
-		uint32_t block = io->first + i;
-		uint8_t *into = io->into + (size_t)i * BLOCK_SIZE;
-		size_t length = storage->blocks[block] ? storage->lengths[block] : 0;
-
-		if (io->fault == SIM_DISK_STALE && storage->before[block]) {
-			memcpy(into, storage->before[block], BLOCK_SIZE);
-			length = BLOCK_SIZE;
-		} else if (length > 0 && io->fault != SIM_DISK_STALE) {
-			memcpy(into, storage->blocks[block], length);
-		} else {
-			length = 0;
-		}
-		memset(into + length, 0, BLOCK_SIZE - length);
-		if (storage->was_read)
-			storage->was_read(storage->data, io->disk->host, block, into);
-	}
+	if (io->write)
+		sim_storage_write(io->disk->storage, io->disk->host, io->first, io->data, io->sectors);
+	else if (io->images)
+		land_scan(io);
+	else if (io->into)
+		land_read(io);
 }
 
 static void operation_end(struct sim_store_queue *queue, int error)
@@ -77,6 +94,7 @@ static void late(struct timer *timer)
 	struct sim_store *store = queue->store;
 
 	queue->io->into = NULL;
+	queue->io->images = NULL;
 	queue->io->count = store->epoch;
 	queue->io->end = ended_late;
 	queue->io = NULL;
@@ -122,6 +140,22 @@ static int store_read(struct store *port, enum store_queue which, uint32_t first
 	return 0;
 }
 
+static int store_scan(struct store *port, enum store_queue which, uint32_t first, uint32_t count,
+		      struct image **images, struct store_op *op)
+{
+	struct sim_io *io;
+	int r = begin(port, which, op, &io);
+
+	if (r < 0)
+		return r;
+	assert(count > 0 && first + count <= BLOCKS_MAX);
+	io->first = first;
+	io->count = count;
+	io->images = images;
+	sim_io_begin(io);
+	return 0;
+}
+
 static int store_write(struct store *port, enum store_queue which, uint32_t block, const uint8_t *data,
 		       struct store_op *op)
 {
@@ -155,6 +189,7 @@ void sim_store_close(struct sim_store *store)
 		sim_cancel_timer(store->clock->sim, &queue->late);
 		if (queue->io) {
 			queue->io->into = NULL;
+			queue->io->images = NULL;
 			queue->io->end = NULL;
 		}
 		queue->io = NULL;
@@ -169,7 +204,7 @@ void sim_store_close(struct sim_store *store)
 void sim_store_init(struct sim_store *store, struct sim_clock *clock, struct sim_disk *disk)
 {
 	memset(store, 0, sizeof(*store));
-	store->port = (struct store){store_read, store_write, store_health, store_close};
+	store->port = (struct store){store_read, store_scan, store_write, store_health, store_close};
 	store->clock = clock;
 	store->disk = disk;
 	for (size_t i = 0; i < STORE_QUEUE_COUNT; i++) {

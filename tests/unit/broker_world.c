@@ -89,6 +89,15 @@ static void soon(struct world *world, struct timer *timer)
 	clock_set(&world->clock, timer, world->now + LATENCY_MS);
 }
 
+static void make_images(const struct world_io *io)
+{
+	for (uint32_t i = 0; i < io->count; i++) {
+		const uint8_t *block = io->world->blocks[io->first + i];
+
+		io->images[i] = block[0] == '\0' ? NULL : image_new(block);
+	}
+}
+
 static void io_fired(struct timer *timer)
 {
 	struct world_io *io = (struct world_io *)((char *)timer - offsetof(struct world_io, timer));
@@ -112,7 +121,10 @@ static void io_fired(struct timer *timer)
 		if (world->after_write)
 			world->after_write(world, io->first);
 	} else if (error == 0) {
-		memcpy(io->into, world->blocks[io->first], (size_t)io->count * BLOCK_SIZE);
+		if (io->images)
+			make_images(io);
+		else
+			memcpy(io->into, world->blocks[io->first], (size_t)io->count * BLOCK_SIZE);
 		world->reads++;
 		world->blocks_read += io->count;
 	}
@@ -133,8 +145,8 @@ static struct world_io *io_begin(struct store *store, enum store_queue queue, st
 	return io;
 }
 
-static int store_read(struct store *store, enum store_queue queue, uint32_t first, uint32_t count,
-		      uint8_t *blocks, struct store_op *op)
+static int read_begin(struct store *store, enum store_queue queue, uint32_t first, uint32_t count,
+		      struct store_op *op, struct world_io **ret)
 {
 	struct world_io *io = io_begin(store, queue, op);
 
@@ -144,7 +156,32 @@ static int store_read(struct store *store, enum store_queue queue, uint32_t firs
 	io->write = false;
 	io->first = first;
 	io->count = count;
+	*ret = io;
+	return 0;
+}
+
+static int store_read(struct store *store, enum store_queue queue, uint32_t first, uint32_t count,
+		      uint8_t *blocks, struct store_op *op)
+{
+	struct world_io *io;
+	int r = read_begin(store, queue, first, count, op, &io);
+
+	if (r < 0)
+		return r;
 	io->into = blocks;
+	io->images = NULL;
+	return 0;
+}
+
+static int store_scan(struct store *store, enum store_queue queue, uint32_t first, uint32_t count,
+		      struct image **images, struct store_op *op)
+{
+	struct world_io *io;
+	int r = read_begin(store, queue, first, count, op, &io);
+
+	if (r < 0)
+		return r;
+	io->images = images;
 	return 0;
 }
 
@@ -440,6 +477,7 @@ struct world *world_new(void)
 	world->now = 1000000;
 	world->clock = (struct clock_port){clock_now, clock_wall_now, clock_set, clock_cancel};
 	world->store.read = store_read;
+	world->store.scan = store_scan;
 	world->store.write = store_write;
 	world->store.health = store_health;
 	world->lease.look = lease_look;

@@ -27,6 +27,7 @@ struct world {
 		bool write;
 		uint32_t first, count;
 		uint8_t *into;
+		struct image **images; /* NULL: a read into `into` */
 		uint8_t data[BLOCK_SIZE];
 	} io[STORE_QUEUE_COUNT];
 	int store_error;  /* every operation ends with it */

@@ -10,6 +10,8 @@
 #include "metadata/slots.h"
 #include "tests/vectors/vector_file.h"
 
+#define OWN 9
+
 static const struct lease_timing timing = {10, 60};
 
 CLEANUP_DEFINE(struct slots *, slots_free)
@@ -19,7 +21,7 @@ static struct slots *slots_make(void)
 {
 	struct slots *slots;
 
-	assert_int_equal(slots_new(&slots), 0);
+	assert_int_equal(slots_new(OWN, &slots), 0);
 	return slots;
 }
 
@@ -110,7 +112,7 @@ static void test_late_write(void **state)
 	reborn.claim.generation = 4;
 	take(slots, &newer, 0);
 	assert_int_equal(take(slots, &late, 1000), SLOT_BEAT);
-	assert_int_equal(slots_get(slots, 1)->record.claim.timestamp, 2000);
+	assert_int_equal(slots_get(slots, 1)->peer.claim.timestamp, 2000);
 	assert_int_equal(slots_get(slots, 1)->peer.claim.score, 3400);
 	assert_int_equal(take(slots, &reborn, 2000), SLOT_CHANGED);
 	assert_int_equal(slots_get(slots, 1)->peer.claim.generation, 4);
@@ -128,8 +130,8 @@ static void test_bad_hides_nobody(void **state)
 	take(slots, &three, 0);
 	assert_int_equal(slots_take_block(slots, 2, noise, &timing, 1000), SLOT_CHANGED);
 	assert_int_equal(slots_get(slots, 2)->peer.fault, RECORD_BAD);
-	assert_string_equal(slots_get(slots, 2)->cause, "not UTF-8");
-	assert_true(slots_get(slots, 2)->has_record);
+	assert_string_equal(slots_get(slots, 2)->image->cause, "not UTF-8");
+	assert_int_equal(slots_get(slots, 2)->peer.claim.score, 3400);
 	noise[100] = 'x';
 	assert_int_equal(slots_take_block(slots, 2, noise, &timing, 2000), SLOT_BEAT);
 	assert_int_equal(slots_get(slots, 1)->peer.fault, RECORD_OK);
@@ -137,7 +139,6 @@ static void test_bad_hides_nobody(void **state)
 	two.claim.timestamp++;
 	assert_int_equal(take(slots, &two, 3000), SLOT_CHANGED);
 	assert_int_equal(slots_get(slots, 2)->peer.fault, RECORD_OK);
-	assert_string_equal(slots_get(slots, 2)->cause, "");
 }
 
 /* Whatever one byte of a block becomes, no other slot sees it. */
@@ -185,7 +186,7 @@ static void test_zeroed_is_gone(void **state)
 	assert_int_equal(slots_take_block(slots, 5, zeros, &timing, 3000), SLOT_CHANGED);
 	assert_non_null(slots_get(slots, 5));
 	assert_int_equal(slots_get(slots, 5)->peer.fault, RECORD_ABSENT);
-	assert_false(slots_get(slots, 5)->has_record);
+	assert_null(slots_get(slots, 5)->image);
 	assert_true(slots_take_host(slots, 5, HOST_ABSENT, 0, 0, 4000));
 	assert_null(slots_get(slots, 5));
 }
@@ -210,11 +211,84 @@ static void test_hosts(void **state)
 	assert_int_equal(slots_next(slots, 1)->peer.id, 9);
 	assert_int_equal(slots_next(slots, 9)->peer.id, 2000);
 	assert_null(slots_next(slots, 2000));
-	assert_int_equal(slots_peers(slots, 9, peers), 2);
+	/* The own one is none. */
+	assert_int_equal(slots_peers(slots, peers), 2);
 	assert_int_equal(peers[0].id, 1);
 	assert_int_equal(peers[1].id, 2000);
-	assert_int_equal(slots_peers(slots, 3, peers), 3);
-	assert_int_equal(peers[1].id, 9);
+}
+
+/* Two hosts read one image: it is taken apart for the first, and each counts for itself what changed. */
+static void test_one_image_of_two(void **state)
+{
+	_cleanup_slots_ struct slots *slots = slots_make(), *others = slots_make();
+	struct record record = record_make(7);
+	uint8_t block[BLOCK_SIZE];
+	struct image *image;
+
+	assert_int_equal(record_encode(&record, 1700000000, block), 0);
+	image = image_new(block);
+	assert_int_equal(slots_take_image(slots, 7, image, &timing, 0), SLOT_CHANGED);
+	assert_int_equal(slots_take_image(others, 7, image, &timing, 0), SLOT_CHANGED);
+	assert_int_equal(slots_take_image(others, 7, image, &timing, 1000), SLOT_SAME);
+	assert_int_equal(slots_decoded(slots), 1);
+	assert_int_equal(slots_decoded(others), 0);
+	assert_int_equal(slots_get(others, 7)->peer.claim.score, 3400);
+	assert_int_equal(image->keepers, 3);
+	/* Other bytes take its place, the same ones of another image too. */
+	assert_int_equal(slots_take_block(slots, 7, block, &timing, 2000), SLOT_SAME);
+	assert_int_equal(image->keepers, 2);
+	assert_int_equal(slots_take_image(others, 7, NULL, &timing, 2000), SLOT_CHANGED);
+	assert_int_equal(image->keepers, 1);
+	image_drop(image);
+}
+
+/* What the agent is told of, row by row. */
+static void test_news(void **state)
+{
+	_cleanup_slots_ struct slots *slots = slots_make();
+	struct record record = record_make(7), own = record_make(OWN);
+	const uint8_t zeros[BLOCK_SIZE] = {0};
+	uint64_t news = slots_news(slots);
+	uint8_t noise[BLOCK_SIZE];
+
+#define NEWS(is_news, call)                                                                                  \
+	do {                                                                                                 \
+		call;                                                                                        \
+		assert_int_equal(slots_news(slots) != news, is_news);                                        \
+		news = slots_news(slots);                                                                    \
+	} while (0)
+	NEWS(true, take(slots, &record, 0));
+	NEWS(false, take(slots, &record, 1000));
+	record.claim.timestamp += 10;
+	NEWS(false, take(slots, &record, 2000));
+	snprintf(record.state, sizeof(record.state), "EngineStart");
+	NEWS(false, take(slots, &record, 3000));
+	record.claim.score--;
+	NEWS(true, take(slots, &record, 4000));
+	memset(noise, 'x', sizeof(noise));
+	NEWS(true, slots_take_block(slots, 7, noise, &timing, 5000));
+	noise[1] = 'y';
+	NEWS(false, slots_take_block(slots, 7, noise, &timing, 6000));
+	NEWS(true, take(slots, &record, 7000));
+	NEWS(true, slots_take_host(slots, 7, HOST_LIVE, 4, 10, 8000));
+	NEWS(false, slots_take_host(slots, 7, HOST_LIVE, 4, 20, 9000));
+	/* On another lockspace: two advances after 40 s of that, then a third. */
+	for (int i = 0; i < 3; i++) {
+		record.claim.timestamp += 10;
+		NEWS(i < 2, take(slots, &record, 60000 + i));
+	}
+	/* And it is none of those any more. */
+	record.claim.generation = 4;
+	NEWS(true, take(slots, &record, 61000));
+	NEWS(true, slots_take_host(slots, 7, HOST_ABSENT, 0, 0, 62000));
+	NEWS(true, slots_take_block(slots, 7, zeros, &timing, 63000));
+	NEWS(true, slots_take_host(slots, 8, HOST_LIVE, 1, 1, 64000));
+	NEWS(true, slots_take_host(slots, 8, HOST_ABSENT, 0, 0, 65000));
+	/* The own one tells this host nothing. */
+	NEWS(false, take(slots, &own, 0));
+	NEWS(false, slots_take_host(slots, OWN, HOST_LIVE, 1, 1, 66000));
+	NEWS(false, slots_take_block(slots, OWN, zeros, &timing, 67000));
+#undef NEWS
 }
 
 static void test_2000_hosts(void **state)
@@ -243,6 +317,8 @@ int main(void)
 		cmocka_unit_test(test_flips_stay_in_their_slot),
 		cmocka_unit_test(test_zeroed_is_gone),
 		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_one_image_of_two),
+		cmocka_unit_test(test_news),
 		cmocka_unit_test(test_2000_hosts),
 	};
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "metadata/identity.h"
+#include "metadata/image.h"
 #include "metadata/store.h"
 #include "util/cleanup.h"
 #include "util/loop.h"
@@ -158,6 +159,27 @@ static void assert_uncached(void)
 		found++;
 	}
 	assert_int_equal(found, 2); /* of the queues used */
+}
+
+/* As many images as blocks, NULL where one begins with NUL, and beyond the end of the file. */
+static void test_scan(void **state)
+{
+	struct call call = call_until(LIMIT_MS);
+	struct image *images[4];
+
+	file_make(f.path, 3 * BLOCK_SIZE, 0);
+	store_make(f.path);
+	assert_int_equal(write_block(2, 'x'), 0);
+	assert_int_equal(f.store->scan(f.store, STORE_QUEUE_SCAN, 1, 4, images, &call.op), 0);
+	assert_int_equal(f.store->scan(f.store, STORE_QUEUE_SCAN, 1, 4, images, &call.op), -EBUSY);
+	assert_int_equal(wait_for(&call), 0);
+	assert_null(images[0]);
+	assert_non_null(images[1]);
+	assert_int_equal(images[1]->length, BLOCK_SIZE);
+	assert_int_equal(images[1]->bytes[BLOCK_SIZE - 1], 'x');
+	assert_null(images[2]);
+	assert_null(images[3]);
+	image_drop(images[1]);
 }
 
 static void test_round_trip(void **state)
@@ -409,6 +431,7 @@ static void test_large_sectors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_scan, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_end_of_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_offset, setup, teardown),
