@@ -122,6 +122,16 @@ void broker_changed(struct broker *broker)
 					 mono_add(broker->told_at, CHANGED_GAP_MS));
 }
 
+/* Paused, or a start of ours that may wait for its lease, as the agent says. It hears of the run by libvirt's
+ * event, and says so at once. */
+static bool vm_waits(const struct broker *broker)
+{
+	const struct claim *said = &broker->board.published.claim;
+
+	return broker->agent && broker->board.published_at != MONO_UNSET && said->vm != VM_UNKNOWN &&
+	       (said->detail == DETAIL_PAUSED || said->detail == DETAIL_WAIT_FOR_LAUNCH);
+}
+
 /* Everything is read every second while a change is due; while the VM is up elsewhere, its host's block is.
  */
 static void follow_owner(struct broker *broker)
@@ -130,6 +140,7 @@ static void follow_owner(struct broker *broker)
 		       broker->board.published.watch_closely;
 	const struct lease_owner *owner = &broker->member.owner;
 
+	membership_spare_qemu(&broker->member, vm_waits(broker));
 	membership_watch_closely(&broker->member, closely);
 	board_watch(&broker->board, closely, owner->kind == OWNER_HOST ? owner->id : 0);
 }
@@ -220,8 +231,7 @@ bool broker_vm_runs(const struct broker *broker)
 	 * of a VM that is up unknown: it would be shut down for it. */
 	if (!broker->agent || broker->board.published_at == MONO_UNSET || said->claim.vm == VM_UNKNOWN)
 		return broker->member.qemu_pid > 0;
-	return said->claim.vm == VM_UP && said->claim.detail != DETAIL_PAUSED &&
-	       said->claim.detail != DETAIL_WAIT_FOR_LAUNCH;
+	return said->claim.vm == VM_UP && !vm_waits(broker);
 }
 
 int broker_agent_attach(struct broker *broker, const struct agent_calls *calls, void *data)

@@ -477,16 +477,21 @@ static void looked(void *data, const struct lease_look *look)
 	member->calls->observed(member->data);
 }
 
-/* sanlock is asked about the QEMU that lives now, or about none when that is not known. */
+/* sanlock is asked about the QEMU that lives now, or about none when that is not known. Nor about one that
+ * may be taking its lease: the question would make that fail (lockspace/sanlock_port.c). Nothing is lost by
+ * it: rule 3 judges what is held of a VM that runs alone, by a question younger than its run, and rule 11
+ * goes by the owner on disk; unknown kills nobody. */
 static void found(void *data, int error, int32_t pid, mono_t begun)
 {
 	struct member *member = data;
+	pid_t asked;
 
 	take_qemu(member, error, pid, begun);
+	asked = member->qemu_pid > 0 && !member->spare_qemu ? member->qemu_pid : 0;
 	if (member->stopping) {
 		member->looking = false;
-	} else if (member->lease->look(member->lease, member->qemu_pid > 0 ? member->qemu_pid : 0,
-				       mono_add(now_of(member), ANSWER_MS), looked, member) < 0) {
+	} else if (member->lease->look(member->lease, asked, mono_add(now_of(member), ANSWER_MS), looked,
+				       member) < 0) {
 		/* sanlock hangs in too many questions. What /proc shows is known all the same: who waits for
 		 * QEMU's end sees it. */
 		member->looking = false;
@@ -526,6 +531,11 @@ void membership_watch_closely(struct member *member, bool closely)
 	member->closely = closely;
 	if (closely)
 		membership_look(member);
+}
+
+void membership_spare_qemu(struct member *member, bool spare)
+{
+	member->spare_qemu = spare;
 }
 
 static void stop_ended(struct member *member)

@@ -83,6 +83,7 @@ struct member {
 	bool looking, reading, asking_watchdog, proving, joining, killing, stopping, left;
 	bool proof_void; /* the one under way was begun in an earlier membership */
 	bool closely;
+	bool spare_qemu;
 	bool settled; /* nothing more is to be expected of sanlock soon */
 	void (*stopped)(void *data);
 	mono_t stop_by;
@@ -93,6 +94,10 @@ struct member {
 void membership_start(struct member *member);
 /* Look every second instead of every loop. */
 void membership_watch_closely(struct member *member, bool closely);
+/* While the VM is paused, or waits for its launch, sanlock is not asked about its QEMU, and `held` is
+ * unknown.
+ */
+void membership_spare_qemu(struct member *member, bool spare);
 /* Looks now, besides its rhythm. */
 void membership_look(struct member *member);
 /* Ends: leaves the lockspace only when it is proven that no QEMU lives (safety rule 7), calls `stopped`

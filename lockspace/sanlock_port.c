@@ -7,7 +7,10 @@
  * What sanlock 3.8.5 answers, measured:
  *
  * - inquire: pid not registered -ESRCH; registered, whatever it holds: 0 and its list; in the middle of a
- *   command -EBUSY.
+ *   command -EBUSY. It is itself a command of that pid, and one has one at a time: an acquire or release that
+ *   libvirt makes for the same QEMU meanwhile fails with -EBUSY, and so do the start and the resume that it
+ *   is part of (1 of 20 resumes beside an endless row of inquires). So who is about to take its lease is not
+ *   asked about.
  * - get_hosts: no such lockspace, or being added -ENOENT; joined and no renewal seen yet -EAGAIN (2-3 x
  *   io_timeout long).
  * - get_lockspaces: being added SANLK_LSF_ADD, joined no flag, being removed SANLK_LSF_REM.

@@ -497,6 +497,54 @@ static void storage_away_at_start(void **state)
 	assert_true(world_cluster(world).whiteboard_read);
 }
 
+/* The question would make libvirt's acquire fail (lockspace/sanlock_port.c). */
+static void paused_is_not_asked_about(void **state)
+{
+	static const struct {
+		const char *name;
+		enum vm vm;
+		enum detail detail;
+		bool asked;
+	} rows[] = {
+		{"up", VM_UP, DETAIL_UP, true},
+		{"our start, waits for its lease", VM_DOWN, DETAIL_WAIT_FOR_LAUNCH, false},
+		{"up again", VM_UP, DETAIL_UP, true},
+		{"paused", VM_UP, DETAIL_PAUSED, false},
+		{"libvirt is silent", VM_UNKNOWN, DETAIL_UNKNOWN, true},
+		{"shutting down", VM_UP, DETAIL_POWERING_DOWN, true},
+		{"libvirt has lost it", VM_UP, DETAIL_UNKNOWN, true},
+		{"down, QEMU not gone yet", VM_DOWN, DETAIL_DOWN, true},
+	};
+	struct world *world = *state;
+	struct publish_request request = {.claim = {.score = 3400}, .timeout_in_ms = -1};
+
+	world_start(world);
+	world_run(world, 2000);
+	world_attach(world);
+	world->qemu_pid = 77;
+	world->held = HELD_YES;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		print_message("# %s\n", rows[i].name);
+		request.serial = i + 1;
+		request.claim.vm = rows[i].vm;
+		request.claim.detail = rows[i].detail;
+		broker_publish(world->broker, &request);
+		/* At once, not at the next loop: a start is judged by it. */
+		world_run(world, 500);
+		assert_int_equal(world->look_pid, rows[i].asked ? 77 : 0);
+		assert_int_equal(world_cluster(world).qemu_pid, 77);
+		assert_int_equal(world_cluster(world).held, rows[i].asked ? HELD_YES : HELD_UNKNOWN);
+	}
+	request.claim.detail = DETAIL_PAUSED;
+	broker_publish(world->broker, &request);
+	world_run(world, 20000);
+	assert_int_equal(world_cluster(world).held, HELD_UNKNOWN);
+	/* What an agent said that is gone holds nobody back. */
+	broker_agent_detach(world->broker, world);
+	world_run(world, 20000);
+	assert_int_equal(world_cluster(world).held, HELD_YES);
+}
+
 static void held_of_this_pid_alone(void **state)
 {
 	struct world *world = *state;
@@ -649,6 +697,7 @@ int main(void)
 		ROW(other_lease),
 		ROW(engine_lease_of_another_domain),
 		ROW(storage_away_at_start),
+		ROW(paused_is_not_asked_about),
 		ROW(held_of_this_pid_alone),
 		ROW(qemu_ends_while_sanlock_hangs),
 		ROW(unread_owner_is_unknown),
