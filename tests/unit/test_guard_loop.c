@@ -51,6 +51,8 @@ static char dir[] = "/tmp/ovirt-ha-guard-XXXXXX";
 static char conf_path[64];
 static pid_t guard, qemu;
 
+/* Real, and faster: the guard's threads are, and go by the machine. A clock that went on as soon as all wait
+ * would pass the deadline of a thread that is only waiting for its turn on a CPU. */
 static mono_t real_ms(void)
 {
 	struct timespec ts;
