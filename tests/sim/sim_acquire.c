@@ -280,6 +280,14 @@ static void release_fired(struct sim_event *event)
 	sim_io_begin(io);
 }
 
+void sim_acquire_go_on(struct sim_sanlock *sanlock)
+{
+	for (int i = 0; i < SIM_LEASE_COUNT; i++)
+		if (sanlock->holders[i] == 0 && !sanlock->acquires[i].active &&
+		    sim_sanlock_owns(sanlock, (enum sim_lease_id)i))
+			set_event(sanlock, &sanlock->release[i].event, 1);
+}
+
 void sim_sanlock_release(struct sim_sanlock *sanlock, enum sim_lease_id which)
 {
 	if (sanlock->holders[which] == 0)

@@ -7,3 +7,5 @@
 void sim_acquire_init(struct sim_sanlock *sanlock);
 /* The lockspace, or the daemon, is gone: what waits for a lease is refused. */
 void sim_acquire_space_gone(struct sim_sanlock *sanlock);
+/* The daemon stood still: what ended meanwhile lets its lease go now. */
+void sim_acquire_go_on(struct sim_sanlock *sanlock);

@@ -169,7 +169,9 @@ static void check_life(struct check *check, unsigned i, unsigned q, int64_t now)
 	if (m->life_since[q] <= host->renewed_at || qemu->registered) {
 		int64_t silent = now - host->renewed_at;
 
-		if (!host->watchdog && host->guard && now > m->life_since[q] + BOUND_TIME &&
+		/* A lease may be got late in the time that is left, and the guard judges what runs. */
+		if (!host->watchdog && host->guard &&
+		    now > later_of(m->life_since[q], m->stood_at[q]) + BOUND_TIME &&
 		    now > later_of(host->renewed_at, m->guard_since) + lease_guard_kill_ms(&timing) +
 				    BOUND_TIME + more)
 			check_fail(check, "unleased-vm", "host %u: QEMU runs %lld ms after the last renewal",

@@ -444,6 +444,7 @@ void sim_sanlock_stop(struct sim_sanlock *sanlock, bool stopped)
 		set_event(sanlock, &sanlock->kill_step, now);
 	if (sanlock->space != SIM_SPACE_JOINED)
 		return;
+	sim_acquire_go_on(sanlock);
 	if (!sim_is_set(&sanlock->fail))
 		set_event(sanlock, &sanlock->fail, now);
 	if (!sim_is_set(&sanlock->renew))
