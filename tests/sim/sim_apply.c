@@ -266,6 +266,9 @@ static void begin(struct one_fault *one)
 	case FAULT_VM_START_FAILS:
 		ways->create_fails = true;
 		break;
+	case FAULT_VM_STRIPPED:
+		ways->strips_lease = true;
+		break;
 	case FAULT_VM_START_SLOW:
 		ways->create_ms = what->value;
 		break;
@@ -409,6 +412,9 @@ static void mend(struct one_fault *one)
 		break;
 	case FAULT_VM_START_FAILS:
 		ways->create_fails = false;
+		break;
+	case FAULT_VM_STRIPPED:
+		ways->strips_lease = false;
 		break;
 	case FAULT_VM_START_SLOW:
 		ways->create_ms = 400;

@@ -119,6 +119,8 @@ static void check_life(struct check *check, unsigned i, unsigned q, int64_t now)
 		return;
 	if (!qemu->runs)
 		m->stood_at[q] = now;
+	if (qemu->runs && qemu->bare)
+		check_fail(check, "start-without-lease", "host %u runs a domain that has no lease", host->id);
 	/* Two loops of running, and the agent has seen which version of the lease it holds. */
 	if (qemu->runs)
 		m->held_version[q] =

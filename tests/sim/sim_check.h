@@ -25,6 +25,8 @@
  *   QEMU does not die
  *   +60  rule 12: the host is reset a minute after the SIGKILL; + 5 s
  *
+ * A domain without a lease runs never (start-without-lease, rule 1): sanlock knows nothing of it.
+ *
  * The VM is up again (progress), counted from the end of the last fault, on at least one host that may start
  * it:
  *
@@ -54,6 +56,7 @@ struct check_qemu {
 	bool registered; /* with sanlock here, for the engine lease */
 	bool leased;	 /* registered, and the leader on disk is this host and generation */
 	bool unkillable;
+	bool bare;    /* its domain has no lease */
 	bool resumed; /* by an operator, and libvirt did so without its lease: sanlock had forgotten it */
 };
 

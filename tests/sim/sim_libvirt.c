@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "tests/sim/sim_domain.h"
+
 #define LOOK_MS 3
 #define EVENT_MS 20
 #define RESUME_MS 30
@@ -191,8 +193,14 @@ static void resume_begin(struct sim_job *job)
 		job_end(job, OUTCOME_FAILED, "the domain is not here, or not paused");
 		return;
 	}
-	/* sanlock was restarted: libvirt resumes it without a lease and without an error (DESIGN, rule 4). */
-	if (vm->sanlock->running && vm->sanlock->registered != vm->pid) {
+	/* Somebody's `virsh resume` asks for no more. */
+	if (job->action == ACTION_RESUME && job->asked && sim_domain_check(vm) < 0) {
+		job_end(job, OUTCOME_FAILED, "the domain's live XML");
+		return;
+	}
+	/* Without one in its domain none is taken, and nobody is told; and where sanlock was restarted
+	 * libvirt resumes it without a lease and without an error (DESIGN, rule 4). */
+	if (vm->bare || (vm->sanlock->running && vm->sanlock->registered != vm->pid)) {
 		sim_vm_run(vm);
 		job_end(job, OUTCOME_OK, "");
 		return;
@@ -235,7 +243,11 @@ static void start_step(struct sim_job *job)
 			job_end(job, OUTCOME_FAILED, "create the domain");
 			return;
 		}
-		sim_vm_create(vm);
+		if (sim_domain_prepare(vm) < 0) {
+			job_end(job, OUTCOME_FAILED, "the configured domain");
+			return;
+		}
+		sim_vm_create(vm, NULL);
 		job->made = vm->number;
 		sim_libvirt_told(vm);
 		set_event(vm, &job->step, RESUME_MS);
@@ -246,6 +258,8 @@ static void start_step(struct sim_job *job)
 		job_undo(job, OUTCOME_FAILED, "given up");
 	else if (!job->asked)
 		job_end(job, OUTCOME_FAILED, "nobody goes on");
+	else if (sim_domain_check(vm) < 0)
+		job_undo(job, OUTCOME_FAILED, "the domain's live XML");
 	else if (job->action == ACTION_START_PAUSED)
 		job_end(job, OUTCOME_OK, "");
 	else

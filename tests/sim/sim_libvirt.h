@@ -12,8 +12,9 @@ void sim_libvirt_stopped(struct sim_vm *vm, enum domain_end end);
 void sim_libvirt_told(struct sim_vm *vm);
 
 /* sim_vm.c */
-/* QEMU, paused, without a lease. Returns its pid. */
-int32_t sim_vm_create(struct sim_vm *vm);
+/* QEMU, paused, without a lease, of the domain that was prepared or of the one that `from` runs (NULL: none).
+ * Returns its pid. */
+int32_t sim_vm_create(struct sim_vm *vm, const struct sim_vm *from);
 /* Its CPUs run: the lease was taken, or libvirt believes so. */
 void sim_vm_run(struct sim_vm *vm);
 /* ACPI. */

@@ -114,7 +114,7 @@ void sim_migration_begin(struct sim_migration *migration, struct sim_vm *to, int
 	migration->to = to;
 	migration->stage = SIM_MIGRATION_COPIES;
 	migration->from_number = from->number;
-	sim_vm_create(to);
+	sim_vm_create(to, from);
 	migration->to_number = to->number;
 	sim_libvirt_told(to);
 	sim_set(from->sim, &migration->step, from->clock->host, from->sim->now + copy_ms);

@@ -69,6 +69,7 @@ static const struct {
 	[FAULT_ORDER_SHUTDOWN] = {"order-shutdown", 2, {0}, {0}},
 	[FAULT_ORDER_POWEROFF] = {"order-poweroff", 2, {0}, {0}},
 	[FAULT_VM_MIGRATED] = {"vm-migrated", 6, {0}, {0}},
+	[FAULT_VM_STRIPPED] = {"vm-stripped", 3, {1 * MINUTE, 10 * MINUTE}, {0}},
 	[FAULT_CLOCK_DRIFT] = {"clock-drift", 3, {1 * MINUTE, 20 * MINUTE}, {-1000, 1000}},
 };
 
@@ -210,6 +211,9 @@ static const struct part recipes[][PARTS_MAX] = {
 	{{FAULT_VM_MIGRATED, 0, 0, false}, {FAULT_LIBVIRT_KILL, 600, 10 * SECOND, false}},
 	/* a fast clock against all the others', while the storage goes and comes */
 	{{FAULT_CLOCK_DRIFT, 0, 20 * MINUTE, false}, {FAULT_DISK_HANG, 5 * MINUTE, 3 * MINUTE, false}},
+	/* the VM comes to a host whose libvirt drops its lease (rule 1) */
+	{{FAULT_VM_STRIPPED, 0, 5 * MINUTE, true}, {FAULT_VM_CRASH, 1 * SECOND, 0, false}},
+	{{FAULT_VM_STRIPPED, 0, 3 * MINUTE, false}, {FAULT_VM_CRASH, 1 * SECOND, 0, false}},
 };
 #define N_RECIPES (sizeof(recipes) / sizeof(recipes[0]))
 

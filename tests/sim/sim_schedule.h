@@ -74,6 +74,7 @@ enum fault {
 	/* Once more the VM, and hosts */
 	FAULT_VM_MIGRATED, /* live, by somebody else, to the next host that can take it */
 	FAULT_CLOCK_DRIFT, /* for, value: ppm that this host's clocks are fast */
+	FAULT_VM_STRIPPED, /* for: a hook of libvirt takes the lease out of what is created */
 	FAULT_COUNT
 };
 

@@ -83,6 +83,7 @@ static void look_at(const struct world *world, const struct sim_host *host, stru
 	ret->qemus[0].leased = ret->qemus[0].registered && sim_sanlock_owns(sanlock, SIM_LEASE_ENGINE);
 	/* In state D it dies late, or with its host. */
 	ret->qemus[0].unkillable = vm->unkillable || vm->killed || sim_disk_hangs(&host->disk);
+	ret->qemus[0].bare = vm->bare;
 	ret->qemus[0].resumed = world->faults.resumed[host->id] == vm->number;
 }
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "tests/sim/sim_domain.h"
 #include "tests/sim/sim_libvirt.h"
 
 #define EARLY_DEATH_MS 2000
@@ -42,6 +43,7 @@ static void qemu_gone(struct sim_vm *vm)
 	vm->pid = 0;
 	vm->killed = false;
 	vm->ends++;
+	sim_domain_gone(vm);
 	sim_sanlock_exited(vm->sanlock, SIM_LEASE_ENGINE);
 	sim_libvirt_stopped(vm, vm->ending);
 }
@@ -109,7 +111,7 @@ void sim_vm_suspend(struct sim_vm *vm, enum pause pause)
 	sim_libvirt_told(vm);
 }
 
-int32_t sim_vm_create(struct sim_vm *vm)
+int32_t sim_vm_create(struct sim_vm *vm, const struct sim_vm *from)
 {
 	assert(vm->pid == 0);
 	vm->last_pid += 1;
@@ -119,6 +121,7 @@ int32_t sim_vm_create(struct sim_vm *vm)
 	vm->ending = END_CRASHED;
 	vm->pause = PAUSE_STARTING;
 	guest_to(vm, SIM_GUEST_PAUSED);
+	sim_domain_create(vm, from);
 	sim_sanlock_register(vm->sanlock, vm->pid);
 	return vm->pid;
 }
@@ -159,6 +162,7 @@ void sim_vm_power_off(struct sim_vm *vm)
 	guest_to(vm, SIM_GUEST_NONE);
 	vm->pid = 0;
 	vm->killed = vm->unkillable = false;
+	sim_domain_gone(vm);
 	sim_libvirt_power_off(vm);
 }
 

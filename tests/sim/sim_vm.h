@@ -21,6 +21,7 @@ struct sim_vm_ways {
 	int64_t boot_ms;     /* 40 s from running to a good health page */
 	int64_t shutdown_ms; /* 8 s from the button to the end; MONO_NEVER: the guest ignores it */
 	bool create_fails;   /* libvirt refuses to make it */
+	bool strips_lease;   /* a hook takes the lease out of what libvirt creates, which runs without */
 	bool dies_early;     /* QEMU crashes 2 s after the start */
 	bool hangs;	     /* the guest never gets healthy, or is not any more */
 };
@@ -68,6 +69,8 @@ struct sim_vm {
 	struct sim_event dies, guest_off;
 	unsigned starts, ends;
 	bool unkillable; /* in state D whatever the path does */
+	char *xml;	 /* its domain, or what was prepared for it */
+	bool bare;	 /* its domain has no lease */
 	bool lost;	 /* libvirt has forgotten it, and does not list it */
 
 	/* libvirtd. */
