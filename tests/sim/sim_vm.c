@@ -86,9 +86,12 @@ static void guest_off_fired(struct sim_event *event)
 {
 	struct sim_vm *vm = OF(event, guest_off);
 
-	if (vm->pid == 0 || in_state_d(vm))
+	if (vm->pid == 0)
 		return;
-	qemu_gone(vm);
+	if (in_state_d(vm))
+		set_event(vm, event, MONO_SECOND);
+	else
+		qemu_gone(vm);
 }
 
 void sim_vm_off_inside(struct sim_vm *vm)
@@ -138,12 +141,12 @@ void sim_vm_run(struct sim_vm *vm)
 
 void sim_vm_press_button(struct sim_vm *vm)
 {
-	if (vm->guest != SIM_GUEST_RUNNING)
+	/* A guest that ignores it runs on, and nobody sees that it was asked. */
+	if (vm->guest != SIM_GUEST_RUNNING || vm->ways.shutdown_ms == MONO_NEVER || vm->ways.hangs)
 		return;
 	guest_to(vm, SIM_GUEST_SHUTTING_DOWN);
 	vm->ending = END_INSIDE;
-	if (vm->ways.shutdown_ms != MONO_NEVER && !vm->ways.hangs)
-		set_event(vm, &vm->guest_off, vm->ways.shutdown_ms);
+	set_event(vm, &vm->guest_off, vm->ways.shutdown_ms);
 	sim_libvirt_told(vm);
 }
 
