@@ -141,7 +141,7 @@ class LabDriver:
 
     def put_domain(self, host, edit=lambda text: text, lease=True):
         """Writes the engine's domain into the host for virsh; returns its path there."""
-        text = edit(lab_config.domain_xml(self.lab, self.lab.required_settings()["accel"], lease))
+        text = edit(lab_config.domain_xml(self.lab, self.lab.required_settings(), lease))
         with open(f"{self.lab.folder}/hosts/{host}/root/root/engine.xml", "w") as file:
             file.write(text)
         return "/root/engine.xml"

@@ -9,9 +9,9 @@ import os
 import re
 import shutil
 
-from lab_place import (COMMAND_SOCKET, CONSOLE_FILE, GUEST_ADDRESS, HOSTS_MAX, NETWORK, SWITCH_ADDRESS, LabError,
-                       read, write)
-from lab_storage import ALIGNMENT, LOCKSPACE
+from lab_place import (COMMAND_SOCKET, CONSOLE_FILE, GUEST_ADDRESS, HOSTS_MAX, NETWORK, STORAGE_ADDRESS, SWITCH_ADDRESS,
+                       LabError, read, write)
+from lab_storage import FILES, LOCKSPACE, path_in_host
 
 OPAQUE = ("etc/systemd/system", "run", "tmp", "var/tmp", "var/log", "var/lib/libvirt", "var/cache/libvirt",
           "etc/libvirt/qemu", "var/lib/sanlock")
@@ -54,11 +54,11 @@ host_id={host_id}
 domainType=posix
 storage=/srv/storage
 sdUUID={domain_uuid}
-lockspace_path=/srv/storage/lockspace
-metadata_path=/srv/storage/metadata
-lease_path=/srv/storage/leases
-conf_path=/srv/storage/conf
-disk_path=/dev/lab-disk
+lockspace_path={paths[lockspace]}
+metadata_path={paths[metadata]}
+lease_path={paths[leases]}
+conf_path={paths[conf]}
+disk_path={paths[disk]}
 lockspace_name={lockspace}
 engine_lease_name=engine
 vm_xml=/etc/ovirt-hosted-engine/vm.xml
@@ -87,9 +87,9 @@ DOMAIN = '''<domain type='{accel}'>
   <devices>
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
     <controller type='usb' model='none'/>
-    <disk type='block' device='disk'>
+    <disk type='{disk_type}' device='disk'>
       <driver name='qemu' type='raw' cache='none' io='threads'/>
-      <source dev='/dev/lab-disk'/>
+      <source {disk_source}='{disk}'/>
       <target dev='vda' bus='virtio'/>
     </disk>
     <interface type='bridge'>
@@ -108,17 +108,20 @@ DOMAIN = '''<domain type='{accel}'>
 LEASE = '''  <lease>
       <lockspace>{lockspace}</lockspace>
       <key>engine</key>
-      <target path='/srv/storage/leases' offset='0'/>
+      <target path='{leases}' offset='0'/>
     </lease>
 '''
 
 
-def domain_xml(lab, accel, lease=False):
+def domain_xml(lab, settings, lease=False):
     """The engine's domain; with its lease only for who starts it without the agent, as tests do."""
-    text = DOMAIN.format(accel=accel, vmid=lab.vmid, guest=GUEST_ADDRESS, gateway=SWITCH_ADDRESS,
-                         console=CONSOLE_FILE, commands=COMMAND_SOCKET)
+    disk = path_in_host(settings, "disk")
+    kind, source = ("block", "dev") if disk.startswith("/dev/") else ("file", "file")
+    text = DOMAIN.format(accel=settings["accel"], vmid=lab.vmid, guest=GUEST_ADDRESS, gateway=SWITCH_ADDRESS,
+                         console=CONSOLE_FILE, commands=COMMAND_SOCKET, disk=disk, disk_type=kind, disk_source=source)
     if lease:
-        text = text.replace("  </devices>", "  " + LEASE.format(lockspace=LOCKSPACE) + "  </devices>")
+        element = LEASE.format(lockspace=LOCKSPACE, leases=path_in_host(settings, "leases"))
+        text = text.replace("  </devices>", "  " + element + "  </devices>")
         text = text.replace("  <devices>", "  <on_lockfailure>poweroff</on_lockfailure>\n  <devices>")
     return text
 
@@ -194,9 +197,10 @@ def write_units(host, layer):
 def write_project(host, layer, settings):
     etc, values = f"{layer}/etc/ovirt-hosted-engine", settings["set"]
     text = HOSTED_ENGINE.format(vmid=host.lab.vmid, host_id=host.host_id, domain_uuid=host.lab.domain_uuid,
-                                lockspace=LOCKSPACE, gateway=SWITCH_ADDRESS, io_timeout=settings["io_timeout"])
+                                lockspace=LOCKSPACE, gateway=SWITCH_ADDRESS, io_timeout=settings["io_timeout"],
+                                paths={name: path_in_host(settings, name) for name in FILES})
     write(f"{etc}/hosted-engine.conf", overridden(text, "he", values))
-    write(f"{etc}/vm.xml", domain_xml(host.lab, settings["accel"]))
+    write(f"{etc}/vm.xml", domain_xml(host.lab, settings))
     for file in ("agent", "broker"):
         path = f"etc/ovirt-hosted-engine-ha/{file}.conf"
         text = overridden(read(f"{host.lab.tree}/{path}") or "", file, values)
@@ -234,7 +238,7 @@ def write_layer(host, settings):
     write(f"{layer}/etc/fstab", "")
     names = [f"{NETWORK}.{number} h{number}" for number in range(1, HOSTS_MAX + 1) if number != host.host_id]
     write(f"{layer}/etc/hosts", "\n".join(["127.0.0.1 localhost", f"{host.address} {host.hostname}", *names,
-                                           f"{SWITCH_ADDRESS} switch", f"{GUEST_ADDRESS} engine.lab"]) + "\n")
+                                           f"{SWITCH_ADDRESS} switch", f"{STORAGE_ADDRESS} storage", f"{GUEST_ADDRESS} engine.lab"]) + "\n")
     write(f"{layer}/etc/nsswitch.conf",
           "passwd: files systemd\ngroup: files systemd\nshadow: files\nhosts: files\n")
     write(f"{layer}/etc/libvirt/libvirtd.conf", LIBVIRTD.format(uuid=host.uuid))

@@ -30,8 +30,8 @@ def make(host, settings):
     call("mount", "-t", "overlay", host.full_name, "-o",
          f"lowerdir={lower},upperdir={host.folder}/upper,workdir={host.folder}/work", host.root)
     lab_load.make_files(host)
-    lab_storage.attach(host)
     lab_network.make_host(host)
+    lab_storage.attach(host, settings)
 
 
 def enter_groups(host):
@@ -49,8 +49,8 @@ def boot(host, settings):
     lab_network.plug(host)
     for root in cgroup_roots():
         os.makedirs(f"{root}/{host.full_name}", exist_ok=True)
-    binds = [f"--bind={host.folder}/storage:/srv/storage", f"--bind-ro={host.lab.folder}/guest:/srv/guest",
-             f"--bind={read(f'{host.folder}/loop')}:/dev/lab-disk", "--bind=/dev/net/tun", "--bind=/dev/fuse",
+    binds = [*[f"--bind={here}:{there}" for there, here in lab_storage.binds(host).items()],
+             f"--bind-ro={host.lab.folder}/guest:/srv/guest", "--bind=/dev/net/tun", "--bind=/dev/fuse",
              # What goes below /proc is bound after the change of root, and named as seen from there.
              f"--bind-ro={host.folder}/load:/srv/load", "--bind-ro=/srv/load/stat:/proc/stat",
              "--bind-ro=/srv/load/meminfo:/proc/meminfo"]
@@ -97,7 +97,7 @@ def power_cut(host):
     lab_network.power_off(host)
     os.kill(pid1, signal.SIGKILL)
     # Processes in the hands of a hung storage daemon stay until it answers again: they are not waited for.
-    if lab_storage.state(host) == "ok":
+    if lab_storage.state(host) in ("ok", "error"):
         until(lambda: host.key not in host.lab.running_hosts(), 20, f"end of host {host.key}")
 
 

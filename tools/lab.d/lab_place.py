@@ -20,6 +20,8 @@ HOSTS_MAX = 9
 NETWORK = "10.90.0"  # the same in every lab: each has its own switch, which leads nowhere
 GUEST_ADDRESS = NETWORK + ".100"
 SWITCH_ADDRESS = NETWORK + ".254"
+STORAGE_NETWORK = "10.90.1"
+STORAGE_ADDRESS = STORAGE_NETWORK + ".254"  # of the server
 CLEAN_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
 CONSOLE_FILE = "/var/log/libvirt/qemu/engine-console.log"
 COMMAND_SOCKET = "/var/lib/libvirt/qemu/engine-commands.sock"
@@ -125,6 +127,7 @@ class Host:
         self.full_name = f"ovha.{lab.name}.h{self.key}"
         self.hostname = f"h{self.host_id}"
         self.address = f"{NETWORK}.{self.number}"
+        self.storage_address = f"{STORAGE_NETWORK}.{self.number}"
         self.port = f"p{self.number}"
         self.uuid = str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.key}.{lab.name}.host"))
 

@@ -1,25 +1,29 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The lab's storage domain: files of the lab, and each host's own way to them.
+"""The lab's storage domain, and where each host finds its parts.
 
-Every host sees lockspace, leases, metadata and conf through a qemu-storage-daemon of its own that runs
-outside of it, so that one host's storage can hang (SIGSTOP) while the others see nothing; and the engine's
-disk as a loop device of its own, since a shared file would meet QEMU's image lock before sanlock is asked.
-Called by up, clone, storage and down; starts no host.
+Of every kind the bytes are in files of the lab: reached as they are (`path`), or by a real server in a network
+namespace of its own. Every host sees them through its own way (lab_export), so that one host's storage can hang
+while the others see nothing. With `path` the engine's disk is a loop device of the host's own, since a shared
+file would meet QEMU's image lock before sanlock is asked. Called by up, clone, storage and down; starts no host.
 """
+import contextlib
 import glob
 import json
 import os
-import shutil
 import signal
-import subprocess
 
-from lab_place import CLEAN_ENVIRONMENT, LabError, call, monotonic, read, read_pid, until, write_pid
+import lab_export
+import lab_network
+from lab_place import STORAGE_ADDRESS, LabError, call, monotonic, read, read_pid
+from storage_servers import IscsiServer, NfsServer
 
 MIB = 1 << 20
 ALIGNMENT = MIB  # sanlock's for sectors of 512 bytes
 FILES = {"lockspace": ALIGNMENT, "leases": 3 * ALIGNMENT, "metadata": 2002 * 4096, "conf": MIB, "disk": 64 * MIB}
 EXPORTED = ("lockspace", "leases", "metadata", "conf")
 LOCKSPACE = "hosted-engine"
+KINDS = ("path", "iscsi", "nfs3")
+SECTORS = (512, 4096)
 RESOURCES = ("engine", "whiteboard", "conf")  # one alignment apart, in this order
 
 
@@ -28,7 +32,7 @@ def folder(lab):
 
 
 def device(lab, name):
-    """The loop device that stands for the shared storage's own disk."""
+    """Where a part is on the storage itself, behind all hosts: a loop device, or the server's file."""
     return os.readlink(f"{folder(lab)}/device/{name}")
 
 
@@ -39,13 +43,43 @@ def sanlock_direct(lab, *arguments, timeout=20, check=True):
                 env={"SANLOCK_RUN_DIR": run, "SANLOCK_PRIVILEGED": "0"})
 
 
-def make_loop(lab, name):
-    return call("losetup", "--find", "--show", f"{folder(lab)}/{name}").strip()
+def make_loop(lab, name, sector):
+    return call("losetup", "--find", "--show", "--sector-size", str(sector), f"{folder(lab)}/{name}").strip()
 
 
-def make_domain(lab, io_timeout):
-    """The files, each but the disk behind a loop device with sectors of 512 bytes: a file of a tmpfs has 4096 for
-    qemu-storage-daemon, which would write back its neighbours' sectors too and so undo other hosts' renewals."""
+def server(lab, settings):
+    """The server of the lab's kind of storage; None where there is none."""
+    kind, place = settings["storage"], (f"{folder(lab)}/server", lab_network.storage_space(lab), STORAGE_ADDRESS)
+    if kind == "iscsi":
+        return IscsiServer(*place, [f"{folder(lab)}/{name}" for name in FILES], settings["sector"])
+    if kind == "nfs3":
+        return NfsServer(*place, folder(lab), "3")
+    return None
+
+
+def parts(lab, settings):
+    """{part: where it is on the storage} of what a host reaches by its own way."""
+    if settings["storage"] == "path":
+        return {name: device(lab, name) for name in EXPORTED}
+    return {name: f"{folder(lab)}/{name}" for name in FILES}
+
+
+def path_in_host(settings, name):
+    return "/dev/lab-disk" if name == "disk" and settings["storage"] == "path" else f"/srv/storage/{name}"
+
+
+def binds(host):
+    """What a host gets bound into it, {its path there: here}."""
+    bound = {"/srv/storage": f"{host.folder}/storage"}
+    if os.path.exists(f"{host.folder}/loop"):
+        bound["/dev/lab-disk"] = read(f"{host.folder}/loop")
+    return bound
+
+
+def make_domain(lab, settings):
+    """The files; with `path` each but the disk is behind a loop device, since a file of a tmpfs has sectors of
+    4096 bytes for qemu-storage-daemon, which would write back its neighbours' sectors too and so undo other hosts'
+    renewals. Then the server."""
     os.makedirs(f"{folder(lab)}/device")
     for name, size in FILES.items():
         with open(f"{folder(lab)}/{name}", "wb") as file:
@@ -53,67 +87,48 @@ def make_domain(lab, io_timeout):
             if name == "metadata":  # the block after those of the hosts says whose whiteboard it is
                 file.seek(2001 * 4096)
                 file.write(f"domain={lab.domain_uuid}\nlockspace={LOCKSPACE}\n".encode())
-        if name in EXPORTED:
-            os.symlink(make_loop(lab, name), f"{folder(lab)}/device/{name}")
-    sanlock_direct(lab, "init", "-s", f"{LOCKSPACE}:0:{device(lab, 'lockspace')}:0", "-o", str(io_timeout))
+        if settings["storage"] == "path" and name in EXPORTED:
+            os.symlink(make_loop(lab, name, settings["sector"]), f"{folder(lab)}/device/{name}")
+        else:
+            os.symlink(f"{folder(lab)}/{name}", f"{folder(lab)}/device/{name}")
+    shape = ["-Z", str(settings["sector"]), "-A", "1M"] if settings["sector"] != 512 else []
+    sanlock_direct(lab, "init", "-s", f"{LOCKSPACE}:0:{device(lab, 'lockspace')}:0", "-o", str(settings["io_timeout"]),
+                   *shape)
     for index, resource in enumerate(RESOURCES):
-        sanlock_direct(lab, "init", "-r", f"{LOCKSPACE}:{resource}:{device(lab, 'leases')}:{index * ALIGNMENT}")
+        sanlock_direct(lab, "init", "-r", f"{LOCKSPACE}:{resource}:{device(lab, 'leases')}:{index * ALIGNMENT}", *shape)
+    if settings["storage"] in lab_export.NETWORKED:
+        lab_network.make_storage_switch(lab)
+        server(lab, settings).start()
 
 
-def attach(host):
-    """Starts the host's storage daemon and its loop device; returns when all exports are there."""
-    exports = f"{host.folder}/storage"
-    os.makedirs(exports, exist_ok=True)
-    command = ["qemu-storage-daemon"]
-    for name in EXPORTED:
-        open(f"{exports}/{name}", "a").close()
-        command += ["--blockdev", f"driver=host_device,node-name={name},filename={device(host.lab, name)},"
-                    "cache.direct=on,locking=off", "--export", f"type=fuse,id={name},node-name={name},mountpoint={exports}/{name},"
-                    "writable=on,allow-other=on"]
-    with open(f"{host.folder}/storage.log", "w") as log:
-        daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                  start_new_session=True, env=CLEAN_ENVIRONMENT, cwd="/")
-    write_pid(f"{host.folder}/storage.pid", daemon.pid)
-
-    def exported():
-        if daemon.poll() is not None:
-            raise LabError(f"storage daemon of host {host.key}: {read(f'{host.folder}/storage.log').strip()}")
-        mounts = read("/proc/self/mountinfo")
-        return all(f" {exports}/{name} " in mounts for name in EXPORTED)
-    until(exported, 15, f"storage exports of host {host.key}")
-    for name in EXPORTED:
-        shutil.chown(f"{exports}/{name}", "root", "sanlock")
-        os.chmod(f"{exports}/{name}", 0o660)
-    with open(f"{host.folder}/loop", "w") as file:
-        file.write(make_loop(host.lab, "disk"))
+def attach(host, settings):
+    """Starts the host's own way to the storage; returns when all parts are there."""
+    lab = host.lab
+    if settings["storage"] in lab_export.NETWORKED:
+        lab_network.connect_storage(host)
+    lab_export.start(host, server(lab, settings), parts(lab, settings))
+    if settings["storage"] == "path":
+        with open(f"{host.folder}/loop", "w") as file:
+            file.write(make_loop(lab, "disk", settings["sector"]))
 
 
-def hang(host):
-    signal_daemon(host, signal.SIGSTOP, "T")
-
-
-def resume(host):
-    signal_daemon(host, signal.SIGCONT, "SR")
-
-
-def signal_daemon(host, number, states):
-    pid = read_pid(f"{host.folder}/storage.pid")
-    if pid is None:
-        raise LabError(f"host {host.key} has no storage daemon")
-    os.kill(pid, number)
-
-    def arrived():
-        stat = read(f"/proc/{pid}/stat")
-        return stat is None or stat.rsplit(")", 1)[1].split()[0] in states + "D"
-    until(arrived, 5, f"signal to the storage daemon of host {host.key}")
+def set_fault(host, settings, fault):
+    lab_export.set_fault(host, server(host.lab, settings), parts(host.lab, settings), fault)
 
 
 def state(host):
-    pid = read_pid(f"{host.folder}/storage.pid")
-    stat = read(f"/proc/{pid}/stat") if pid else None
-    if stat is None:
-        return "gone"
-    return "hang" if stat.rsplit(")", 1)[1].split()[0] in "Tt" else "ok"
+    return lab_export.state(host)
+
+
+def switch_server(lab, settings, action):
+    """`stop` or `start` of the storage's server, for all hosts at once."""
+    it = server(lab, settings)
+    if it is None:
+        raise LabError(f"storage {settings['storage']} has no server")
+    if action == "stop":
+        it.stop()
+    elif not it.runs():
+        it.start()
 
 
 def lease(lab):
@@ -131,11 +146,12 @@ def lease(lab):
 
 
 def remove_all(lab):
-    """Ends storage daemons and loop devices of a lab, also of one without lab.json."""
-    for file in glob.glob(f"{lab.folder}/hosts/*/storage.pid"):
+    """Ends storage daemons and servers of a lab, also of one without lab.json."""
+    for file in glob.glob(f"{lab.folder}/hosts/*/storage.pid") + glob.glob(f"{folder(lab)}/server/*.pid"):
         pid = read_pid(file)
         if pid:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def remove_loops(lab):

@@ -54,7 +54,7 @@ LOG {{ Default_Log_Level = EVENT; }}
 
 class Server:
     """What all have in common: processes by pid file, ended by SIGKILL (tgtd ignores SIGTERM while it has a target)."""
-    programs = ()
+    kind, programs = None, ()
 
     def __init__(self, folder, space, address):
         self.folder, self.space, self.address = folder, space, address
@@ -99,7 +99,7 @@ class Server:
 
 class IscsiServer(Server):
     """One target with CHAP; the files are its LUNs 1, 2 .. in their order."""
-    programs = ("tgtd",)
+    kind, programs = "iscsi", ("tgtd",)
     port = 3260
 
     def __init__(self, folder, space, address, files, sector=512):
@@ -129,7 +129,7 @@ class IscsiServer(Server):
 
 class NfsServer(Server):
     """One export, `export`, mounted as the path `pseudo` of either version; versions "3", "4" or "3,4"."""
-    programs = ("rpcbind", "ganesha")
+    kind, programs = "nfs", ("rpcbind", "ganesha")
     port = 2049
 
     def __init__(self, folder, space, address, export, versions="3,4"):
