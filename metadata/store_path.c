@@ -15,8 +15,7 @@
 #include <unistd.h>
 
 #undef BLOCK_SIZE /* the kernel's, of another meaning */
-#include "metadata/image.h"
-#include "metadata/store.h"
+#include "metadata/op_queue.h"
 #include "util/cleanup.h"
 #include "util/loop.h"
 #include "util/worker.h"
@@ -24,7 +23,6 @@
 /* Memory and offsets aligned so serve sectors of 512 and of 4096 bytes. */
 #define ALIGNMENT 4096
 #define SECTOR_MAX ALIGNMENT
-#define BLOCK_LIMIT (BLOCKS_MAX + 1) /* the identity block follows the hosts' */
 
 _Static_assert(BLOCK_SIZE % ALIGNMENT == 0, "every block starts at a sector of either size");
 
@@ -44,16 +42,10 @@ struct path_job {
 };
 
 struct path_queue {
+	struct op_queue ops; /* stuck as long as the worker has stuck threads */
 	struct store_path *store;
 	struct worker *worker;
-	struct timer timer;
-	struct store_op *op;   /* NULL: idle */
-	uint8_t *blocks;       /* where a read goes */
-	struct image **images; /* or this, of a scan */
-	mono_t begun;
-	mono_t stuck_since; /* MONO_UNSET none; true as long as the worker has stuck threads */
-	int fd;		    /* -1: not open, or lent to a job */
-	bool write;
+	int fd; /* -1: not open, or lent to a job */
 };
 
 struct store_path {
@@ -183,43 +175,33 @@ static void job_run(struct job *base)
 
 static void queue_end(struct path_queue *queue, int error)
 {
-	struct store_op *op = TAKE_PTR(queue->op);
 	struct store_path *store = queue->store;
 
-	store->clock->cancel(store->clock, &queue->timer);
-	op->done(op, error); /* last: it may start the next one or close the store */
-}
-
-static void make_images(struct image **images, const struct path_job *job)
-{
-	for (size_t at = 0; at < job->size; at += BLOCK_SIZE)
-		*images++ = job->buffer[at] == '\0' ? NULL : image_new(job->buffer + at);
+	op_queue_end(&queue->ops, store->clock, &store->health, error);
 }
 
 static void job_done(struct job *base)
 {
 	struct path_job *job = (struct path_job *)base;
 	struct path_queue *queue = job->queue;
-	struct store_path *store = queue->store;
-	mono_t now = store->clock->now(store->clock);
 	int error = job->error;
 
 	queue->fd = TAKE_FD(job->fd);
-	if (error == 0) {
-		if (queue->images)
-			make_images(queue->images, job);
-		else if (!job->write)
-			memcpy(queue->blocks, job->buffer, job->size);
-		*(job->write ? &store->health.last_write : &store->health.last_read) = now;
-		*(job->write ? &store->health.write_ms : &store->health.read_ms) = now - queue->begun;
-	}
+	if (error == 0 && !job->write)
+		op_queue_fill(&queue->ops, job->buffer, job->size / BLOCK_SIZE);
 	job_free(job);
 	queue_end(queue, error);
 }
 
 static struct path_queue *queue_of(struct timer *timer)
 {
-	return (struct path_queue *)((char *)timer - offsetof(struct path_queue, timer));
+	return (struct path_queue *)((char *)timer - offsetof(struct path_queue, ops.timer));
+}
+
+static void forget_returned(struct path_queue *queue)
+{
+	if (worker_stuck(queue->worker) == 0)
+		queue->ops.stuck_since = MONO_UNSET;
 }
 
 /* Whatever its I/O does, the operation ends here. */
@@ -227,8 +209,7 @@ static void deadline_passed(struct timer *timer)
 {
 	struct path_queue *queue = queue_of(timer);
 
-	if (queue->stuck_since == MONO_UNSET || worker_stuck(queue->worker) == 0)
-		queue->stuck_since = queue->begun;
+	forget_returned(queue);
 	worker_give_up(queue->worker);
 	queue_end(queue, -ETIMEDOUT);
 }
@@ -241,7 +222,7 @@ static struct path_job *job_new(const struct store_path *store, uint32_t first, 
 		return NULL;
 	*job = (struct path_job){
 		.job = {job_run, job_done, job_destroy},
-		.at = store->offset + (uint64_t)first * BLOCK_SIZE,
+		.at = store->offset + block_offset(first, count),
 		.size = (size_t)count * BLOCK_SIZE,
 		.fd = -1,
 		.write = write,
@@ -262,8 +243,7 @@ static int queue_begin(struct path_queue *queue, uint32_t first, uint32_t count,
 	struct path_job *job;
 	int r;
 
-	assert(op && op->done && count >= 1 && count <= BLOCK_LIMIT && first <= BLOCK_LIMIT - count);
-	if (queue->op)
+	if (queue->ops.op)
 		return -EBUSY;
 	job = job_new(store, first, count, data != NULL);
 	if (!job)
@@ -279,12 +259,7 @@ static int queue_begin(struct path_queue *queue, uint32_t first, uint32_t count,
 		/* Not this queue's operation: all its threads hang in earlier ones. */
 		return r == -EBUSY ? -ETIMEDOUT : r;
 	}
-	queue->op = op;
-	queue->blocks = blocks;
-	queue->images = images;
-	queue->begun = store->clock->now(store->clock);
-	store->clock->set(store->clock, &queue->timer, op->deadline);
-	return 0;
+	return op_queue_begin(&queue->ops, store->clock, blocks, images, op);
 }
 
 static int path_read(struct store *base, enum store_queue queue, uint32_t first, uint32_t count,
@@ -317,14 +292,9 @@ static void path_health(struct store *base, struct store_health *ret)
 	ret->stuck = 0;
 	for (size_t i = 0; i < STORE_QUEUE_COUNT; i++) {
 		struct path_queue *queue = &store->queues[i];
-		unsigned stuck = worker_stuck(queue->worker);
 
-		if (stuck == 0)
-			queue->stuck_since = MONO_UNSET;
-		ret->stuck += stuck;
-		if (queue->stuck_since != MONO_UNSET &&
-		    (ret->stuck_since == MONO_UNSET || queue->stuck_since < ret->stuck_since))
-			ret->stuck_since = queue->stuck_since;
+		forget_returned(queue);
+		op_queue_health(&queue->ops, worker_stuck(queue->worker), ret);
 	}
 }
 
@@ -337,7 +307,7 @@ static void path_close(struct store *base)
 
 		if (!queue->worker)
 			continue;
-		store->clock->cancel(store->clock, &queue->timer);
+		store->clock->cancel(store->clock, &queue->ops.timer);
 		loop_del_fd(store->loop, worker_fd(queue->worker));
 		worker_free(queue->worker);
 		cleanup_close(&queue->fd);
@@ -391,10 +361,8 @@ int store_path_new(const char *spec, struct loop *loop, struct store **ret)
 	for (size_t i = 0; r == 0 && i < STORE_QUEUE_COUNT; i++) {
 		struct path_queue *queue = &store->queues[i];
 
-		*queue = (struct path_queue){.store = store,
-					     .fd = -1,
-					     .stuck_since = MONO_UNSET,
-					     .timer = {.fire = deadline_passed}};
+		*queue = (struct path_queue){.store = store, .fd = -1};
+		op_queue_init(&queue->ops, deadline_passed);
 		r = worker_new(names[i], &queue->worker);
 		if (r == 0)
 			r = loop_add_worker(loop, queue->worker);
