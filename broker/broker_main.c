@@ -33,6 +33,12 @@ struct configuration {
 	struct broker_conf broker;
 };
 
+struct store_text {
+	char spec[PATH_MAX + 32];
+	char name[256];
+	struct store_access access;
+};
+
 struct service {
 	struct configuration configuration;
 	struct loop *loop;
@@ -48,13 +54,45 @@ struct service {
 	char status[TEXT_MAX + 64];
 };
 
+/* The name in the own record and for servers: what is not plain ASCII would be another name when it is read
+ * back. */
+static void own_name(char ret[256])
+{
+	if (gethostname(ret, 255) < 0)
+		strcpy(ret, "localhost");
+	ret[255] = '\0';
+	for (char *c = ret; *c; c++)
+		if (*c <= ' ' || *c > '~' || *c == '|')
+			*c = '?';
+}
+
+/* The whiteboard's spec and who we are to its server. 0 or -ENAMETOOLONG. */
+static int fill_store(const struct engine_conf *engine, struct store_text *ret)
+{
+	own_name(ret->name);
+	ret->access = (struct store_access){.host_name = ret->name};
+	return place_format(&engine->metadata, ret->spec, sizeof(ret->spec));
+}
+
+static void check_store(const struct engine_conf *engine, const char *path, struct problems *problems)
+{
+	struct store_text store;
+	char what[256];
+
+	if (engine->metadata.path[0] && fill_store(engine, &store) == 0 &&
+	    store_check(store.spec, &store.access, what, sizeof(what)) < 0)
+		problems_add(problems, path, 0, "metadata_path", engine->metadata.path, "%s", what);
+}
+
 /* 0, or -errno with every problem said. */
 static int load(struct configuration *ret, struct problems *problems)
 {
 	char path[PATH_MAX];
 
-	if (engine_conf_load_deployed(file_path(FILE_ENGINE_CONF, path), &ret->engine, problems) == 0)
+	if (engine_conf_load_deployed(file_path(FILE_ENGINE_CONF, path), &ret->engine, problems) == 0) {
 		engine_conf_warn(&ret->engine, path, problems);
+		check_store(&ret->engine, path, problems);
+	}
 	agent_conf_load(file_path(FILE_AGENT_CONF, path), &ret->engine, &ret->agent, problems);
 	broker_conf_load(file_path(FILE_BROKER_CONF, path), &ret->broker, problems);
 	return problems->count ? -EINVAL : 0;
@@ -107,17 +145,6 @@ static void start_monitors(struct service *service)
 			     monitor_engine_new(service->loop, engine->health_url, engine->health_ca,
 						conf->engine_health_timeout, conf->engine_health_period,
 						engine_here, sink, &service->engine));
-}
-
-/* The name in the own record: what is not plain ASCII would be another name when it is read back. */
-static void own_name(char ret[256])
-{
-	if (gethostname(ret, 255) < 0)
-		strcpy(ret, "localhost");
-	ret[255] = '\0';
-	for (char *c = ret; *c; c++)
-		if (*c <= ' ' || *c > '~' || *c == '|')
-			*c = '?';
 }
 
 static void fill_place(const char *key, const struct place *place, char *ret, size_t size)
@@ -217,16 +244,18 @@ static int start(struct service *service)
 	struct service_account account;
 	const char *const paths[PART_COUNT] = {engine->metadata.path, engine->lockspace.path,
 					       engine->lease.path, engine->disk.path};
-	char place[PATH_MAX], path[PATH_MAX];
+	struct store_text store;
+	char path[PATH_MAX], what[256];
 	int r;
 
 	r = loop_new(&service->loop);
 	if (r < 0)
 		return r;
 	service->ports.clock = loop_clock(service->loop);
-	r = place_format(&engine->metadata, place, sizeof(place));
+	r = fill_store(engine, &store);
 	if (r == 0)
-		r = store_path_new(place, service->loop, &service->ports.store);
+		r = store_open(store.spec, &store.access, service->loop, &service->ports.store, what,
+			       sizeof(what));
 	if (r < 0) {
 		log_error("metadata_path can't be used: %s", strerror(-r));
 		return r;

@@ -63,3 +63,19 @@ struct loop;
  * byte sectors. Opens lazily in its workers, so it succeeds while the path is not there; the operations then
  * fail. 0 or -errno. */
 int store_path_new(const char *spec, struct loop *loop, struct store **ret);
+
+/* Who we are to a server that asks. Empty: it is not told. */
+struct store_access {
+	const char *user, *password; /* of iSCSI's CHAP */
+	const char *host_name;	     /* of this host */
+};
+
+/* The store that `spec` means: PATH[:OFFSET] or nfs://SERVER[:PORT]/EXPORT/FILE[?PARAMETERS], see
+ * hosted-engine.conf(5). Opens lazily, so it succeeds while server or path are not there. 0; -EINVAL with
+ * what is wrong and what to do in `what`, as in "names no server; give .."; or another -errno. Keeps nothing
+ * of `spec` and `access`. */
+int store_open(const char *spec, const struct store_access *access, struct loop *loop, struct store **ret,
+	       char *what, size_t size);
+/* The same for a networked spec without making anything; the form of a path is for who reads the
+ * configuration. */
+int store_check(const char *spec, const struct store_access *access, char *what, size_t size);

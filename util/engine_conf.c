@@ -75,7 +75,7 @@ static const struct setting rows[] = {
 	{"", "sdUUID", SETTING_UUID, "", FIELD(sd_uuid),
 	 .help = "uuid of the storage domain; the whiteboard of another one is refused"},
 	{"", "lockspace_path", SETTING_PLACE, "", FIELD(lockspace), .help = "sanlock's lockspace"},
-	{"", "metadata_path", SETTING_PLACE, "", FIELD(metadata), .help = "the whiteboard"},
+	{"", "metadata_path", SETTING_PLACE, "", FIELD(metadata), .url = true, .help = "the whiteboard"},
 	{"", "lease_path", SETTING_PLACE, "", FIELD(lease),
 	 .help = "the engine's lease; block 0's and the conf volume's follow"},
 	{"", "conf_path", SETTING_PLACE, "", FIELD(conf_volume), .help = "the shared configuration"},
@@ -239,7 +239,8 @@ int engine_conf_load_deployed(const char *path, struct engine_conf *ret, struct 
 
 int place_format(const struct place *place, char *ret, size_t size)
 {
-	int n = snprintf(ret, size, "%s:%" PRIu64, place->path, place->offset);
+	int n = strstr(place->path, "://") ? snprintf(ret, size, "%s", place->path)
+					   : snprintf(ret, size, "%s:%" PRIu64, place->path, place->offset);
 
 	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
 }

@@ -58,5 +58,5 @@ int engine_conf_check(const struct engine_conf *conf, const char *name, struct p
 /* Warns when the file asks for a network_test that nothing runs: the host works, and no network is judged. */
 void engine_conf_warn(const struct engine_conf *conf, const char *name, struct problems *problems);
 bool engine_conf_deployed(const struct engine_conf *conf); /* there is a vmid */
-/* "PATH:OFFSET" into ret. -ENAMETOOLONG. */
+/* "PATH:OFFSET" or "SCHEME://.." into ret. -ENAMETOOLONG. */
 int place_format(const struct place *place, char *ret, size_t size);

@@ -82,7 +82,8 @@ void setting_range(const struct setting *s, char *ret, size_t size)
 		snprintf(ret, size, "absolute path");
 		break;
 	case SETTING_PLACE:
-		snprintf(ret, size, "PATH or PATH:OFFSET, offset in bytes, a multiple of 512");
+		snprintf(ret, size, "PATH or PATH:OFFSET, offset in bytes, a multiple of 512%s",
+			 s->url ? ", or SCHEME://SERVER/.." : "");
 		break;
 	case SETTING_UUID:
 		snprintf(ret, size, "uuid");
@@ -213,13 +214,15 @@ static int parse_place(const struct setting *s, const char *value, void *target,
 	size_t length = strlen(value);
 	int64_t offset = 0;
 
+	bool url = s->url && strstr(value, "://");
+
 	assert(s->size == sizeof(place));
-	if (value[0] && value[0] != '/') {
+	if (value[0] && value[0] != '/' && !url) {
 		snprintf(what, size, "is not an absolute path; begin it with /");
 		return -EINVAL;
 	}
 	/* A colon that is followed by anything but digits belongs to the path. */
-	if (colon && colon[1] && strspn(colon + 1, "0123456789") == strlen(colon + 1)) {
+	if (!url && colon && colon[1] && strspn(colon + 1, "0123456789") == strlen(colon + 1)) {
 		if (parse_number(colon + 1, strlen(colon + 1), &offset) < 0 || offset > PLACE_OFFSET_MAX) {
 			snprintf(what, size, "has an offset beyond any device; give PATH:OFFSET in bytes");
 			return -EINVAL;

@@ -18,12 +18,12 @@ enum setting_type {
 	SETTING_DURATION, /* integer of 4 or 8 bytes, in units of `scale` ms; a number of seconds, or with ms
 			     s min h behind */
 	SETTING_PATH,	  /* char[]: absolute */
-	SETTING_PLACE,	  /* struct place: PATH[:OFFSET] */
+	SETTING_PLACE,	  /* struct place: PATH[:OFFSET]; where `url` is set also SCHEME://.., as it stands */
 	SETTING_UUID,	  /* char[37]; stored in lower case */
 	SETTING_WORD,	  /* unsigned of 4 bytes: index in `words` */
 };
 
-/* A place on storage. Empty path: not set. */
+/* A place on storage. Empty path: not set. A path with `://` is another kind of address, with offset 0. */
 struct place {
 	char path[PATH_MAX / 4];
 	uint64_t offset; /* bytes, a multiple of 512 */
@@ -42,6 +42,7 @@ struct setting {
 	const char *(*check)(
 		const char *value); /* more to judge: what is wrong and what to do, or NULL; may be NULL */
 	bool secret;		    /* the value is not shown in problems */
+	bool url;		    /* SETTING_PLACE: who uses it judges SCHEME://.. */
 	const char *help;	    /* one line */
 };
 

@@ -37,18 +37,20 @@ NFSV4 {{
     Only_Numeric_Owners = true;
 }}
 NFS_KRB5 {{ Active_krb5 = false; }}
-EXPORT {{
-    Export_Id = 1;
+LOG {{ Default_Log_Level = EVENT; }}
+'''
+GANESHA_EXPORT = '''EXPORT {{
+    Export_Id = {number};
     Path = {export};
-    Pseudo = {pseudo};
+    Pseudo = {export};
     Protocols = {versions};
     Transports = TCP;
-    Access_Type = RW;
+    Access_Type = {access};
     Squash = No_Root_Squash;
     SecType = sys, none;
+    Attr_Expiration_Time = 0;
     FSAL {{ Name = VFS; }}
 }}
-LOG {{ Default_Log_Level = EVENT; }}
 '''
 
 
@@ -128,19 +130,23 @@ class IscsiServer(Server):
 
 
 class NfsServer(Server):
-    """One export, `export`, mounted as the path `pseudo` of either version; versions "3", "4" or "3,4"."""
+    """The folder `export`, mounted as its own path by either version, and `read_only` for reading alone; versions "3", "4"
+    or "3,4"."""
     kind, programs = "nfs", ("rpcbind", "ganesha")
     port = 2049
 
-    def __init__(self, folder, space, address, export, versions="3,4"):
+    def __init__(self, folder, space, address, export, versions="3,4", read_only=None):
         super().__init__(folder, space, address)
-        self.export, self.versions = export, versions
+        self.export, self.versions, self.read_only = export, versions, read_only
 
     def start(self):
         configuration = f"{self.folder}/ganesha.conf"
         os.makedirs(f"{self.folder}/recovery", exist_ok=True)
+        folders = {self.export: "RW"} | ({self.read_only: "RO"} if self.read_only else {})
+        exports = (GANESHA_EXPORT.format(number=number, export=export, versions=self.versions, access=access)
+                   for number, (export, access) in enumerate(folders.items(), 1))
         write(configuration, GANESHA.format(versions=self.versions, address=self.address, folder=self.folder,
-                                            plugins=GANESHA_PLUGINS, export=self.export, pseudo=self.export))
+                                            plugins=GANESHA_PLUGINS) + "".join(exports))
         # Clients of version 3 ask rpcbind for mountd's port. Its socket has one name in each mount namespace.
         portmapper = self.begin("rpcbind", "unshare", "--mount", "--propagation", "private", "sh", "-c",
                                 'mount --bind "$1" /mnt && mount -t tmpfs rpcbind /run && mkdir -p "$1" && '

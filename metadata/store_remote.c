@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Decides when a connection is made, kept and thrown away, which address is tried next, and what becomes of
+ * an operation meanwhile: it ends at its deadline, whatever the server does. A connection serves one
+ * operation at a time and is thrown away after any doubt, since libraries that were timed out mix the answers
+ * of old requests into new ones. It may not block the loop: names are resolved by workers. Called by the
+ * stores over networks. */
+#include "metadata/store_remote.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/loop.h"
+#include "util/worker.h"
+
+#define ADDRESSES_MAX 16
+
+enum link_state {
+	LINK_NONE,
+	LINK_RESOLVING,
+	LINK_CONNECTING,
+	LINK_IDLE,
+	LINK_BUSY,
+};
+
+struct address_list {
+	struct remote_address list[ADDRESSES_MAX];
+	size_t n;
+};
+
+struct resolve_job {
+	struct job job;		    /* first: util/worker.h */
+	struct remote_queue *queue; /* only for done(), in the loop's thread */
+	struct store_place places[STORE_PLACES_MAX];
+	size_t n_places;
+	struct address_list found;
+	int error;
+};
+
+struct remote_queue {
+	struct op_queue ops;
+	struct store_remote *store;
+	struct worker *resolver; /* NULL: all places are addresses */
+	struct address_list addresses;
+	size_t address; /* the one in use, or tried first */
+	size_t tried;	/* by this operation */
+	enum link_state state;
+	void *link;
+	int epoll;	/* of the link's descriptor, which libraries change under us */
+	int watched_fd; /* in it, -1 none */
+	bool proven;	/* the link has ended an operation well */
+	mono_t attempt_until;
+
+	bool ended; /* said by the library, to be looked at when it has returned */
+	int error;
+	bool finished; /* the operation: done() is to be called */
+	int result;
+
+	uint64_t at;
+	size_t size;
+	uint8_t *bytes;	  /* where the library reads: the caller's blocks, or ours */
+	uint8_t *scanned; /* ours, of a scan */
+	uint8_t data[BLOCK_SIZE];
+};
+
+struct store_remote {
+	struct store store; /* first */
+	const struct remote_library *library;
+	void *config;
+	uint64_t offset;
+	struct store_place places[STORE_PLACES_MAX];
+	size_t n_places;
+	struct loop *loop;
+	struct clock_port *clock;
+	struct store_health health;
+	struct remote_queue queues[STORE_QUEUE_COUNT];
+};
+
+static mono_t now_of(const struct remote_queue *queue)
+{
+	return queue->store->clock->now(queue->store->clock);
+}
+
+void remote_ended(struct remote_queue *queue, int error)
+{
+	queue->ended = true;
+	queue->error = error;
+}
+
+/* Safety rule 13: what was given up must not be sent later. Closed in the usual way, a connection goes on in
+ * the kernel, and a write from before a break of the network would reach the server after it. So it is reset:
+ * what was not sent is dropped (libnfs does so by itself). What the server has taken it may still write, on
+ * any connection: readers know such a record by its generation and timestamp, and the own block is read back.
+ */
+static void drop_link(struct remote_queue *queue)
+{
+	const struct remote_library *library = queue->store->library;
+	static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+
+	if (queue->link) {
+		int fd = library->fd(queue->link);
+
+		if (fd >= 0)
+			(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		if (queue->watched_fd >= 0)
+			(void)epoll_ctl(queue->epoll, EPOLL_CTL_DEL, queue->watched_fd, NULL);
+		queue->watched_fd = -1;
+		library->destroy(TAKE_PTR(queue->link));
+	}
+	queue->state = LINK_NONE;
+	queue->proven = false;
+	queue->ended = false;
+}
+
+static void finish(struct remote_queue *queue, int error)
+{
+	if (error < 0)
+		drop_link(queue);
+	else
+		queue->state = LINK_IDLE;
+	queue->finished = true;
+	queue->result = error;
+}
+
+static void start_io(struct remote_queue *queue)
+{
+	const struct remote_library *library = queue->store->library;
+	mono_t now = now_of(queue);
+	int r;
+
+	queue->state = LINK_BUSY;
+	r = queue->ops.write ? library->write(queue->link, queue->at, queue->data, queue->size, now)
+			     : library->read(queue->link, queue->at, queue->bytes, queue->size, now);
+	if (r < 0)
+		remote_ended(queue, r);
+}
+
+/* The addresses that are left share the time that is left; the last has all of it. */
+static void start_connect(struct remote_queue *queue)
+{
+	struct store_remote *store = queue->store;
+	mono_t now = now_of(queue);
+	int64_t left = queue->ops.op->deadline > now ? queue->ops.op->deadline - now : 0;
+	int r;
+
+	queue->state = LINK_CONNECTING;
+	queue->attempt_until = mono_add(now, left / (int64_t)(queue->addresses.n - queue->tried));
+	r = store->library->connect(store->config, &queue->addresses.list[queue->address], queue,
+				    &queue->link);
+	if (r < 0)
+		remote_ended(queue, r);
+}
+
+static void connect_next(struct remote_queue *queue, int error)
+{
+	drop_link(queue);
+	queue->address = (queue->address + 1) % queue->addresses.n;
+	if (++queue->tried < queue->addresses.n)
+		start_connect(queue);
+	else
+		finish(queue, error);
+}
+
+static int add_address(struct address_list *list, const struct sockaddr *address, socklen_t length,
+		       uint16_t port)
+{
+	struct remote_address *ret = &list->list[list->n];
+
+	if (list->n == ADDRESSES_MAX)
+		return -ENOSPC;
+	if (getnameinfo(address, length, ret->text, sizeof(ret->text), NULL, 0, NI_NUMERICHOST) != 0)
+		return -EINVAL;
+	ret->port = port;
+	ret->v6 = address->sa_family == AF_INET6;
+	list->n++;
+	return 0;
+}
+
+static int lookup_error(int error)
+{
+	switch (error) {
+	case EAI_AGAIN:
+		return -EAGAIN;
+	case EAI_MEMORY:
+		return -ENOMEM;
+	case EAI_SYSTEM:
+		return errno ? -errno : -EIO;
+	default:
+		return -EHOSTUNREACH;
+	}
+}
+
+/* Blocks on name servers unless `flags` has AI_NUMERICHOST. */
+static int resolve(const struct store_place *place, int flags, struct address_list *list)
+{
+	struct addrinfo hints = {.ai_flags = flags, .ai_socktype = SOCK_STREAM}, *found = NULL;
+	int r = getaddrinfo(place->host, NULL, &hints, &found);
+
+	if (r != 0)
+		return lookup_error(r);
+	for (const struct addrinfo *a = found; a && r == 0; a = a->ai_next)
+		r = add_address(list, a->ai_addr, a->ai_addrlen, place->port);
+	freeaddrinfo(found);
+	return r == -ENOSPC ? 0 : r;
+}
+
+static void resolve_run(struct job *base)
+{
+	struct resolve_job *job = (struct resolve_job *)base;
+
+	/* One name that is not known hides no other. */
+	for (size_t i = 0; i < job->n_places; i++) {
+		int r = resolve(&job->places[i], 0, &job->found);
+
+		if (r < 0)
+			job->error = r;
+	}
+	if (job->found.n > 0)
+		job->error = 0;
+}
+
+static void resolve_destroy(struct job *base)
+{
+	free((struct resolve_job *)base);
+}
+
+static void settle(struct remote_queue *queue);
+
+/* A name server that fails is nothing to a server whose addresses are known. */
+static void resolved(struct remote_queue *queue, int error)
+{
+	if (queue->addresses.n > 0)
+		start_connect(queue);
+	else
+		finish(queue, error);
+}
+
+static void resolve_done(struct job *base)
+{
+	struct resolve_job *job = (struct resolve_job *)base;
+	struct remote_queue *queue = job->queue;
+	int error = job->error;
+
+	if (error == 0) {
+		queue->addresses = job->found;
+		queue->address %= queue->addresses.n;
+	}
+	free(job);
+	resolved(queue, error);
+	settle(queue);
+}
+
+static void start_resolve(struct remote_queue *queue)
+{
+	struct store_remote *store = queue->store;
+	struct resolve_job *job = calloc(1, sizeof(*job));
+	mono_t now = now_of(queue), deadline = queue->ops.op->deadline;
+	int r;
+
+	if (!job) {
+		resolved(queue, -ENOMEM);
+		return;
+	}
+	job->job = (struct job){resolve_run, resolve_done, resolve_destroy};
+	job->queue = queue;
+	job->n_places = store->n_places;
+	memcpy(job->places, store->places, sizeof(job->places));
+	queue->state = LINK_RESOLVING;
+	queue->attempt_until =
+		queue->addresses.n > 0 && deadline > now ? mono_add(now, (deadline - now) / 2) : deadline;
+	r = worker_start(queue->resolver, &job->job);
+	if (r < 0) {
+		free(job);
+		/* All threads that may hang do so in name servers. */
+		resolved(queue, r == -EBUSY ? -ETIMEDOUT : r);
+	}
+}
+
+static void start_link(struct remote_queue *queue)
+{
+	queue->tried = 0;
+	if (queue->resolver)
+		start_resolve(queue);
+	else
+		start_connect(queue);
+}
+
+/* The link has ended what it was asked for. */
+static void advance(struct remote_queue *queue, int error)
+{
+	switch (queue->state) {
+	case LINK_CONNECTING:
+		if (error < 0)
+			connect_next(queue, error);
+		else
+			start_io(queue);
+		return;
+	case LINK_BUSY:
+		if (error == 0) {
+			queue->proven = true;
+			finish(queue, 0);
+			return;
+		}
+		/* A server that was restarted, a handle of a file that was replaced: a link that had worked
+		 * fails, and a new one does: once, since the new one is not proven. The same bytes to the
+		 * same place a second time harm nobody. */
+		if (queue->proven) {
+			drop_link(queue);
+			start_link(queue);
+			return;
+		}
+		finish(queue, error);
+		return;
+	default: /* nobody asked: the peer has closed it, or has lost its mind */
+		drop_link(queue);
+	}
+}
+
+/* Waits for what comes next: the link's descriptor, an end to look at, the deadline. Libraries close and open
+ * descriptors within their calls, often with the same number, which epoll forgets: hence ours, and added anew
+ * each time it does not know it. */
+static void arm(struct remote_queue *queue)
+{
+	const struct remote_library *library = queue->store->library;
+	struct clock_port *clock = queue->store->clock;
+	int fd = queue->link ? library->fd(queue->link) : -1;
+	mono_t until;
+
+	if (queue->watched_fd >= 0 && queue->watched_fd != fd)
+		(void)epoll_ctl(queue->epoll, EPOLL_CTL_DEL, queue->watched_fd, NULL);
+	queue->watched_fd = fd;
+	if (fd >= 0) {
+		struct epoll_event event = {.events = (uint32_t)library->events(queue->link)};
+
+		if (epoll_ctl(queue->epoll, EPOLL_CTL_MOD, fd, &event) < 0) {
+			(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+			if (epoll_ctl(queue->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
+				remote_ended(queue, -errno);
+		}
+	}
+	if (!queue->ops.op) {
+		clock->cancel(clock, &queue->ops.timer);
+		return;
+	}
+	until = queue->ops.op->deadline;
+	if ((queue->state == LINK_RESOLVING || queue->state == LINK_CONNECTING) &&
+	    queue->attempt_until < until)
+		until = queue->attempt_until;
+	/* What failed within its own call ends by the loop: who asked is still in his call. */
+	clock->set(clock, &queue->ops.timer, queue->ended || queue->finished ? now_of(queue) : until);
+}
+
+/* The last thing that any way in does: done() may begin the next operation or close the store. */
+static void settle(struct remote_queue *queue)
+{
+	struct store_remote *store = queue->store;
+
+	while (queue->ended && !queue->finished) {
+		queue->ended = false;
+		advance(queue, queue->error);
+	}
+	arm(queue);
+	if (!queue->finished)
+		return;
+	queue->finished = false;
+	if (queue->result != -ETIMEDOUT)
+		queue->ops.stuck_since = MONO_UNSET;
+	if (queue->result == 0 && !queue->ops.write)
+		op_queue_fill(&queue->ops, queue->bytes, queue->size / BLOCK_SIZE);
+	free(TAKE_PTR(queue->scanned));
+	op_queue_end(&queue->ops, store->clock, &store->health, queue->result);
+}
+
+static void link_ready(int fd, short revents, void *data)
+{
+	struct remote_queue *queue = data;
+	struct epoll_event event;
+	int r;
+
+	if (epoll_wait(queue->epoll, &event, 1, 0) <= 0 || !queue->link)
+		return;
+	r = queue->store->library->service(queue->link, (int)event.events);
+	if (r < 0 && !queue->ended)
+		remote_ended(queue, r);
+	settle(queue);
+}
+
+static void timer_fired(struct timer *timer)
+{
+	struct remote_queue *queue =
+		(struct remote_queue *)((char *)timer - offsetof(struct remote_queue, ops.timer));
+	mono_t now = now_of(queue);
+
+	if (!queue->ended && !queue->finished) {
+		bool over = now >= queue->ops.op->deadline;
+
+		if (queue->state == LINK_RESOLVING)
+			worker_give_up(queue->resolver);
+		if (over)
+			finish(queue, -ETIMEDOUT);
+		else if (queue->state == LINK_RESOLVING)
+			resolved(queue, -ETIMEDOUT);
+		else if (queue->state == LINK_CONNECTING)
+			connect_next(queue, -ETIMEDOUT);
+	}
+	settle(queue);
+}
+
+static int queue_begin(struct remote_queue *queue, uint32_t first, uint32_t count, uint8_t *blocks,
+		       struct image **images, const uint8_t *data, struct store_op *op)
+{
+	struct store_remote *store = queue->store;
+	size_t size = (size_t)count * BLOCK_SIZE;
+	uint8_t *scanned = NULL;
+	int r;
+
+	if (queue->ops.op)
+		return -EBUSY;
+	if (images) {
+		scanned = malloc(size);
+		if (!scanned)
+			return -ENOMEM;
+	}
+	r = op_queue_begin(&queue->ops, store->clock, blocks, images, op);
+	assert(r == 0);
+	queue->at = store->offset + block_offset(first, count);
+	queue->size = size;
+	queue->scanned = scanned;
+	queue->bytes = images ? scanned : blocks;
+	if (data)
+		memcpy(queue->data, data, BLOCK_SIZE);
+	if (queue->ended) /* between two operations */
+		drop_link(queue);
+	if (queue->state == LINK_IDLE)
+		start_io(queue);
+	else
+		start_link(queue);
+	arm(queue);
+	return 0;
+}
+
+static int remote_read(struct store *base, enum store_queue queue, uint32_t first, uint32_t count,
+		       uint8_t *blocks, struct store_op *op)
+{
+	assert(blocks && queue < STORE_QUEUE_COUNT);
+	return queue_begin(&((struct store_remote *)base)->queues[queue], first, count, blocks, NULL, NULL,
+			   op);
+}
+
+static int remote_scan(struct store *base, enum store_queue queue, uint32_t first, uint32_t count,
+		       struct image **images, struct store_op *op)
+{
+	assert(images && queue < STORE_QUEUE_COUNT);
+	return queue_begin(&((struct store_remote *)base)->queues[queue], first, count, NULL, images, NULL,
+			   op);
+}
+
+static int remote_write(struct store *base, enum store_queue queue, uint32_t block, const uint8_t *data,
+			struct store_op *op)
+{
+	assert(data && queue < STORE_QUEUE_COUNT);
+	return queue_begin(&((struct store_remote *)base)->queues[queue], block, 1, NULL, NULL, data, op);
+}
+
+static void remote_health(struct store *base, struct store_health *ret)
+{
+	struct store_remote *store = (struct store_remote *)base;
+
+	*ret = store->health;
+	for (size_t i = 0; i < STORE_QUEUE_COUNT; i++) {
+		const struct remote_queue *queue = &store->queues[i];
+
+		op_queue_health(&queue->ops, queue->resolver ? worker_stuck(queue->resolver) : 0, ret);
+	}
+}
+
+static void queue_done(struct remote_queue *queue)
+{
+	struct store_remote *store = queue->store;
+
+	if (!store)
+		return;
+	store->clock->cancel(store->clock, &queue->ops.timer);
+	drop_link(queue);
+	free(queue->scanned);
+	if (queue->resolver)
+		loop_del_fd(store->loop, worker_fd(queue->resolver));
+	worker_free(queue->resolver);
+	if (queue->epoll >= 0)
+		loop_del_fd(store->loop, queue->epoll);
+	cleanup_close(&queue->epoll);
+}
+
+static void remote_close(struct store *base)
+{
+	struct store_remote *store = (struct store_remote *)base;
+
+	for (size_t i = 0; i < STORE_QUEUE_COUNT; i++)
+		queue_done(&store->queues[i]);
+	if (store->config)
+		store->library->free_config(store->config);
+	free(store);
+}
+
+/* 0 with all the addresses, or -errno when some place is a name. */
+static int known_addresses(const struct store_remote *store, struct address_list *ret)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < store->n_places && r == 0; i++)
+		r = resolve(&store->places[i], AI_NUMERICHOST, ret);
+	return r;
+}
+
+static int queue_init(struct remote_queue *queue, struct store_remote *store, const char *name)
+{
+	int r;
+
+	*queue = (struct remote_queue){.store = store, .epoll = -1, .watched_fd = -1};
+	op_queue_init(&queue->ops, timer_fired);
+	if (known_addresses(store, &queue->addresses) < 0) {
+		queue->addresses.n = 0;
+		r = worker_new(name, &queue->resolver);
+		if (r == 0)
+			r = loop_add_worker(store->loop, queue->resolver);
+		if (r < 0)
+			return r;
+	}
+	queue->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (queue->epoll < 0)
+		return -errno;
+	return loop_add_fd(store->loop, queue->epoll, POLLIN, link_ready, queue);
+}
+
+int store_remote_new(const struct store_place *places, size_t n_places, uint64_t offset,
+		     const struct remote_library *library, void *config, struct loop *loop,
+		     struct store **ret)
+{
+	static const char *const names[STORE_QUEUE_COUNT] = {"name-own", "name-global", "name-scan"};
+	struct store_remote *store;
+	int r = 0;
+
+	assert(library && config && loop && ret && n_places >= 1 && n_places <= STORE_PLACES_MAX);
+	store = calloc(1, sizeof(*store));
+	if (!store)
+		return -ENOMEM;
+	store->store = (struct store){remote_read, remote_scan, remote_write, remote_health, remote_close};
+	store->library = library;
+	store->offset = offset;
+	memcpy(store->places, places, n_places * sizeof(*places));
+	store->n_places = n_places;
+	store->loop = loop;
+	store->clock = loop_clock(loop);
+	store->health = (struct store_health){
+		.last_read = MONO_UNSET, .last_write = MONO_UNSET, .stuck_since = MONO_UNSET};
+	for (size_t i = 0; r == 0 && i < STORE_QUEUE_COUNT; i++)
+		r = queue_init(&store->queues[i], store, names[i]);
+	if (r < 0) {
+		remote_close(&store->store);
+		return r;
+	}
+	store->config = config;
+	*ret = &store->store;
+	return 0;
+}

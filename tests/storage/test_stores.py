@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The stores that reach servers by libraries of their own, on real servers that hang, die, refuse and come back."""
+import errno
+import glob
+import os
+import signal
+import sys
+
+import pytest
+
+TOP = os.path.realpath(f"{os.path.dirname(__file__)}/../..")
+sys.path[:0] = [os.path.dirname(__file__), f"{TOP}/tools/lab.d"]
+
+from storage_space import ADDRESS, BLOCK, SILENT, Space, Store, until  # noqa: E402
+from storage_servers import NfsServer  # noqa: E402
+
+BLOCKS = 2002
+PROGRAM = f"{os.environ.get('OVIRT_HA_BUILD', f'{TOP}/build')}/tests/storage/store_drive"
+GAP_MS = 400  # far below the deadlines of what hangs, far above a machine that is busy
+RETRY = 15
+
+
+class Nfs:
+    port, process = NfsServer.port, "ganesha"
+
+    def __init__(self, space, version):
+        self.space, self.version = space, version
+        self.folder, self.closed = f"{space.folder}/export", f"{space.folder}/closed"
+        self.file = f"{self.folder}/domain/board"
+        self.server = NfsServer(f"{space.folder}/nfs", space.name, ADDRESS, self.folder, read_only=self.closed)
+
+    def prepare(self):
+        for path in (self.file, f"{self.closed}/board"):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as file:
+                file.truncate(BLOCKS * BLOCK)
+
+    def spec(self, server=ADDRESS, path=None, more=""):
+        return f"nfs://{server}{path or self.file}?version={self.version}{more}"
+
+    def access(self):
+        return ()
+
+    def stored(self, block):
+        with open(self.file, "rb") as file:
+            file.seek(block * BLOCK)
+            return file.read(BLOCK)
+
+
+@pytest.fixture(scope="session")
+def space():
+    space = Space()
+    yield space
+    space.down()
+
+
+@pytest.fixture(scope="session")
+def nfs_server(space):
+    nfs = Nfs(space, 3)
+    nfs.prepare()
+    nfs.server.start()
+    yield nfs.server
+    nfs.server.stop()
+
+
+@pytest.fixture(params=["nfs3", "nfs4"])
+def kind(request, space, nfs_server):
+    kind = Nfs(space, int(request.param[-1]))
+    kind.server = nfs_server
+    kind.prepare()
+    yield kind
+    if not kind.server.runs():
+        kind.server.stop()
+        kind.server.start()
+
+
+@pytest.fixture
+def open_store(space):
+    stores = []
+
+    def make(kind, *access, **words):
+        stores.append(Store(space, PROGRAM, kind.spec(**words), *(access or kind.access())))
+        assert stores[-1].opened[0] == "0", stores[-1].opened
+        return stores[-1]
+    yield make
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def store(kind, open_store):
+    return open_store(kind)
+
+
+def pause(kind):
+    pid = kind.server.pids()[kind.process]
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: all(open(f"{task}/stat").read().rsplit(")", 1)[1].split()[0] == "T"
+                      for task in glob.glob(f"/proc/{pid}/task/*")), 5, "the server does not stand still")
+    return pid
+
+
+def works(store, block, byte):
+    """Its own value is written and read again, by and by: what was late may come in between."""
+    return store.write(block, byte)[0] == 0 and store.read(block)[2] == [[byte, 1]]
+
+
+def test_blocks(kind, store):
+    assert store.read(0, 3)[2] == [[0, 3]]
+    for block, byte in ((1, 0x41), (2000, 0x42), (0, 0x43), (1, 0x44)):
+        assert store.write(block, byte)[0] == 0
+        assert kind.stored(block) == bytes([byte]) * BLOCK
+    assert store.read(0, 250)[2] == [[0x43, 1], [0x44, 1], [0, 248]]
+    assert store.read(1900, 102)[2] == [[0, 100], [0x42, 1], [0, 1]]
+    assert os.path.getsize(kind.file) == BLOCKS * BLOCK
+    assert store.health() == (0, None)
+
+
+def test_nothing_is_kept(kind, store):
+    for byte in (0x46, 0x47, 0x48):  # by another host
+        with open(kind.file, "r+b") as file:
+            file.seek(7 * BLOCK)
+            file.write(bytes([byte]) * BLOCK)
+        assert store.read(7)[2] == [[byte, 1]]
+        assert store.read(6, 2)[2] == [[0, 1], [byte, 1]]
+
+
+def test_large_read(kind, store):
+    with open(kind.file, "r+b") as file:
+        file.write(b"".join(bytes([1 + i % 251]) * BLOCK for i in range(BLOCKS)))
+    for first in (1, 701):
+        assert store.read(first, 250)[2] == [[1 + (first + i) % 251, 1] for i in range(250)]
+
+
+def test_offset(kind, open_store):
+    store = open_store(kind, more=f"&offset={3 * BLOCK + 512}")
+    assert store.write(0, 0x45)[0] == 0
+    assert kind.stored(3) == bytes(512) + b"E" * (BLOCK - 512)
+    assert store.read(0)[2] == [[0x45, 1]]
+
+
+def test_beyond_the_end(kind, store):
+    with open(kind.file, "r+b") as file:
+        file.truncate(5 * BLOCK + 100)
+        file.seek(4 * BLOCK)
+        file.write(b"F" * BLOCK)
+    assert store.read(3, 4)[2] == [[0, 1], [0x46, 1], [0, 2]]
+    assert store.read(100, 200)[2] == [[0, 200]]
+
+
+def test_queues_do_not_wait(store):
+    for which in range(3):
+        store.say("write", which, which, f"{0x50 + which:x}", 5000)
+    assert [store.write_end(which)[0] for which in range(3)] == [0, 0, 0]
+    store.say("read", 0, 0, 1, 5000)
+    store.say("read", 0, 0, 1, 5000)
+    assert sorted(store.read_end(0)[0] for _ in range(2)) == [-errno.EBUSY, 0]
+    assert store.read(0, 3)[2] == [[0x50, 1], [0x51, 1], [0x52, 1]]
+
+
+def test_server_hangs(kind, store):
+    assert works(store, 1, 0x61)
+    assert store.read(1, which=1)[0] == 0
+    pid = pause(kind)
+    try:
+        store.gap()
+        store.say("write", 0, 1, "62", 1000)
+        store.say("read", 1, 1, 1, 1500)  # over a connection that had worked
+        store.say("read", 2, 1, 1, 500)
+        for error, ms, least in ((*store.read_end(2)[:2], 500), (*store.write_end(0), 1000), (*store.read_end(1)[:2], 1500)):
+            assert error == -errno.ETIMEDOUT and least <= ms < least + GAP_MS
+        error, ms = store.write(1, 0x63, ms=600)  # over a new one
+        assert error == -errno.ETIMEDOUT and 600 <= ms < 600 + GAP_MS
+        assert store.gap() < GAP_MS
+        threads, since = store.health()
+        assert threads == 0 and since > 1500
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: works(store, 1, 0x64), RETRY, "the store does not work again")
+    until(lambda: store.read(1, which=1)[2] == [[0x64, 1]], RETRY, "another queue does not work again")
+    assert store.health() == (0, None)
+
+
+def test_server_restarted(kind, store):
+    assert works(store, 1, 0x71)
+    kind.server.stop()
+    store.gap()
+    error, ms = store.write(1, 0x72)
+    assert error in (-errno.ECONNREFUSED, -errno.ECONNRESET) and ms < 1000
+    assert store.gap() < GAP_MS
+    kind.server.start()
+    until(lambda: works(store, 1, 0x73), RETRY, "the store does not work again")
+
+
+def test_restart_between_two_operations_is_not_seen(kind, store):
+    assert works(store, 1, 0x74)
+    kind.server.stop()
+    kind.server.start()
+    assert store.write(1, 0x75, ms=15000)[0] == 0
+    assert kind.stored(1) == b"\x75" * BLOCK
+
+
+def test_nothing_is_sent_after_the_deadline(kind, store, space):
+    """Safety rule 13: the network comes back, and what was given up meanwhile does not."""
+    assert works(store, 1, 0x31)
+    match = ("-p", "tcp", "--dport", str(kind.port))
+    space.drop(*match)
+    try:
+        assert store.write(1, 0x32, ms=700)[0] == -errno.ETIMEDOUT
+        assert space.unsent(kind.port) == []
+    finally:
+        space.let_through(*match)
+    until(lambda: store.read(1, which=0)[2] == [[0x31, 1]], RETRY, "the store does not work again")
+    assert kind.stored(1) == b"\x31" * BLOCK
+
+
+@pytest.mark.parametrize("path, errors", [
+    ("/missing/board", (errno.ENOENT, errno.EACCES)),
+    ("{folder}/domain/missing", (errno.ENOENT,)),
+    ("{folder}/domain", (errno.EISDIR, errno.EINVAL)),
+    ("{closed}/board", (errno.EROFS, errno.EACCES)),
+], ids=["export", "file", "folder", "read-only"])
+def test_wrong_place(kind, open_store, path, errors):
+    store = open_store(kind, path=path.format(folder=kind.folder, closed=kind.closed))
+    error, ms = store.write(1, 0x33)
+    assert -error in errors and ms < 2000
+    assert open(f"{kind.closed}/board", "rb").read() == bytes(BLOCKS * BLOCK)
+
+
+def test_replaced_file(kind, store):
+    assert works(store, 1, 0x34)
+    os.rename(kind.file, f"{kind.file}.old")
+    kind.prepare()
+    until(lambda: store.write(1, 0x35)[0] == 0 and kind.stored(1) == b"5" * BLOCK, RETRY, "it writes into the old file")
+    os.unlink(f"{kind.file}.old")
+
+
+def test_second_address(kind, open_store):
+    """The first one is silent, or refuses."""
+    for server in (f"{SILENT},{ADDRESS}", f"{ADDRESS}:1,{ADDRESS}"):
+        store = open_store(kind, server=server)
+        error, ms = store.write(1, 0x36, ms=2000)
+        assert error == 0 and ms < 1500
+        error, ms = store.write(2, 0x36, ms=2000)
+        assert error == 0 and ms < 500
+
+
+def test_name(kind, open_store):
+    store = open_store(kind, server="localhost")
+    assert works(store, 1, 0x37)
+
+
+def test_silent_server(kind, open_store):
+    store = open_store(kind, server=SILENT)
+    error, ms = store.write(1, 0x38, ms=800)
+    assert error == -errno.ETIMEDOUT and 800 <= ms < 800 + GAP_MS
+    assert store.gap() < GAP_MS
