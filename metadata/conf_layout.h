@@ -18,9 +18,9 @@
  *     head_crc32=4e5f6071     of the head with zeros here
  *
  * A new generation goes into a slot that no head names; then the spare head is written, then the first, each
- * when the one before is on storage. A head that is torn by a power cut has no CRC, so at every byte there is
- * a head that names a whole archive. Of two sound heads the higher generation counts: a write that timed out
- * can land later, and must not bring an older one back. Pure; bytes are untrusted. */
+ * when the one before is on storage. A head that is torn by a power cut has no right CRC, so at every byte
+ * there is a head that names a whole archive. Of two sound heads the higher generation counts: a write that
+ * timed out can land later, and must not bring an older one back. Pure; bytes are untrusted. */
 #pragma once
 
 #include <stdbool.h>
