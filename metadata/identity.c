@@ -41,7 +41,7 @@ static bool take_name(const char **at, const char *end, const char *key, char re
 int identity_decode(const uint8_t block[BLOCK_SIZE], struct identity *ret)
 {
 	const char *at = (const char *)block, *end = memchr(block, '\0', BLOCK_SIZE);
-	struct identity identity;
+	struct identity identity = {0};
 
 	if (!end)
 		end = at + BLOCK_SIZE;

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A storage domain on storage that this host sees: laid out anew, or found. Files in a folder (a mounted
+ * share), or areas of a LUN, any block device or an image of one. Called by deployment; all calls block for
+ * as long as the storage does and belong in a process or thread that may be left behind. Nothing is logged.
+ */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "metadata/identity.h"
+#include "storage/domain_layout.h"
+
+#define DOMAIN_WHY_SIZE 512
+/* Owner and group of files on storage that older clusters share: fixed, since names' numbers differ between
+ * hosts. */
+#define DOMAIN_OWNER_ID 36
+#define DOMAIN_FILE_MODE 0660
+
+struct domain_request {
+	const char *path;	  /* folder, block device or image; absolute */
+	struct identity identity; /* domain: a uuid; lockspace: sanlock's name of it, 1..47 characters */
+	uint64_t disk_size;	  /* bytes of the VM's disk; on a LUN 0 is all that is left */
+	uint32_t io_timeout_s;	  /* 1..60, sanlock's */
+	uid_t uid;		  /* of the files */
+	gid_t gid;
+	unsigned sector_size; /* of an image: 512 or 4096; 0: 512. Other storage is asked. */
+	/* What is there may be lost. In a folder only files of the domain's names are replaced. It does not
+	 * look whether other hosts use what is there: safety rule 15 is the caller's. */
+	bool force;
+};
+
+struct domain {
+	struct identity identity;
+	bool files;
+	unsigned sector_size;
+	uint64_t alignment;
+	struct {
+		char path[PATH_MAX]; /* the file, or the LUN */
+		uint64_t offset, size;
+		char partition_uuid[37]; /* on a LUN, lower case */
+	} areas[AREA_COUNT];
+};
+
+/* Lays a domain out and reads it back: `ret` is what domain_read() then says. 0, or -errno with one line for
+ * people in `ret_why`: -EEXIST it holds something, named; -EBUSY in use on this host; -ENOSPC too small or
+ * full; -EROFS; -EINVAL the request; others as the storage gave them. After a failure at any point, a power
+ * cut too, there is no domain: what domain_read() goes by is written last, and an old domain's is erased
+ * first. New files are removed again when a format fails; after a power cut they stay, and are named by the
+ * next one. */
+int domain_format(const struct domain_request *request, struct domain *ret, char ret_why[DOMAIN_WHY_SIZE]);
+
+/* Finds the whole domain at an absolute path. 0, or -errno with a line in `ret_why`: -ENODATA there is none;
+ * -EBADMSG some of it is. sector_size: of an image, as above. */
+int domain_read(const char *path, unsigned sector_size, struct domain *ret, char ret_why[DOMAIN_WHY_SIZE]);

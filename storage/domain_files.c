@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A domain in a folder: five files. Decides the order of writes: the whiteboard gets its name last, when all
+ * is on storage, so a folder without it is no domain. It removes nothing but files of the domain's own names.
+ * Called by domain.c. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "storage/content_probe.h"
+#include "storage/domain_parts.h"
+#include "util/cleanup.h"
+
+#define UNNAMED "metadata.new"
+
+struct folder {
+	const struct domain_request *request;
+	int fd;
+	bool made[AREA_COUNT]; /* files that a failure removes again */
+	struct domain_layout layout;
+};
+
+/* The name while it is written. */
+static const char *name_of(enum domain_area area)
+{
+	return area == AREA_METADATA ? UNNAMED : domain_area_names[area];
+}
+
+/* This thread's uid and gid towards filesystems. */
+static void act_as(uid_t uid, gid_t gid)
+{
+	setfsgid(gid);
+	setfsuid(uid);
+}
+
+/* 1: a direct write of `size` bytes works; 0: the sectors are larger. */
+static int try_sector(int fd, size_t size)
+{
+	_cleanup_free_ void *zeros = aligned_alloc(4096, 4096);
+	ssize_t n;
+
+	if (!zeros)
+		return -ENOMEM;
+	memset(zeros, 0, 4096);
+	n = pwrite(fd, zeros, size, 0);
+	if (n < 0)
+		return errno == EINVAL ? 0 : -errno;
+	return n == (ssize_t)size ? 1 : -ENOSPC;
+}
+
+/* sanlock writes past the page cache, with sectors as small as the storage takes. Asked on a file of its own.
+ */
+static int find_sectors(int folder, unsigned *ret)
+{
+	_cleanup_close_ int fd =
+		openat(folder, UNNAMED, O_RDWR | O_CREAT | O_EXCL | O_DIRECT | O_CLOEXEC, 0600);
+	int r;
+
+	if (fd < 0) {
+		r = -errno;
+		if (r == -EINVAL)
+			unlinkat(folder, UNNAMED, 0); /* some filesystems make it first, and then refuse */
+		return r == -EINVAL ? -EOPNOTSUPP : r;
+	}
+	*ret = 512;
+	r = try_sector(fd, 512);
+	if (r == 0) {
+		*ret = 4096;
+		r = try_sector(fd, 4096);
+	}
+	unlinkat(folder, UNNAMED, 0);
+	return r == 0 ? -EOPNOTSUPP : r < 0 ? r : 0;
+}
+
+static int check_space(const struct folder *folder, char ret_why[DOMAIN_WHY_SIZE])
+{
+	uint64_t needed = 0, there;
+	struct statvfs st;
+
+	if (fstatvfs(folder->fd, &st) < 0)
+		return domain_why(ret_why, -errno, "%.200s: %s", folder->request->path, strerror(errno));
+	for (int i = 0; i < AREA_COUNT; i++)
+		needed += folder->layout.areas[i].size;
+	there = (uint64_t)st.f_bavail * st.f_frsize;
+	if (needed > there)
+		return domain_why(ret_why, -ENOSPC,
+				  "%.200s has %" PRIu64 " bytes left, the domain takes %" PRIu64,
+				  folder->request->path, there, needed);
+	return 0;
+}
+
+/* The old domain ends here, durably, before anything of it is replaced. */
+static int remove_old(const struct folder *folder)
+{
+	static const char *const first[] = {"metadata", UNNAMED};
+
+	for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++)
+		if (unlinkat(folder->fd, first[i], 0) < 0 && errno != ENOENT)
+			return -errno;
+	if (fsync(folder->fd) < 0)
+		return -errno;
+	for (int i = 0; i < AREA_COUNT; i++)
+		if (unlinkat(folder->fd, name_of(i), 0) < 0 && errno != ENOENT)
+			return -errno;
+	return 0;
+}
+
+/* The VM's disk has holes, as its guest will leave them; all else is written in full, so that a full storage
+ * shows now and not when a host id is to be renewed. */
+static int make_file(struct folder *folder, enum domain_area area)
+{
+	_cleanup_close_ int fd =
+		openat(folder->fd, name_of(area), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, DOMAIN_FILE_MODE);
+	uint64_t size = folder->layout.areas[area].size;
+	const struct domain_request *request = folder->request;
+	struct stat st;
+	int r = 0;
+
+	if (fd < 0)
+		return -errno;
+	folder->made[area] = true;
+	if (area != AREA_DISK)
+		r = area_clear(fd, 0, size);
+	else if (ftruncate(fd, (off_t)size) < 0)
+		r = -errno;
+	if (r < 0)
+		return r;
+	if (fstat(fd, &st) < 0 || fchmod(fd, DOMAIN_FILE_MODE) < 0)
+		return -errno;
+	if ((st.st_uid != request->uid || st.st_gid != request->gid) &&
+	    fchown(fd, request->uid, request->gid) < 0)
+		return -errno;
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+static int put_identity(const struct folder *folder)
+{
+	_cleanup_close_ int fd = openat(folder->fd, UNNAMED, O_RDWR | O_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = area_put_identity(fd, 0, &folder->request->identity);
+	return r < 0 ? r : fsync(fd) < 0 ? -errno : 0;
+}
+
+static int put_all(struct folder *folder)
+{
+	const char *path = folder->request->path;
+	char lockspace[PATH_MAX], leases[PATH_MAX];
+	int r = folder->request->force ? remove_old(folder) : 0;
+
+	for (int i = 0; r == 0 && i < AREA_COUNT; i++)
+		r = make_file(folder, i);
+	if (r < 0)
+		return r;
+	snprintf(lockspace, sizeof(lockspace), "%s/%s", path, domain_area_names[AREA_LOCKSPACE]);
+	snprintf(leases, sizeof(leases), "%s/%s", path, domain_area_names[AREA_LEASES]);
+	r = area_put_leases(lockspace, leases, &folder->layout, folder->request);
+	if (r == 0)
+		r = put_identity(folder);
+	if (r == 0 && fsync(folder->fd) < 0)
+		r = -errno;
+	/* From here on it is a domain. */
+	if (r == 0 && renameat(folder->fd, UNNAMED, folder->fd, domain_area_names[AREA_METADATA]) < 0)
+		r = -errno;
+	if (r == 0) {
+		folder->made[AREA_METADATA] = false;
+		if (fsync(folder->fd) < 0)
+			r = -errno;
+	}
+	if (r < 0 && !folder->made[AREA_METADATA])
+		unlinkat(folder->fd, domain_area_names[AREA_METADATA], 0);
+	return r;
+}
+
+static int format_here(struct folder *folder, char ret_why[DOMAIN_WHY_SIZE])
+{
+	const struct domain_request *request = folder->request;
+	char text[CONTENT_TEXT_SIZE];
+	unsigned sector_size = 0;
+	int r;
+
+	r = content_of_folder(folder->fd, text);
+	if (r < 0)
+		return domain_why(ret_why, r, "%.200s: %s", request->path, strerror(-r));
+	if (r > 0 && !request->force)
+		return domain_why(ret_why, -EEXIST, "%.200s holds %s", request->path, text);
+	if (request->force && unlinkat(folder->fd, UNNAMED, 0) < 0 && errno != ENOENT)
+		return domain_why(ret_why, -errno, "%.200s: %s", request->path, strerror(errno));
+	r = find_sectors(folder->fd, &sector_size);
+	if (r == -EOPNOTSUPP)
+		return domain_why(ret_why, r,
+				  "%.200s: its filesystem has no direct I/O in sectors of 512 or "
+				  "4096 bytes, which sanlock needs",
+				  request->path);
+	if (r < 0)
+		return domain_why(ret_why, r, "%.200s can't be written: %s", request->path, strerror(-r));
+	if (domain_layout_files(sector_size, request->disk_size, &folder->layout) < 0)
+		return domain_why(ret_why, -EINVAL, "the size of the VM's disk is missing or too large");
+	r = check_space(folder, ret_why);
+	if (r < 0)
+		return r;
+	r = put_all(folder);
+	if (r < 0) {
+		for (int i = 0; i < AREA_COUNT; i++)
+			if (folder->made[i])
+				unlinkat(folder->fd, name_of(i), 0);
+		return domain_why(ret_why, r, "%.200s could not be written: %s", request->path, strerror(-r));
+	}
+	return 0;
+}
+
+int domain_files_format(const struct domain_request *request, char ret_why[DOMAIN_WHY_SIZE])
+{
+	_cleanup_close_ int fd = open(request->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct folder folder = {.request = request, .fd = fd};
+	struct stat st;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return domain_why(ret_why, -errno, "%.200s: %s", request->path, strerror(errno));
+	/* A share that lets root in as nobody belongs to the files' owner: it is written as that one. */
+	if (geteuid() != 0 || st.st_uid != request->uid || st.st_uid == 0)
+		return format_here(&folder, ret_why);
+	act_as(request->uid, request->gid);
+	r = format_here(&folder, ret_why);
+	act_as(geteuid(), getegid());
+	return r;
+}
+
+static int read_whiteboard(int folder, struct identity *ret)
+{
+	_cleanup_close_ int fd = openat(folder, domain_area_names[AREA_METADATA], O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : area_get_identity(fd, 0, ret);
+}
+
+int domain_files_read(const char *path, struct domain *ret, char ret_why[DOMAIN_WHY_SIZE])
+{
+	_cleanup_free_ struct domain *domain = calloc(1, sizeof(*domain));
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct domain_layout least;
+	struct stat st;
+	int r;
+
+	if (!domain)
+		return domain_why(ret_why, -ENOMEM, "%s", strerror(ENOMEM));
+	if (fd < 0)
+		return domain_why(ret_why, -errno, "%.200s: %s", path, strerror(errno));
+	r = read_whiteboard(fd, &domain->identity);
+	if (r == -ENOENT)
+		return domain_why(ret_why, -ENODATA, "%.200s holds no domain", path);
+	if (r == -ENODATA || r == -EBADMSG)
+		return domain_why(ret_why, -EBADMSG, "%.200s: the whiteboard does not say whose it is", path);
+	if (r < 0)
+		return domain_why(ret_why, r, "%.200s: %s", path, strerror(-r));
+	for (int i = 0; i < AREA_COUNT; i++) {
+		if (fstatat(fd, domain_area_names[i], &st, 0) < 0)
+			return domain_why(ret_why, errno == ENOENT ? -EBADMSG : -errno, "%.200s/%s: %s", path,
+					  domain_area_names[i], strerror(errno));
+		domain->areas[i].size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+		snprintf(domain->areas[i].path, sizeof(domain->areas[i].path), "%.4000s/%s", path,
+			 domain_area_names[i]);
+	}
+	/* The lockspace is one alignment: that is how the sectors' size is kept. */
+	if (domain_layout_files(512, 1, &least) < 0 ||
+	    (domain->areas[AREA_LOCKSPACE].size != least.alignment &&
+	     domain_layout_files(4096, 1, &least) < 0))
+		return domain_why(ret_why, -EINVAL, "no layout");
+	for (int i = 0; i < AREA_COUNT; i++)
+		if (domain->areas[i].size < least.areas[i].size)
+			return domain_why(ret_why, -EBADMSG, "%.200s: the file %s is too small", path,
+					  domain_area_names[i]);
+	domain->files = true;
+	domain->sector_size = least.sector_size;
+	domain->alignment = least.alignment;
+	*ret = *domain;
+	return 0;
+}

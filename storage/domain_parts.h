@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What domain.c, domain_files.c and domain_lun.c share: the two kinds of storage, and what both write into
+ * the areas. Called by no other file. */
+#pragma once
+
+#include "storage/domain.h"
+
+/* Says why in the caller's buffer; returns `error`, for `return domain_why(..)`. */
+int domain_why(char ret_why[DOMAIN_WHY_SIZE], int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The path is known to be of the kind. As domain_format(), which reads back itself, and domain_read(). */
+int domain_files_format(const struct domain_request *request, char ret_why[DOMAIN_WHY_SIZE]);
+int domain_files_read(const char *path, struct domain *ret, char ret_why[DOMAIN_WHY_SIZE]);
+int domain_lun_format(const struct domain_request *request, char ret_why[DOMAIN_WHY_SIZE]);
+int domain_lun_read(const char *path, unsigned sector_size, struct domain *ret,
+		    char ret_why[DOMAIN_WHY_SIZE]);
+
+/* Zeros from `at` on, in large pieces. Not durable. 0 or -errno. */
+int area_clear(int fd, uint64_t at, uint64_t size);
+/* The block that says whose whiteboard it is; `metadata` is the whiteboard's first byte. Not durable. */
+int area_put_identity(int fd, uint64_t metadata, const struct identity *identity);
+/* 0, -ENODATA: absent, -EBADMSG, or what reading gave. */
+int area_get_identity(int fd, uint64_t metadata, struct identity *ret);
+/* Lockspace and leases at the places that `layout` has in the files or the LUN of these paths. Durable. */
+int area_put_leases(const char *lockspace_path, const char *leases_path, const struct domain_layout *layout,
+		    const struct domain_request *request);
