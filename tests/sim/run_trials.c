@@ -14,7 +14,8 @@
 
 #define TRIAL_SECONDS 60 /* of the machine: for a loop without end, which virtual time does not see */
 #define SHRINK_TRIALS 300
-#define TWICE_EVERY 16 /* seeds that run twice, for the trace's hash */
+#define TWICE_EVERY                                                                                          \
+	16 /* seeds that run twice, for the trace's hash, and with all hosts looked at after every event */
 #define KNOWN_MAX 4096
 
 struct run {
@@ -36,7 +37,7 @@ static bool fails_alike(const struct schedule *schedule, void *data)
 	const struct shrinking *shrinking = data;
 	struct trial trial;
 
-	trial_run_apart(schedule, TRIAL_SECONDS, false, &trial);
+	trial_run_apart(schedule, TRIAL_SECONDS, false, false, &trial);
 	return strcmp(trial.failed, shrinking->failed) == 0;
 }
 
@@ -73,14 +74,14 @@ static void run_schedule(struct run *run, struct schedule *schedule, bool twice)
 {
 	struct trial trial, again;
 
-	trial_run_apart(schedule, TRIAL_SECONDS, run->loud, &trial);
+	trial_run_apart(schedule, TRIAL_SECONDS, run->loud, false, &trial);
 	take_in(run, schedule, &trial);
 	if (twice && !trial.failed[0]) {
-		trial_run_apart(schedule, TRIAL_SECONDS, false, &again);
-		if (again.hash != trial.hash || again.events != trial.events) {
+		trial_run_apart(schedule, TRIAL_SECONDS, false, true, &again);
+		if (again.hash != trial.hash || again.events != trial.events || again.failed[0]) {
 			printf("# seed %" PRIu64 ": two runs differ: hash %016" PRIx64 " and %016" PRIx64
-			       "\n",
-			       schedule->seed, trial.hash, again.hash);
+			       ", %s %s\n",
+			       schedule->seed, trial.hash, again.hash, again.failed, again.text);
 			run->failures++;
 			return;
 		}
@@ -102,7 +103,7 @@ static void run_schedule(struct run *run, struct schedule *schedule, bool twice)
 		struct shrinking shrinking = {.failed = trial.failed};
 
 		schedule_shrink(schedule, fails_alike, &shrinking, SHRINK_TRIALS);
-		trial_run_apart(schedule, TRIAL_SECONDS, false, &again);
+		trial_run_apart(schedule, TRIAL_SECONDS, false, false, &again);
 		if (again.failed[0])
 			trial = again;
 	}
@@ -171,7 +172,7 @@ static int replay(struct run *run, const char *path)
 		fprintf(stderr, "%s: %s\n", path, in ? why : strerror(errno));
 		return 2;
 	}
-	trial_run_apart(&schedule, TRIAL_SECONDS, run->loud, &trial);
+	trial_run_apart(&schedule, TRIAL_SECONDS, run->loud, false, &trial);
 	printf("%s at=%" PRId64 " hash=%016" PRIx64 " events=%" PRIu64 " starts=%" PRIu64 " up_after=%" PRId64
 	       "%s%s%s%s\n",
 	       trial.failed[0] ? trial.failed : "all-holds", trial.at, trial.hash, trial.events, trial.starts,

@@ -12,7 +12,7 @@
 
 #include "tests/sim/sim_trial.h"
 
-static void child(const struct schedule *schedule, unsigned limit_s, bool loud, int out)
+static void child(const struct schedule *schedule, unsigned limit_s, bool loud, bool whole, int out)
 {
 	struct rlimit none = {0, 0};
 	struct trial trial = {0};
@@ -21,7 +21,7 @@ static void child(const struct schedule *schedule, unsigned limit_s, bool loud, 
 	alarm(limit_s);
 	if (!loud && !freopen("/dev/null", "we", stderr))
 		_exit(3);
-	trial_run(schedule, loud, &trial);
+	trial_run(schedule, loud, whole, &trial);
 	if (write(out, &trial, sizeof(trial)) != (ssize_t)sizeof(trial))
 		_exit(3);
 	fflush(stderr);
@@ -44,10 +44,11 @@ static bool read_all(int in, void *into, size_t size)
 	return true;
 }
 
-void trial_run_apart(const struct schedule *schedule, unsigned limit_s, bool loud, struct trial *ret)
+void trial_run_apart(const struct schedule *schedule, unsigned limit_s, bool loud, bool whole,
+		     struct trial *ret)
 {
 	int ends[2], status = 0;
-	bool whole;
+	bool ended;
 	pid_t pid;
 
 	memset(ret, 0, sizeof(*ret));
@@ -58,14 +59,14 @@ void trial_run_apart(const struct schedule *schedule, unsigned limit_s, bool lou
 	}
 	if (pid == 0) {
 		close(ends[0]);
-		child(schedule, limit_s, loud, ends[1]);
+		child(schedule, limit_s, loud, whole, ends[1]);
 	}
 	close(ends[1]);
-	whole = read_all(ends[0], ret, sizeof(*ret));
+	ended = read_all(ends[0], ret, sizeof(*ret));
 	close(ends[0]);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	if (whole)
+	if (ended)
 		return;
 	memset(ret, 0, sizeof(*ret));
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {

@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The checkers of what is true at each moment: which VMs run, with what, for how long, and whether all comes
- * back. The bounds and how they come about stand in sim_check.h. */
+ * back. The bounds and how they come about stand in sim_check.h.
+ *
+ * An event touches one host, or is the world's, or says that it reaches further, and then all are looked at.
+ * For the others nothing is true that was not true before, but that time has passed, and a judgement of an
+ * unchanged truth is the same whether it is made at each of some events or at the last of them alone: what is
+ * remembered is either a moment of the past or "now, as long as it is so", and each bound, once passed, stays
+ * passed. So a host is judged when it is touched, first for the event before by what was true until then, and
+ * all are each second, that a bound which nobody's event comes after is found too. `whole` looks at all after
+ * every event, must find the same, and finds events that reach further than they say. */
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -27,6 +36,7 @@ void check_fail(struct check *check, const char *name, const char *format, ...)
 void check_init(struct check *check)
 {
 	check->rewritten_at = check->healed_at = check->up_since = check->up_first = check->good_since = -1;
+	check->whole_at = -SECOND;
 	check->block0 = false;
 	check->block0_known = true; /* all NUL */
 	for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++) {
@@ -81,6 +91,8 @@ static void check_two_running(struct check *check, int64_t now)
 {
 	unsigned running = 0, first = 0, second = 0;
 
+	if (check->running < 2)
+		return;
 	for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++)
 		for (unsigned q = 0; check->hosts[i].id && q < CHECK_QEMUS_MAX; q++)
 			if (check->hosts[i].qemus[q].life && check->hosts[i].qemus[q].runs) {
@@ -90,9 +102,8 @@ static void check_two_running(struct check *check, int64_t now)
 				else
 					second = i;
 			}
-	if (running < 2 || exempt_nothing_left(&check->hosts[first]) ||
-	    exempt_nothing_left(&check->hosts[second]) || resumed_a_moment_ago(check, first, now) ||
-	    resumed_a_moment_ago(check, second, now))
+	if (exempt_nothing_left(&check->hosts[first]) || exempt_nothing_left(&check->hosts[second]) ||
+	    resumed_a_moment_ago(check, first, now) || resumed_a_moment_ago(check, second, now))
 		return;
 	check_fail(check, "two-running", "%u VMs run, on host %u and host %u", running,
 		   check->hosts[first].id, check->hosts[second].id);
@@ -107,6 +118,8 @@ static void check_life(struct check *check, unsigned i, unsigned q, int64_t now)
 	int64_t more = qemu->unkillable ? BOUND_SURVIVOR : 0, since;
 	struct lease_timing timing = check->timing;
 
+	if (qemu->life == 0 && m->life[q] == 0)
+		return;
 	if (qemu->life != m->life[q]) {
 		m->life[q] = qemu->life;
 		m->life_since[q] = now;
@@ -221,20 +234,31 @@ static void check_host_now(struct check *check, unsigned i, int64_t now)
 
 /* Progress. */
 
-static void check_progress(struct check *check, int64_t now)
+/* What is true of all hosts together. */
+static void sum_up(struct check *check)
 {
-	bool up = false, whole = true;
-
+	check->running = 0;
+	check->up = false;
+	check->fit = true;
 	for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++) {
 		const struct check_host *host = &check->hosts[i];
 
 		if (!host->id)
 			continue;
-		for (unsigned q = 0; q < CHECK_QEMUS_MAX; q++)
-			up |= host->qemus[q].life && host->qemus[q].leased && host->qemus[q].runs &&
-			      host->state == STATE_ENGINE_UP;
-		whole &= host->unfit || host->score == policy_default.weights.base;
+		for (unsigned q = 0; q < CHECK_QEMUS_MAX; q++) {
+			bool runs = host->qemus[q].life && host->qemus[q].runs;
+
+			check->running += runs;
+			check->up |= runs && host->qemus[q].leased && host->state == STATE_ENGINE_UP;
+		}
+		check->fit &= host->unfit || host->score == policy_default.weights.base;
 	}
+}
+
+static void check_progress(struct check *check, int64_t now)
+{
+	bool up = check->up, whole = check->fit;
+
 	if (!up)
 		check->up_since = -1;
 	else if (check->up_since < 0)
@@ -278,16 +302,99 @@ void check_healed(struct check *check)
 	check->up_first = -1;
 }
 
-void check_event(struct check *check)
+static bool same_qemu(const struct check_qemu *a, const struct check_qemu *b)
+{
+	return a->life == b->life && a->runs == b->runs && a->registered == b->registered &&
+	       a->leased == b->leased && a->unkillable == b->unkillable && a->resumed == b->resumed;
+}
+
+/* But for renewed_at, which the host's clock tells: its drift moves it by the ms. */
+static bool same_truth(const struct check_host *a, const struct check_host *b)
+{
+	for (unsigned q = 0; q < CHECK_QEMUS_MAX; q++)
+		if (!same_qemu(&a->qemus[q], &b->qemus[q]))
+			return false;
+	return a->id == b->id && a->on == b->on && a->agent == b->agent && a->broker == b->broker &&
+	       a->guard == b->guard && a->sanlock == b->sanlock && a->watchdog == b->watchdog &&
+	       a->calm == b->calm && a->joined == b->joined && a->io_timeout_s == b->io_timeout_s &&
+	       a->unfit == b->unfit && a->score == b->score && a->state == b->state;
+}
+
+void check_catch_up(struct check *check, unsigned host)
+{
+	struct check_memory *m = &check->memory[host];
+
+	if (!check->hosts[host].id || m->judged_at >= check->event_at)
+		return;
+	m->judged_at = check->event_at;
+	check_host_now(check, host, check->event_at);
+}
+
+/* Returns whether something is true of it now that was not. */
+static bool look_at(struct check *check, unsigned host)
+{
+	struct check_host truth = {0};
+	bool same;
+
+	check->look(check->data, host, &truth);
+	same = same_truth(&check->hosts[host], &truth);
+	if (!same)
+		check_catch_up(check, host);
+	check->hosts[host] = truth;
+	return !same;
+}
+
+static void judge(struct check *check, unsigned host, int64_t now)
+{
+	if (!check->hosts[host].id)
+		return;
+	check->memory[host].judged_at = now;
+	check_host_now(check, host, now);
+}
+
+/* True when something is true now that was not. */
+static bool judge_all(struct check *check, unsigned touched, uint64_t version, int64_t now)
+{
+	bool changed = false;
+
+	/* By the version until now. */
+	for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++)
+		check_catch_up(check, i);
+	check->version = version;
+	for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++) {
+		struct check_host was = check->hosts[i];
+		bool stood;
+
+		if (!look_at(check, i))
+			continue;
+		changed = true;
+		/* A host that stood still goes on by itself. */
+		stood = was.calm != check->hosts[i].calm || was.guard != check->hosts[i].guard;
+		if (was.id && touched < CHECK_HOSTS_MAX && i != touched && !stood)
+			check_fail(check, "unseen-change", "an event of host %u reached host %u",
+				   check->hosts[touched].id, was.id);
+	}
+	for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++)
+		judge(check, i, now);
+	check->whole_at = now;
+	return changed;
+}
+
+void check_event(struct check *check, unsigned host, uint64_t version)
 {
 	int64_t now = check_now(check);
-	uint64_t version = check->version;
+	bool changed;
 
-	check->look(check->data, check->hosts, &version);
-	check->version = version;
-	for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++)
-		if (check->hosts[i].id)
-			check_host_now(check, i, now);
+	if (host >= CHECK_HOSTS_MAX || check->whole || now >= check->whole_at + SECOND) {
+		changed = judge_all(check, host, version, now);
+	} else {
+		assert(version == check->version);
+		changed = look_at(check, host);
+		judge(check, host, now);
+	}
+	check->event_at = now;
+	if (changed)
+		sum_up(check);
 	check_two_running(check, now);
 	check_progress(check, now);
 }

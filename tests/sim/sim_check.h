@@ -77,6 +77,7 @@ struct check_host {
 };
 
 struct check_memory {
+	int64_t judged_at; /* the last event for which this host was judged */
 	enum state state;
 	bool stepped;
 	bool was_acting, was_guarded, was_served; /* at the event before */
@@ -107,12 +108,17 @@ struct check_memory {
 struct check {
 	/* Set by the caller. */
 	int64_t (*now)(void *data);
-	void (*look)(void *data, struct check_host hosts[CHECK_HOSTS_MAX], uint64_t *ret_version);
+	/* The truth about one host; `ret` zeroed. */
+	void (*look)(void *data, unsigned host, struct check_host *ret);
 	void *data;
+	bool whole; /* looks at every host after every event, and finds it as the short look has it */
 	struct lease_timing timing;
 	bool require_watchdog;
 
 	struct check_host hosts[CHECK_HOSTS_MAX]; /* of the last event */
+	int64_t event_at, whole_at;		  /* the last event; the last that looked at all hosts */
+	unsigned running;			  /* VMs */
+	bool up, fit;				  /* the VM is up; all scores are whole */
 	struct check_memory memory[CHECK_HOSTS_MAX];
 	uint64_t version; /* of the engine lease */
 	unsigned aliens;
@@ -131,8 +137,10 @@ struct check {
 };
 
 void check_init(struct check *check);
-/* After every event. */
-void check_event(struct check *check);
+/* After every event: the host (index) that it touched, CHECK_HOSTS_MAX: it may have been any; and the version
+ * of the engine lease, which is part of every host's truth: it moves with CHECK_HOSTS_MAX only. See
+ * sim_check.c for why it is enough to look at that host. */
+void check_event(struct check *check, unsigned host, uint64_t version);
 /* An agent of `host` (index) took a step; `known` is what it knew. */
 struct agent;
 void check_stepped(struct check *check, unsigned host, const struct agent *agent, const struct step *step);

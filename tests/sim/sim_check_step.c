@@ -189,6 +189,7 @@ void check_stepped(struct check *check, unsigned host, const struct agent *agent
 	int64_t now = check_now(check);
 	enum state to = step->next.state;
 
+	check_catch_up(check, host);
 	if (m->stepped && to != m->state && !machine_allowed(m->state, to))
 		check_fail(check, "transition", "host %u: %s -> %s is not in the table",
 			   check->hosts[host].id, state_str(m->state), state_str(to));

@@ -73,6 +73,7 @@ void check_landed(struct check *check, unsigned host, uint32_t block, const uint
 		return;
 	}
 	m = &check->memory[host];
+	check_catch_up(check, host);
 	if (block != check->hosts[host].id) {
 		check_fail(check, "foreign-block", "host %u writes block %u", check->hosts[host].id, block);
 		return;

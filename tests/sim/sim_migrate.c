@@ -28,6 +28,7 @@ static bool target_lives(const struct sim_migration *migration)
 static void fails(struct sim_migration *migration)
 {
 	migration->stage = SIM_MIGRATION_NONE;
+	migration->from->sim->reaches = true;
 	sim_cancel(migration->from->sim, &migration->step);
 	migration->failed++;
 	if (migration->to->pid != 0 && migration->to->number == migration->to_number)
@@ -48,6 +49,7 @@ static void taken(void *data, int error)
 		return;
 	}
 	migration->stage = SIM_MIGRATION_NONE;
+	migration->from->sim->reaches = true;
 	migration->done++;
 	sim_vm_run(migration->to);
 	if (source_lives(migration))
@@ -80,6 +82,7 @@ static void step_fired(struct sim_event *event)
 		return;
 	}
 	migration->stage = SIM_MIGRATION_WAITS;
+	from->sim->reaches = true;
 	sim_set(from->sim, event, from->clock->host, from->sim->now + WAIT_MS);
 	r = to->sanlock->running && !to->sanlock->stopped
 		    ? sim_sanlock_acquire(to->sanlock, SIM_LEASE_ENGINE, to->pid, taken, migration)
@@ -113,6 +116,7 @@ void sim_migration_begin(struct sim_migration *migration, struct sim_vm *to, int
 	}
 	migration->to = to;
 	migration->stage = SIM_MIGRATION_COPIES;
+	from->sim->reaches = true;
 	migration->from_number = from->number;
 	sim_vm_create(to, from);
 	migration->to_number = to->number;

@@ -179,6 +179,7 @@ void sim_run(struct sim *sim, int64_t end)
 		}
 		sim->now = entry.at;
 		sim->host = entry.host;
+		sim->reaches = false;
 		sim->events++;
 		sim_note(sim, (uint64_t)entry.at << 16 ^ (uint64_t)entry.host << 4 ^ entry.kind);
 		if (entry.kind == SIM_TIMER)

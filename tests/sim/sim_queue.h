@@ -53,6 +53,7 @@ struct sim {
 	void *data;
 	bool stop;     /* sim_run() ends after this event */
 	uint16_t host; /* whose event it is, 0 the world's */
+	bool reaches;  /* this event reaches another host: whoever lets it do so says so here */
 
 	struct sim_entry *heap; /* from 1 on */
 	size_t n, size;

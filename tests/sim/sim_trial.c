@@ -23,6 +23,7 @@ struct world {
 	struct check check;
 	struct sim_event heal;
 	int64_t end_at, give_up;
+	struct sim_lease lease; /* the engine's, of the last event */
 	/* Of the last event, by host: to see what changed. */
 	struct {
 		struct agent *agent;
@@ -87,19 +88,12 @@ static void look_at(const struct world *world, const struct sim_host *host, stru
 	ret->qemus[0].resumed = world->faults.resumed[host->id] == vm->number;
 }
 
-static void check_look(void *data, struct check_host hosts[CHECK_HOSTS_MAX], uint64_t *ret_version)
+/* The ghosts' VMs, one at most: it is the owner. */
+static void look_at_ghosts(const struct world *world, struct check_host *ret)
 {
-	struct world *world = data;
-	const struct sim_storage *storage = &world->cluster->storage;
-	size_t n = world->cluster->n_hosts;
-
-	for (size_t i = 0; i < n; i++)
-		look_at(world, &world->cluster->hosts[i], &hosts[i]);
-	/* The ghosts' VMs, one at most: it is the owner. */
-	hosts[n] = (struct check_host){0};
 	for (size_t i = 0; i < world->schedule->n_faults; i++)
 		if (world->faults.all[i].ghost.owns)
-			hosts[n] = (struct check_host){
+			*ret = (struct check_host){
 				.id = world->faults.all[i].ghost.id,
 				.on = true,
 				.sanlock = true,
@@ -110,35 +104,57 @@ static void check_look(void *data, struct check_host hosts[CHECK_HOSTS_MAX], uin
 				.qemus = {{.life = 1 + i,
 					   .runs = true,
 					   .leased = ghost_owns(&world->faults.all[i].ghost)}}};
-	*ret_version = storage->leases[SIM_LEASE_ENGINE].version;
+}
+
+static void check_look(void *data, unsigned host, struct check_host *ret)
+{
+	const struct world *world = data;
+
+	if (host < world->cluster->n_hosts)
+		look_at(world, &world->cluster->hosts[host], ret);
+	else if (host == world->cluster->n_hosts)
+		look_at_ghosts(world, ret);
 }
 
 /* What the models don't tell by a call: the change since the event before. */
-static void notice(struct world *world)
+static void notice(struct world *world, unsigned i)
 {
-	for (unsigned i = 0; i < world->cluster->n_hosts; i++) {
-		struct sim_host *host = &world->cluster->hosts[i];
-		typeof(world->before[0]) *before = &world->before[i];
+	struct sim_host *host = &world->cluster->hosts[i];
+	typeof(world->before[0]) *before = &world->before[i];
 
-		if (host->agent && host->agent != before->agent)
-			check_agent_began(&world->check, i);
-		before->agent = host->agent;
-		if (host->sanlock.space != before->space) {
-			if (host->sanlock.space == SIM_SPACE_ADDING)
-				check_join(&world->check, i);
-			if (host->sanlock.space == SIM_SPACE_LEAVING)
-				check_left(&world->check, i);
-		}
-		before->space = host->sanlock.space;
-		if (host->block0.taking && !before->block0_taking)
-			check_block0_asked(&world->check, i);
-		if (before->block0_taking && !host->block0.taking)
-			check_block0_taken(&world->check, i, host->block0.held ? 0 : -1);
-		if (before->block0_held && !host->block0.held)
-			check_block0_released(&world->check, i);
-		before->block0_taking = host->block0.taking;
-		before->block0_held = host->block0.held;
+	if (host->agent && host->agent != before->agent)
+		check_agent_began(&world->check, i);
+	before->agent = host->agent;
+	if (host->sanlock.space != before->space) {
+		if (host->sanlock.space == SIM_SPACE_ADDING)
+			check_join(&world->check, i);
+		if (host->sanlock.space == SIM_SPACE_LEAVING)
+			check_left(&world->check, i);
 	}
+	before->space = host->sanlock.space;
+	if (host->block0.taking && !before->block0_taking)
+		check_block0_asked(&world->check, i);
+	if (before->block0_taking && !host->block0.taking)
+		check_block0_taken(&world->check, i, host->block0.held ? 0 : -1);
+	if (before->block0_held && !host->block0.held)
+		check_block0_released(&world->check, i);
+	before->block0_taking = host->block0.taking;
+	before->block0_held = host->block0.held;
+}
+
+/* The host (index) that the event touched, CHECK_HOSTS_MAX: it may have been any. Who owns the engine lease
+ * is part of every host's truth. */
+static unsigned touched(struct world *world)
+{
+	const struct sim *sim = &world->cluster->sim;
+	const struct sim_lease *lease = &world->cluster->storage.leases[SIM_LEASE_ENGINE];
+	bool moved = lease->owner != world->lease.owner || lease->generation != world->lease.generation ||
+		     lease->version != world->lease.version;
+
+	world->lease = *lease;
+	return sim->host >= 1 && sim->host <= world->cluster->n_hosts && !sim->reaches && !moved
+		       ? sim->host - 1u
+		       : CHECK_HOSTS_MAX;
 }
 
 static void tell_answers(struct world *world)
@@ -164,8 +180,14 @@ static void after(void *data, struct sim_cluster *cluster)
 {
 	struct world *world = data;
 
-	check_event(&world->check);
-	notice(world);
+	unsigned host = touched(world);
+
+	check_event(&world->check, host, world->lease.version);
+	if (host < cluster->n_hosts && !world->check.whole)
+		notice(world, host);
+	else
+		for (unsigned i = 0; i < cluster->n_hosts; i++)
+			notice(world, i);
 	if (cluster->requests)
 		tell_answers(world);
 	if (world->check.failed)
@@ -237,7 +259,7 @@ static void heal_fired(struct sim_event *event)
 	world->end_at = sim->now + check_whole_ms(&world->check.timing) + 15 * MINUTE;
 }
 
-static void set_up(struct world *world, const struct schedule *schedule)
+static void set_up(struct world *world, const struct schedule *schedule, bool whole)
 {
 	struct sim_cluster_config config = {.seed = schedule->seed,
 					    .n_hosts = schedule->hosts,
@@ -278,6 +300,7 @@ static void set_up(struct world *world, const struct schedule *schedule)
 	world->check.now = check_now;
 	world->check.look = check_look;
 	world->check.data = world;
+	world->check.whole = whole;
 	world->check.timing = config.policy.lease;
 	world->check.require_watchdog = config.policy.require_watchdog;
 	check_init(&world->check);
@@ -314,7 +337,7 @@ static void tell_trial(struct world *world, struct trial *ret)
 	ret->up_after = check->up_first < 0 || check->healed_at < 0 ? -1 : check->up_first - check->healed_at;
 }
 
-void trial_run(const struct schedule *schedule, bool loud, struct trial *ret)
+void trial_run(const struct schedule *schedule, bool loud, bool whole, struct trial *ret)
 {
 	struct world *world = calloc(1, sizeof(*world));
 	struct sim_log log;
@@ -323,7 +346,7 @@ void trial_run(const struct schedule *schedule, bool loud, struct trial *ret)
 		abort();
 	/* Records carry times of the wall clock for people. */
 	setenv("TZ", "UTC", 1);
-	set_up(world, schedule);
+	set_up(world, schedule, whole);
 	log = (struct sim_log){
 		.sim = &world->cluster->sim, .most = LOG_INFO, .line = print_line, .data = stderr};
 	sim_log_to(loud ? &log : NULL);

@@ -18,8 +18,9 @@ struct trial {
 	int64_t up_after;	     /* ms from the last fault until the VM was up, -1 never */
 };
 
-/* In this process. The daemons' log goes to stderr when `loud`, else nowhere. */
-void trial_run(const struct schedule *schedule, bool loud, struct trial *ret);
+/* In this process. The daemons' log goes to stderr when `loud`, else nowhere. `whole`: see struct check. */
+void trial_run(const struct schedule *schedule, bool loud, bool whole, struct trial *ret);
 /* In a child of its own, which ends after `limit_s` seconds at the latest. The daemons' log goes to stderr
  * when `loud`, else nowhere. */
-void trial_run_apart(const struct schedule *schedule, unsigned limit_s, bool loud, struct trial *ret);
+void trial_run_apart(const struct schedule *schedule, unsigned limit_s, bool loud, bool whole,
+		     struct trial *ret);
