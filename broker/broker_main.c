@@ -353,6 +353,7 @@ int main(int argc, char **argv)
 		sd_notify(0, "READY=1");
 		loop_watchdog(service->loop);
 		service->status_timer.fire = tell_status;
+		service->status_timer.slack_ms = STATUS_MS;
 		tell_status(&service->status_timer);
 		r = loop_run(service->loop);
 	}

@@ -8,10 +8,11 @@
 #include "broker/broker_state.h"
 #include "util/log.h"
 
-#define WATCH_MS 1000	 /* of the monitors and of storage */
-#define GUARD_MS 5000	 /* of the guard */
-#define MONITOR_SILENT 3 /* periods without a sample: its monitor is dead */
-#define FIRST_WORDS 3	 /* samples after which a monitor should have told something */
+#define WATCH_MS 1000	    /* of the monitors and of storage, */
+#define WATCH_SLACK_MS 1000 /* or with what else is due within so long */
+#define GUARD_MS 5000	    /* of the guard */
+#define MONITOR_SILENT 3    /* periods without a sample: its monitor is dead */
+#define FIRST_WORDS 3	    /* samples after which a monitor should have told something */
 
 void broker_sample(struct broker *broker, enum monitor monitor, bool known, int32_t value)
 {
@@ -103,5 +104,6 @@ void broker_watch_start(struct broker *broker)
 	for (size_t i = 0; i < MONITOR_COUNT; i++)
 		broker->sampled_at[i] = MONO_UNSET;
 	broker->watch_timer.fire = watch_fired;
+	broker->watch_timer.slack_ms = WATCH_SLACK_MS;
 	watch_fired(&broker->watch_timer);
 }

@@ -26,6 +26,9 @@
  * answer wakes libvirt's thread twice, which is most of what an idle agent costs. */
 #define KEEPALIVE_S 2
 #define KEEPALIVE_COUNT 2
+/* A line that acts is silent for days after its one call, and a call that hangs has its deadline, 20 s and
+ * more. */
+#define KEEPALIVE_ACT_S 6
 
 CLEANUP_DEFINE(virDomainPtr, virDomainFree)
 
@@ -195,6 +198,9 @@ static void drop_connection(struct libvirt_call *call)
  * deadline. */
 static int need_connection(struct libvirt_call *call)
 {
+	bool looks = call->event_fd >= 0;
+	int seconds = looks ? KEEPALIVE_S : KEEPALIVE_ACT_S;
+
 	if (call->connection && (call->close_first || virConnectIsAlive(call->connection) != 1))
 		drop_connection(call);
 	if (call->connection)
@@ -204,8 +210,8 @@ static int need_connection(struct libvirt_call *call)
 		fail_libvirt(call, "connect to libvirt");
 		return -ENOTCONN;
 	}
-	if (virConnectSetKeepAlive(call->connection, KEEPALIVE_S, KEEPALIVE_COUNT) < 0 ||
-	    (call->event_fd >= 0 && listen_to_events(call) < 0)) {
+	if (virConnectSetKeepAlive(call->connection, seconds, KEEPALIVE_COUNT) < 0 ||
+	    (looks && listen_to_events(call) < 0)) {
 		fail_libvirt(call, "register with libvirt");
 		drop_connection(call);
 		return -ENOTCONN;

@@ -56,13 +56,21 @@ static int64_t port_wall(struct clock_port *port)
 }
 
 /* libqb counts the last millisecond before a timer by polling without a wait, which is most of what an idle
- * service would do. So the kernel's clock is asked for the earliest of our timers. */
+ * service would do. So the kernel's clock is asked for the first moment that one of our timers can't wait
+ * beyond. */
 static void alarm_set(struct loop *loop)
 {
-	mono_t at = loop->first ? loop->first->at : MONO_NEVER;
+	mono_t at = MONO_NEVER;
 	struct itimerspec when = {0};
 
-	if (loop->ringing || at == loop->alarm_at)
+	if (loop->ringing)
+		return;
+	for (const struct timer *timer = loop->first; timer && timer->at < at; timer = timer->next) {
+		mono_t latest = mono_add(timer->at, timer->slack_ms);
+
+		at = latest < at ? latest : at;
+	}
+	if (at == loop->alarm_at)
 		return;
 	loop->alarm_at = at;
 	if (at != MONO_NEVER) {

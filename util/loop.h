@@ -13,6 +13,9 @@ struct clock_port;
 /* One pending call. Owned by the caller, zeroed before its first use, must not move while set. */
 struct timer {
 	void (*fire)(struct timer *timer); /* called once per timer_set; may set it again */
+	/* The real loop may wait so much longer for another timer to fire with: each wake-up of its own is
+	 * most of what a look at memory costs. Set before the timer is, 0 for what has to be in time. */
+	int64_t slack_ms;
 	/* The port's own. */
 	struct timer *next;
 	mono_t at;
@@ -23,8 +26,8 @@ struct timer {
 struct clock_port {
 	mono_t (*now)(struct clock_port *port);
 	int64_t (*wall)(struct clock_port *port); /* seconds since the epoch */
-	/* Fires at `at` or as soon after as the loop gets to it; a moment in the past fires at once;
-	 * MONO_NEVER cancels. Setting a set timer moves it. */
+	/* Fires at `at` or as soon after as the loop gets to it, slack aside; a moment in the past fires at
+	 * once; MONO_NEVER cancels. Setting a set timer moves it. */
 	void (*set)(struct clock_port *port, struct timer *timer, mono_t at);
 	void (*cancel)(struct clock_port *port, struct timer *timer);
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The real loop: order of timers, moving and cancelling them, a descriptor removed by its own callback,
- * signals, a stop before the run, and the watchdog's notification. */
+ * slack, signals, a stop before the run, and the watchdog's notification. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,6 +26,7 @@ struct fixture {
 	struct timer timers[3];
 	struct timer limit;
 	char fired[16];
+	mono_t moment;
 	unsigned stopping;
 };
 
@@ -34,6 +35,12 @@ static struct fixture f;
 static void fire_letter(struct timer *t)
 {
 	f.fired[strlen(f.fired)] = (char)('a' + (t - f.timers));
+}
+
+static void fire_moment(struct timer *t)
+{
+	fire_letter(t);
+	f.moment = f.clock->now(f.clock);
 }
 
 static void fire_stop(struct timer *t)
@@ -95,6 +102,29 @@ static void test_cancel(void **state)
 	f.clock->set(f.clock, &stop, now + 30);
 	assert_int_equal(loop_run(f.loop), 0);
 	assert_string_equal(f.fired, "c");
+}
+
+/* One that may wait fires with the next, and by itself when it may wait no longer. */
+static void test_slack(void **state)
+{
+	mono_t now = f.clock->now(f.clock);
+	struct timer stop = {.fire = fire_stop}, alone = {.fire = fire_stop, .slack_ms = 40};
+
+	f.timers[0].fire = fire_moment;
+	f.timers[0].slack_ms = 30000; /* beyond the test's limit */
+	f.clock->set(f.clock, &f.timers[0], now + 5);
+	f.clock->set(f.clock, &f.timers[1], now + 40);
+	f.clock->set(f.clock, &stop, now + 60);
+	assert_int_equal(loop_run(f.loop), 0);
+	assert_string_equal(f.fired, "ab");
+	assert_true(f.moment >= now + 40);
+
+	now = f.clock->now(f.clock);
+	f.clock->set(f.clock, &f.timers[0], now + 5);
+	f.clock->set(f.clock, &alone, now + 10);
+	assert_int_equal(loop_run(f.loop), 0);
+	assert_string_equal(f.fired, "aba");
+	assert_true(f.moment >= now + 50);
 }
 
 static void fire_cancel_next(struct timer *t)
@@ -291,6 +321,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_timers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_slack, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_same_moment, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop_in_a_round, setup, teardown),
