@@ -70,7 +70,8 @@ static void own_name(char ret[256])
 static int fill_store(const struct engine_conf *engine, struct store_text *ret)
 {
 	own_name(ret->name);
-	ret->access = (struct store_access){.host_name = ret->name};
+	ret->access = (struct store_access){
+		.user = engine->user, .password = engine->password, .host_name = ret->name};
 	return place_format(&engine->metadata, ret->spec, sizeof(ret->spec));
 }
 

@@ -70,10 +70,10 @@ struct store_access {
 	const char *host_name;	     /* of this host */
 };
 
-/* The store that `spec` means: PATH[:OFFSET] or nfs://SERVER[:PORT]/EXPORT/FILE[?PARAMETERS], see
- * hosted-engine.conf(5). Opens lazily, so it succeeds while server or path are not there. 0; -EINVAL with
- * what is wrong and what to do in `what`, as in "names no server; give .."; or another -errno. Keeps nothing
- * of `spec` and `access`. */
+/* The store that `spec` means: PATH[:OFFSET], nfs://SERVER/EXPORT/FILE[?PARAMETERS] or
+ * iscsi://PORTAL[,PORTAL..]/IQN/LUN[?PARAMETERS], see hosted-engine.conf(5). Opens lazily, so it succeeds
+ * while server or path are not there. 0; -EINVAL with what is wrong and what to do in `what`, as in "names no
+ * server; give .."; or another -errno. Keeps nothing of `spec` and `access`. */
 int store_open(const char *spec, const struct store_access *access, struct loop *loop, struct store **ret,
 	       char *what, size_t size);
 /* The same for a networked spec without making anything; the form of a path is for who reads the

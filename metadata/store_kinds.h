@@ -10,3 +10,5 @@
  * and nothing made. */
 int store_nfs_new(const struct store_url *url, const struct store_access *access, struct loop *loop,
 		  struct store **ret, char *what, size_t size);
+int store_iscsi_new(const struct store_url *url, const struct store_access *access, struct loop *loop,
+		    struct store **ret, char *what, size_t size);

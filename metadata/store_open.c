@@ -16,6 +16,7 @@ struct kind {
 
 static const struct kind kinds[] = {
 	{"nfs://", store_nfs_new},
+	{"iscsi://", store_iscsi_new},
 };
 
 static const struct kind *kind_of(const char *spec)
@@ -46,7 +47,8 @@ static int make(const char *spec, const struct store_access *access, struct loop
 
 	snprintf(what, size, "can't be used");
 	if (!kind && strstr(spec, "://")) {
-		snprintf(what, size, "is of no kind that is known; give a PATH, or an address of nfs://");
+		snprintf(what, size,
+			 "is of no kind that is known; give a PATH, or an address of nfs:// or iscsi://");
 		return -EINVAL;
 	}
 	if (!kind)

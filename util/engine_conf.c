@@ -104,6 +104,9 @@ static const struct setting rows[] = {
 	 .help = "the engine's health page; empty: http://FQDN/ovirt-engine/services/health"},
 	{"", "health_ca", SETTING_PATH, "", FIELD(health_ca),
 	 .help = "certificates that an https health_url is checked with"},
+	{"", "user", SETTING_STRING, "", FIELD(user),
+	 .help = "who we are to an iSCSI target that asks by CHAP; empty: nobody"},
+	{"", "password", SETTING_STRING, "", FIELD(password), .secret = true, .help = "its password"},
 	KEPT("vm_disk_id"),
 	KEPT("vm_disk_vol_id"),
 	KEPT("storage"),
@@ -124,8 +127,6 @@ static const struct setting rows[] = {
 	KEPT("conf_image_UUID"),
 	KEPT("iqn"),
 	KEPT("portal"),
-	KEPT("user"),
-	KEPT("password"),
 	KEPT("port"),
 	KEPT("iscsi_paths_blacklist"),
 };

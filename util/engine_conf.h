@@ -27,6 +27,7 @@ struct engine_conf {
 
 	char sd_uuid[UUID_SIZE]; /* the storage domain's, "": not known */
 	struct place lockspace, metadata, lease, conf_volume, disk;
+	char user[256], password[256]; /* of iSCSI's CHAP; empty: none */
 	char lockspace_name[LOCK_NAME_SIZE];
 	char engine_lease_name[LOCK_NAME_SIZE];
 	uint32_t io_timeout_s;	  /* 1..60 */

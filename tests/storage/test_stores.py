@@ -11,8 +11,8 @@ import pytest
 TOP = os.path.realpath(f"{os.path.dirname(__file__)}/../..")
 sys.path[:0] = [os.path.dirname(__file__), f"{TOP}/tools/lab.d"]
 
-from storage_space import ADDRESS, BLOCK, SILENT, Space, Store, until  # noqa: E402
-from storage_servers import NfsServer  # noqa: E402
+from storage_space import ADDRESSES, BLOCK, SILENT, Space, Store, until  # noqa: E402
+from storage_servers import CHAP_PASSWORD, CHAP_USER, IscsiServer, NfsServer  # noqa: E402
 
 BLOCKS = 2002
 PROGRAM = f"{os.environ.get('OVIRT_HA_BUILD', f'{TOP}/build')}/tests/storage/store_drive"
@@ -20,31 +20,70 @@ GAP_MS = 400  # far below the deadlines of what hangs, far above a machine that 
 RETRY = 15
 
 
-class Nfs:
-    port, process = NfsServer.port, "ganesha"
+def make_file(path, size=BLOCKS * BLOCK):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.truncate(size)
 
-    def __init__(self, space, version):
-        self.space, self.version = space, version
-        self.folder, self.closed = f"{space.folder}/export", f"{space.folder}/closed"
-        self.file = f"{self.folder}/domain/board"
-        self.server = NfsServer(f"{space.folder}/nfs", space.name, ADDRESS, self.folder, read_only=self.closed)
+
+class Kind:
+    """A way to the whiteboard: its server, its file there, and specs of it and of what is wrong."""
+    address = ADDRESSES[0]
+    access = ()
+    step = 512  # an offset may be any multiple of it
 
     def prepare(self):
-        for path in (self.file, f"{self.closed}/board"):
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb") as file:
-                file.truncate(BLOCKS * BLOCK)
-
-    def spec(self, server=ADDRESS, path=None, more=""):
-        return f"nfs://{server}{path or self.file}?version={self.version}{more}"
-
-    def access(self):
-        return ()
+        make_file(self.file)
+        make_file(self.closed)
+        make_file(self.short, 5 * BLOCK + 512)
 
     def stored(self, block):
         with open(self.file, "rb") as file:
             file.seek(block * BLOCK)
             return file.read(BLOCK)
+
+
+class Nfs(Kind):
+    port, process = NfsServer.port, "ganesha"
+
+    def __init__(self, space, version):
+        self.version = version
+        self.folder, closed = f"{space.folder}/export", f"{space.folder}/closed"
+        self.file, self.short, self.closed = f"{self.folder}/domain/board", f"{self.folder}/short", f"{closed}/board"
+        self.server = NfsServer(f"{space.folder}/nfs", space.name, self.address, self.folder, read_only=closed)
+        self.wrong = {"export": ("/missing/board", (errno.ENOENT, errno.EACCES)),
+                      "file": (f"{self.folder}/missing", (errno.ENOENT,)),
+                      "folder": (f"{self.folder}/domain", (errno.EISDIR, errno.EINVAL)),
+                      "read-only": (self.closed, (errno.EROFS, errno.EACCES))}
+
+    def spec(self, server=None, path=None, more=""):
+        return f"nfs://{server or self.address}{path or self.file}?version={self.version}{more}"
+
+    def short_path(self):
+        return self.short
+
+
+class Iscsi(Kind):
+    port, process = IscsiServer.port, "tgtd"
+    access = (CHAP_USER, CHAP_PASSWORD)
+
+    def __init__(self, space, sector):
+        self.step, self.address = sector, ADDRESSES[sector != 512]
+        folder = f"{space.folder}/iscsi{sector}"
+        self.file, self.short, self.closed = f"{folder}/board", f"{folder}/short", f"{folder}/closed"
+        self.server = IscsiServer(f"{folder}/tgt", space.name, self.address, (self.file, self.short, self.closed), sector,
+                                  read_only=(self.closed,))
+        self.wrong = {"export": ("/iqn.2026-11.lab:none/1", (errno.EACCES,)),
+                      "file": (f"/{self.server.target}/9", (errno.ENXIO,)),
+                      "folder": (f"/{self.server.target}/0", (errno.EINVAL, errno.EIO)),  # the target's own unit
+                      "read-only": (f"/{self.server.target}/3", (errno.EROFS,))}
+
+    def spec(self, server=None, path=None, more=""):
+        more = f"?{more[1:]}" if more else ""
+        return f"iscsi://{server or self.address}{path or f'/{self.server.target}/1'}{more}"
+
+    def short_path(self):
+        return f"/{self.server.target}/2"
 
 
 @pytest.fixture(scope="session")
@@ -54,32 +93,27 @@ def space():
     space.down()
 
 
-@pytest.fixture(scope="session")
-def nfs_server(space):
-    nfs = Nfs(space, 3)
-    nfs.prepare()
-    nfs.server.start()
-    yield nfs.server
-    nfs.server.stop()
+KINDS = {"nfs3": (Nfs, 3), "nfs4": (Nfs, 4), "iscsi512": (Iscsi, 512), "iscsi4096": (Iscsi, 4096)}
 
 
-@pytest.fixture(params=["nfs3", "nfs4"])
-def kind(request, space, nfs_server):
-    kind = Nfs(space, int(request.param[-1]))
-    kind.server = nfs_server
+@pytest.fixture(params=KINDS)
+def kind(request, space):
+    """Servers are started once, and again where a case ended one."""
+    make, argument = KINDS[request.param]
+    kind = make(space, argument)
     kind.prepare()
-    yield kind
     if not kind.server.runs():
         kind.server.stop()
         kind.server.start()
+    return kind
 
 
 @pytest.fixture
 def open_store(space):
     stores = []
 
-    def make(kind, *access, **words):
-        stores.append(Store(space, PROGRAM, kind.spec(**words), *(access or kind.access())))
+    def make(kind, *access, program=PROGRAM, **words):
+        stores.append(Store(space, program, kind.spec(**words), *(access or kind.access)))
         assert stores[-1].opened[0] == "0", stores[-1].opened
         return stores[-1]
     yield make
@@ -133,18 +167,19 @@ def test_large_read(kind, store):
 
 
 def test_offset(kind, open_store):
-    store = open_store(kind, more=f"&offset={3 * BLOCK + 512}")
+    store = open_store(kind, more=f"&offset={2 * BLOCK + kind.step}")
     assert store.write(0, 0x45)[0] == 0
-    assert kind.stored(3) == bytes(512) + b"E" * (BLOCK - 512)
+    assert kind.stored(2) + kind.stored(3) == (bytes(kind.step) + b"E" * BLOCK).ljust(2 * BLOCK, b"\0")
     assert store.read(0)[2] == [[0x45, 1]]
 
 
-def test_beyond_the_end(kind, store):
-    with open(kind.file, "r+b") as file:
-        file.truncate(5 * BLOCK + 100)
+def test_beyond_the_end(kind, open_store):
+    with open(kind.short, "r+b") as file:
         file.seek(4 * BLOCK)
         file.write(b"F" * BLOCK)
+    store = open_store(kind, path=kind.short_path())
     assert store.read(3, 4)[2] == [[0, 1], [0x46, 1], [0, 2]]
+    assert store.read(4)[2] == [[0x46, 1]]
     assert store.read(100, 200)[2] == [[0, 200]]
 
 
@@ -214,19 +249,39 @@ def test_nothing_is_sent_after_the_deadline(kind, store, space):
     assert kind.stored(1) == b"\x31" * BLOCK
 
 
-@pytest.mark.parametrize("path, errors", [
-    ("/missing/board", (errno.ENOENT, errno.EACCES)),
-    ("{folder}/domain/missing", (errno.ENOENT,)),
-    ("{folder}/domain", (errno.EISDIR, errno.EINVAL)),
-    ("{closed}/board", (errno.EROFS, errno.EACCES)),
-], ids=["export", "file", "folder", "read-only"])
-def test_wrong_place(kind, open_store, path, errors):
-    store = open_store(kind, path=path.format(folder=kind.folder, closed=kind.closed))
+@pytest.mark.parametrize("what", ["export", "file", "folder", "read-only"])
+def test_wrong_place(kind, open_store, what):
+    path, errors = kind.wrong[what]
+    store = open_store(kind, path=path)
     error, ms = store.write(1, 0x33)
     assert -error in errors and ms < 2000
-    assert open(f"{kind.closed}/board", "rb").read() == bytes(BLOCKS * BLOCK)
+    assert open(kind.closed, "rb").read() == bytes(BLOCKS * BLOCK)
 
 
+@pytest.mark.parametrize("kind", ["iscsi512"], indirect=True)
+@pytest.mark.parametrize("access", [(CHAP_USER, "not-the-password"), ("nobody", CHAP_PASSWORD), ("", "")])
+def test_wrong_password(kind, open_store, access):
+    error, ms = open_store(kind, *access).write(1, 0x33)
+    assert error == -errno.EACCES and ms < 2000
+
+
+@pytest.mark.parametrize("kind", ["iscsi512"], indirect=True)
+def test_unit_that_refuses_fua(kind, open_store):
+    store = open_store(kind, program=f"{PROGRAM}_without_fua")
+    for byte in (0x41, 0x42):
+        assert works(store, 1, byte)
+        assert kind.stored(1) == bytes([byte]) * BLOCK
+
+
+@pytest.mark.parametrize("kind", ["iscsi512"], indirect=True)
+def test_write_beyond_the_unit(kind, open_store):
+    store = open_store(kind, path=kind.short_path())
+    assert store.write(4, 0x33)[0] == 0
+    assert store.write(5, 0x33)[0] == -errno.ENOSPC
+    assert os.path.getsize(kind.short) == 5 * BLOCK + 512
+
+
+@pytest.mark.parametrize("kind", ["nfs3", "nfs4"], indirect=True)
 def test_replaced_file(kind, store):
     assert works(store, 1, 0x34)
     os.rename(kind.file, f"{kind.file}.old")
@@ -237,7 +292,7 @@ def test_replaced_file(kind, store):
 
 def test_second_address(kind, open_store):
     """The first one is silent, or refuses."""
-    for server in (f"{SILENT},{ADDRESS}", f"{ADDRESS}:1,{ADDRESS}"):
+    for server in (f"{SILENT},{kind.address}", f"{kind.address}:1,{kind.address}"):
         store = open_store(kind, server=server)
         error, ms = store.write(1, 0x36, ms=2000)
         assert error == 0 and ms < 1500
@@ -245,6 +300,7 @@ def test_second_address(kind, open_store):
         assert error == 0 and ms < 500
 
 
+@pytest.mark.parametrize("kind", ["nfs3"], indirect=True)
 def test_name(kind, open_store):
     store = open_store(kind, server="localhost")
     assert works(store, 1, 0x37)

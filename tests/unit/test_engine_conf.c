@@ -83,6 +83,25 @@ static void test_full(void **state)
 	assert_string_equal(text, "/s/leases:838860");
 }
 
+static void test_whiteboard_on_a_server(void **state)
+{
+	struct engine_conf c;
+	char text[64];
+
+	assert_int_equal(
+		load("metadata_path=iscsi://h:3261/iqn.2026-11.test:a/1\nuser=me\npassword=se cret\n", &c),
+		0);
+	assert_string_equal(said, "");
+	assert_string_equal(c.metadata.path, "iscsi://h:3261/iqn.2026-11.test:a/1");
+	assert_int_equal(c.metadata.offset, 0);
+	assert_int_equal(place_format(&c.metadata, text, sizeof(text)), 0);
+	assert_string_equal(text, c.metadata.path);
+	assert_string_equal(c.user, "me");
+	assert_string_equal(c.password, "se cret");
+	/* sanlock and QEMU know no such places. */
+	assert_int_equal(load("lockspace_path=nfs://h/a/b\n", &c), -EINVAL);
+}
+
 /* Keys and forms that existing deployments write. */
 static void test_existing_cluster(void **state)
 {
@@ -251,6 +270,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_existing_cluster),
+		cmocka_unit_test(test_whiteboard_on_a_server),
 		cmocka_unit_test(test_network_that_is_not_judged),
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_problems),

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,8 @@ static const char *const taken[] = {
 	"nfs://server/export/file",
 	"nfs://server:2049/export/deep/file?version=4",
 	"nfs://192.0.2.1,[2001:db8::1]:2049/export/file?version=3&mountport=20048&uid=36&gid=36&offset=1536",
+	"iscsi://portal/iqn.2026-11.test:a/1",
+	"iscsi://portal:3261,192.0.2.1,[2001:db8::1]/iqn.test:a/16383?initiator=iqn.test:b&offset=512",
 };
 
 static const struct {
@@ -51,6 +54,14 @@ static const struct {
 	{"nfs://server/export/file?soft=1", "has the parameter soft, which is not known"},
 	{"nfs://server/export/file?a=1&b=1&c=1&d=1&e=1&f=1&g=1&h=1&i=1", "has too many parameters"},
 	{"nfs://server/export/file?uid=-1", "has uid=-1; give a whole number"},
+	{"iscsi://portal/iqn.2026-11.test:a", "names no unit of a target"},
+	{"iscsi://portal/iqn.2026-11.test:a/", "names no unit of a target"},
+	{"iscsi://portal//1", "names no unit of a target"},
+	{"iscsi://portal/iqn.2026-11.test:a/x", "names no unit of a target"},
+	{"iscsi://portal/iqn.2026-11.test:a/1/2", "names no unit of a target"},
+	{"iscsi://portal/iqn.2026-11.test:a/16384", "names no unit of a target"},
+	{"iscsi://portal/iqn.2026-11.test:a/1?version=3", "has the parameter version, which is not known"},
+	{"iscsi://user%password@portal/iqn.2026-11.test:a/1", "names no server"},
 	{"nfs://server/export/file?offset=100", "has an offset that is no multiple of 512"},
 	{"nfs://server/export/file?offset=2000000000000000000", "has offset=2000000000000000000"},
 };
@@ -67,6 +78,31 @@ static void test_check(void **state)
 			fail_msg("%s: was taken", refused[i].spec);
 		if (strncmp(what, refused[i].what, strlen(refused[i].what)) != 0)
 			fail_msg("%s: said %s", refused[i].spec, what);
+	}
+}
+
+static void test_long_texts(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t length;
+		bool fits;
+	} cases[] = {
+		{"user", 255, true}, {"user", 256, false}, {"password", 255, true}, {"password", 256, false}};
+	char text[300], what[256];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		bool user = strcmp(cases[i].name, "user") == 0;
+		struct store_access long_access = {
+			.user = user ? text : "", .password = user ? "" : text, .host_name = "host"};
+
+		memset(text, 'x', cases[i].length);
+		text[cases[i].length] = '\0';
+		assert_int_equal(
+			store_check("iscsi://portal/iqn.2026-11.test:a/1", &long_access, what, sizeof(what)),
+			cases[i].fits ? 0 : -EINVAL);
+		if (!cases[i].fits)
+			assert_null(strstr(what, "xxx"));
 	}
 }
 
@@ -91,7 +127,8 @@ static void test_open(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_check), cmocka_unit_test(test_open)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_check), cmocka_unit_test(test_long_texts),
+					   cmocka_unit_test(test_open)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

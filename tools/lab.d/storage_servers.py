@@ -100,13 +100,13 @@ class Server:
 
 
 class IscsiServer(Server):
-    """One target with CHAP; the files are its LUNs 1, 2 .. in their order."""
+    """One target with CHAP; the files are its LUNs 1, 2 .. in their order, those of `read_only` for reading alone."""
     kind, programs = "iscsi", ("tgtd",)
     port = 3260
 
-    def __init__(self, folder, space, address, files, sector=512):
+    def __init__(self, folder, space, address, files, sector=512, read_only=()):
         super().__init__(folder, space, address)
-        self.files, self.sector, self.target = files, sector, f"{IQN}:storage"
+        self.files, self.sector, self.read_only, self.target = files, sector, read_only, f"{IQN}:storage"
 
     def admin(self, *words, check=True):
         return call("tgtadm", "--lld", "iscsi", *words, timeout=5, check=check,
@@ -123,7 +123,7 @@ class IscsiServer(Server):
             self.admin("--op", "new", "--mode", "logicalunit", *one, "--lun", str(number), "-b", file,
                        "--bstype", "rdwr", "--bsoflags", "sync", "--blocksize", str(self.sector))
             self.admin("--op", "update", "--mode", "logicalunit", *one, "--lun", str(number), "--params",
-                       f"vendor_id=LAB,product_id=STORAGE,scsi_sn=LAB{number:05}")
+                       f"vendor_id=LAB,product_id=STORAGE,scsi_sn=LAB{number:05},readonly={int(file in self.read_only)}")
         self.admin("--op", "new", "--mode", "account", "--user", CHAP_USER, "--password", CHAP_PASSWORD)
         self.admin("--op", "bind", "--mode", "account", *one, "--user", CHAP_USER)
         self.admin("--op", "bind", "--mode", "target", *one, "-I", "ALL")
