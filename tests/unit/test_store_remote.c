@@ -8,7 +8,10 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <netdb.h>
 #include <poll.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -298,6 +301,73 @@ static void test_later_operations(void **state)
 	finish();
 }
 
+static void expire(struct timer *timer)
+{
+	loop_stop(f.loop);
+}
+
+/* The name server: `names` says how it answers, and a name is 192.0.2.7. */
+enum { NAMES_GOOD, NAMES_FAIL, NAMES_HANG };
+static atomic_int names = NAMES_GOOD;
+static sem_t name_server;
+
+int __real_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+		       struct addrinfo **ret);
+int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+		       struct addrinfo **ret);
+
+int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+		       struct addrinfo **ret)
+{
+	if (hints->ai_flags & AI_NUMERICHOST)
+		return __real_getaddrinfo(node, service, hints, ret);
+	if (names == NAMES_HANG)
+		sem_wait(&name_server);
+	return names == NAMES_FAIL ? EAI_AGAIN : __real_getaddrinfo("192.0.2.7", service, hints, ret);
+}
+
+static unsigned threads_that_hang(void)
+{
+	struct store_health health;
+
+	f.store->health(f.store, &health);
+	return health.stuck;
+}
+
+static void test_names(void **state)
+{
+	static const char *const hosts[] = {"server.example"};
+	static const int fails[] = {-EIO, -EIO, -EIO};
+	struct timer until = {.fire = expire};
+
+	assert_int_equal(sem_init(&name_server, 0, 0), 0);
+	names = NAMES_FAIL;
+	begin(hosts, 1);
+	assert_int_equal(run(true, LONG_MS), -EAGAIN);
+	assert_string_equal(f.asked, "");
+	names = NAMES_HANG;
+	assert_int_equal(run(true, 100), -ETIMEDOUT);
+	assert_int_equal(threads_that_hang(), 1);
+	names = NAMES_GOOD;
+	assert_int_equal(run(true, LONG_MS), 0);
+	assert_string_equal(f.asked, "C7W");
+	/* Known addresses do without name servers, whether those fail or hang. */
+	for (int i = 0; i < 2; i++) {
+		f.answers = fails;
+		f.n_answers = 1;
+		names = i == 0 ? NAMES_FAIL : NAMES_HANG;
+		assert_int_equal(run(true, i == 0 ? LONG_MS : 400), 0);
+		assert_string_equal(f.asked, "WDC7W");
+	}
+	assert_int_equal(threads_that_hang(), 2);
+	assert_int_equal(sem_post(&name_server) + sem_post(&name_server), 0);
+	while (threads_that_hang() > 0) {
+		f.clock->set(f.clock, &until, f.clock->now(f.clock) + 10);
+		assert_int_equal(loop_run(f.loop), 0);
+	}
+	finish();
+}
+
 static void test_scan(void **state)
 {
 	static const char *const hosts[] = {"192.0.2.1"};
@@ -324,11 +394,6 @@ static void test_scan(void **state)
 		images[0] = images[1] = NULL;
 	}
 	finish();
-}
-
-static void expire(struct timer *timer)
-{
-	loop_stop(f.loop);
 }
 
 /* Between two operations the server closes the connection. */
@@ -376,6 +441,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_operation),
 		cmocka_unit_test(test_later_operations),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_scan),
 		cmocka_unit_test(test_closed_while_idle),
 		cmocka_unit_test(test_busy_and_close),
