@@ -297,11 +297,13 @@ static int link_connect(void *base, const struct remote_address *address, struct
 	link->config = config;
 	link->looked_at = MONO_UNSET;
 	r = set_up(link, config, address);
-	if (r == 0) {
+	/* Only where it is needed: the library loses the name that it had before. */
+	if (r == 0 && config->version == 4) {
 		snprintf(client, sizeof(client), "%s %u", config->client, config->connections);
 		nfs4_set_client_name(link->nfs, client);
-		r = begun(nfs_mount_async(link->nfs, address->text, config->folder, mount_done, link));
 	}
+	if (r == 0)
+		r = begun(nfs_mount_async(link->nfs, address->text, config->folder, mount_done, link));
 	if (r < 0) {
 		link_destroy(link);
 		return r;
