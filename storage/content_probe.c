@@ -114,7 +114,7 @@ static int add_end(int fd, uint64_t at, uint64_t size, const char *where, char t
 	r = read_at(fd, bytes, size, at);
 	if (r < 0 || size < sizeof(sanlock[0].magic))
 		return r;
-	for (size_t i = 0; i < sizeof(sanlock) / sizeof(sanlock[0]); i++)
+	for (size_t i = 0; at == 0 && i < sizeof(sanlock) / sizeof(sanlock[0]); i++)
 		if (memcmp(bytes, sanlock[i].magic, sizeof(sanlock[i].magic)) == 0) {
 			add(text, "%s", sanlock[i].name);
 			return 0;
@@ -141,7 +141,7 @@ int content_of_disk(int fd, uint64_t size, unsigned sector_size, char ret[CONTEN
 	if (found < 0 && errno == EIO)
 		return -EIO;
 	r = add_end(fd, 0, end, "first", text);
-	if (r == 0)
+	if (r == 0 && size > end)
 		r = add_end(fd, size - end, end, "last", text);
 	if (r < 0)
 		return r;

@@ -98,6 +98,34 @@ static const struct tool_command tool_commands[] = {
 			   "absent ones left out. Exit code 0 if FILE could be read.\n",
 		.run = command_run_dump_whiteboard,
 	},
+	{
+		.name = "discover-storage",
+		.operand = "nfs|iscsi|fc|block",
+		.options =
+			{{.name = "server",
+			  .value = "HOST",
+			  .help = "of nfs and iscsi: the server, with :PORT where it is not the usual one"},
+			 {.name = "user", .value = "NAME", .help = "of iscsi: the user of CHAP"},
+			 {.name = "password-file",
+			  .value = "FILE",
+			  .help = "its first line is the user's password; without it the environment has\n"
+				  "OVIRT_HOSTED_ENGINE_ISCSI_PASSWORD"},
+			 {.name = "initiator",
+			  .value = "IQN",
+			  .help = "of iscsi: this host's name; without it that of "
+				  "/etc/iscsi/initiatorname.iscsi"},
+			 {.name = "timeout", .value = "SECONDS", .help = "1 to 600, 20 without it"}},
+		.help = "list what storage this host can reach, as JSON",
+		.details =
+			"nfs: the exports of a server. iscsi: the targets of a portal and their LUNs. fc: "
+			"the "
+			"LUNs of Fibre\n"
+			"Channel. block: all disks of this host. Of each LUN it says whether it is free, and "
+			"what it holds.\n"
+			"Changes nothing; needs neither configuration nor daemons. Returns within the "
+			"timeout, whatever hangs.\n",
+		.run = command_run_discover_storage,
+	},
 };
 
 const struct command_set hosted_engine_commands = {

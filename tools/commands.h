@@ -13,3 +13,4 @@ int command_run_check_liveliness(const struct invocation *call);
 int command_run_check_deployed(const struct invocation *call);
 int command_run_set_maintenance(const struct invocation *call);
 int command_run_dump_whiteboard(const struct invocation *call);
+int command_run_discover_storage(const struct invocation *call);

@@ -8,7 +8,7 @@ _hosted_engine()
 	COMPREPLY=()
 
 	local -A options=(
-		[--help]="--vm-start --vm-start-paused --vm-shutdown --vm-poweroff --vm-status --check-liveliness --check-deployed --set-maintenance --dump-whiteboard"
+		[--help]="--vm-start --vm-start-paused --vm-shutdown --vm-poweroff --vm-status --check-liveliness --check-deployed --set-maintenance --dump-whiteboard --discover-storage"
 		[--vm-start]="--vm-conf="
 		[--vm-start-paused]=""
 		[--vm-shutdown]=""
@@ -18,11 +18,18 @@ _hosted_engine()
 		[--check-deployed]=""
 		[--set-maintenance]="--mode= --wait"
 		[--dump-whiteboard]="--json"
+		[--discover-storage]="--server= --user= --password-file= --initiator= --timeout="
 	)
 	local -A values=(
 		[--vm-conf]="FILE"
 		[--mode]="global local none"
 		[--dump-whiteboard]="FILE"
+		[--discover-storage]="nfs iscsi fc block"
+		[--server]="HOST"
+		[--user]="NAME"
+		[--password-file]="FILE"
+		[--initiator]="IQN"
+		[--timeout]="SECONDS"
 	)
 
 	# Bash cuts words at `=`: the option is then one or two words back.

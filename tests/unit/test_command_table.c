@@ -412,8 +412,12 @@ static void check_completion(const struct command_set *set, const char *name)
 			fprintf(out, "%s--%s%s", space, c->options[k].name, c->options[k].value ? "=" : "");
 		fputs("\"\n", out);
 
-		if (c->operand && c->operand[0] != '[')
-			fprintf(value_out, "\t\t[%s%s]=\"%s\"\n", set->dashes, c->name, c->operand);
+		if (c->operand && c->operand[0] != '[') {
+			fprintf(value_out, "\t\t[%s%s]=\"", set->dashes, c->name);
+			for (const char *p = c->operand; *p; p++)
+				fputc(*p == '|' ? ' ' : *p, value_out);
+			fputs("\"\n", value_out);
+		}
 		for (int k = 0; k < COMMAND_OPTIONS_MAX && c->options[k].name; k++) {
 			char entry[128];
 

@@ -19,7 +19,7 @@ _hosted_engine_sim()
 		[--kill]="N"
 		[--maintenance]="N global"
 		[--storage-loss]="N"
-		[replay]="LOGLINE|JOURNAL"
+		[replay]="LOGLINE JOURNAL"
 		[run]="SCENARIO"
 		[--svg]="FILE"
 	)
