@@ -23,31 +23,30 @@ CLEANUP_DEFINE(json_t *, json_decref)
 /* Text that is being written to a part of the block. */
 struct writer {
 	char *at;
-	size_t left;
+	size_t left; /* one byte more is there for a NUL */
 	bool full;
 };
 
 static void __attribute__((format(printf, 2, 3))) put(struct writer *writer, const char *format, ...)
 {
-	char text[BLOCK_SIZE];
 	va_list args;
 	int length;
 
+	/* With room for its NUL, which the writer owns (see `left`) and the next text overwrites. */
 	va_start(args, format);
-	length = vsnprintf(text, sizeof(text), format, args);
+	length = vsnprintf(writer->at, writer->left + 1, format, args);
 	va_end(args);
-	if (length < 0 || (size_t)length > writer->left || (size_t)length >= sizeof(text)) {
+	if (length < 0 || (size_t)length > writer->left) {
 		writer->full = true;
 		return;
 	}
-	memcpy(writer->at, text, (size_t)length); /* without the NUL: a full line has none */
 	writer->at += length;
 	writer->left -= (size_t)length;
 }
 
 /* Printable ASCII of `text` but for `forbidden`; one `?` for each other character, not for each of its bytes.
- */
-static void clean(const char *text, char forbidden, char *ret, size_t size)
+ * Returns its length. */
+static size_t clean(const char *text, char forbidden, char *ret, size_t size)
 {
 	size_t n = 0;
 
@@ -59,17 +58,28 @@ static void clean(const char *text, char forbidden, char *ret, size_t size)
 		ret[n++] = c < ' ' || c > '~' || c == (unsigned char)forbidden ? '?' : (char)c;
 	}
 	ret[n] = '\0';
+	return n;
 }
 
 /* A line of the text part: exactly one `=` in each. */
 static void put_key(struct writer *writer, const char *key, const char *value)
 {
 	char cleaned[RECORD_PENALTIES_SIZE];
+	size_t of_key = strlen(key), of_value;
 
 	if (*value == '\0')
 		return;
-	clean(value, '=', cleaned, sizeof(cleaned));
-	put(writer, "%s=%s\n", key, cleaned);
+	of_value = clean(value, '=', cleaned, sizeof(cleaned));
+	if (of_key + of_value + 2 > writer->left) {
+		writer->full = true;
+		return;
+	}
+	memcpy(writer->at, key, of_key);
+	writer->at[of_key] = '=';
+	memcpy(writer->at + of_key + 1, cleaned, of_value);
+	writer->at[of_key + 1 + of_value] = '\n';
+	writer->at += of_key + of_value + 2;
+	writer->left -= of_key + of_value + 2;
 }
 
 static void put_number(struct writer *writer, const char *key, uint64_t value)
@@ -112,21 +122,23 @@ static int status_text(const struct record *record, char ret[RECORD_TEXT_SIZE])
 	return 0;
 }
 
-/* `crc` as 8 digits; two runs, the first with zeros, give the sum and the line. */
-static int line_text(const struct record *record, const char *status, const char *crc, char *ret,
-		     size_t *ret_length)
+/* The sum is over the line with zeros in its place. */
+static int line_text(const struct record *record, const char *status, char *ret)
 {
 	struct writer writer = {ret, RECORD_LINE_MAX, false};
-	char hostname[RECORD_TEXT_SIZE];
+	char hostname[RECORD_TEXT_SIZE], crc[sizeof(CRC_ZERO)], *crc_at;
 
 	clean(record->hostname, '|', hostname, sizeof(hostname));
-	put(&writer, "%d|%d|%" PRIu64 "|%u|%d|%s|%s|%d|%d|%s|%d|%" PRIu64, RECORD_VERSION, RECORD_VERSION,
+	put(&writer, "%d|%d|%" PRIu64 "|%u|%d|%s|%s|%d|%d|", RECORD_VERSION, RECORD_VERSION,
 	    record->claim.timestamp, record->host_id, record->claim.score, status, hostname,
-	    record->claim.maintenance, record->claim.stopped, crc, record->config_shared,
-	    record->config_timestamp);
+	    record->claim.maintenance, record->claim.stopped);
+	crc_at = writer.at;
+	put(&writer, CRC_ZERO "|%d|%" PRIu64, record->config_shared, record->config_timestamp);
 	if (writer.full)
 		return -EMSGSIZE;
-	*ret_length = RECORD_LINE_MAX - writer.left;
+	snprintf(crc, sizeof(crc), "%08x",
+		 (uint32_t)crc32(crc32(0, NULL, 0), (const Bytef *)ret, (uInt)(writer.at - ret)));
+	memcpy(crc_at, crc, sizeof(crc) - 1);
 	return 0;
 }
 
@@ -181,23 +193,17 @@ static int extra_text(const struct record *record, int64_t wall, char *ret)
 
 int record_encode(const struct record *record, int64_t wall, uint8_t ret[BLOCK_SIZE])
 {
-	char block[BLOCK_SIZE] = {0}, status[RECORD_TEXT_SIZE], crc[sizeof(CRC_ZERO)];
-	size_t length = 0;
+	char block[BLOCK_SIZE + 1] = {0}, status[RECORD_TEXT_SIZE];
 	int r;
 
 	assert(record->host_id >= 1 && record->host_id <= HOST_ID_MAX);
 	r = status_text(record, status);
 	if (r == 0)
-		r = line_text(record, status, CRC_ZERO, block, &length);
-	if (r < 0)
-		return r;
-	snprintf(crc, sizeof(crc), "%08x",
-		 (uint32_t)crc32(crc32(0, NULL, 0), (const Bytef *)block, (uInt)length));
-	r = line_text(record, status, crc, block, &length);
+		r = line_text(record, status, block);
 	if (r == 0)
 		r = extra_text(record, wall, block + RECORD_LINE_MAX);
 	if (r < 0)
 		return r;
-	memcpy(ret, block, sizeof(block));
+	memcpy(ret, block, BLOCK_SIZE);
 	return 0;
 }

@@ -144,6 +144,13 @@ static enum slot_change take_record(struct slots *slots, struct slot *slot, cons
 	return same ? SLOT_BEAT : SLOT_CHANGED;
 }
 
+/* Known to be of other bytes without a look at them. */
+static bool moved_on(const struct image *was, const struct image *image)
+{
+	return was->id != 0 && was->id == image->id && was->fault == RECORD_OK && image->fault == RECORD_OK &&
+	       was->claim.timestamp != image->claim.timestamp;
+}
+
 enum slot_change slots_take_image(struct slots *slots, uint16_t id, struct image *image,
 				  const struct lease_timing *t, mono_t now)
 {
@@ -157,7 +164,7 @@ enum slot_change slots_take_image(struct slots *slots, uint16_t id, struct image
 	slot->read_at = now;
 	if (slot->image == image)
 		return SLOT_SAME;
-	same = slot->image && image_same_bytes(slot->image, image);
+	same = slot->image && !moved_on(slot->image, image) && image_same_bytes(slot->image, image);
 	/* Also of the same bytes: it may be the one that the store gives next time. */
 	image_drop(slot->image);
 	slot->image = image_keep(image);

@@ -147,7 +147,8 @@ void check_stepped(struct check *check, unsigned host, const struct agent *agent
 /* A new agent, which remembers nothing. */
 void check_agent_began(struct check *check, unsigned host);
 /* A write landed; `host` CHECK_HOSTS_MAX: of nobody of ours. */
-void check_landed(struct check *check, unsigned host, uint32_t block, const uint8_t *bytes);
+struct image;
+void check_landed(struct check *check, unsigned host, uint32_t block, struct image *image);
 /* `host` has read block 0. */
 void check_read_flag(struct check *check, unsigned host, const uint8_t *bytes);
 /* Block 0's lease: asked for, got (0) or not (-errno), let go. */

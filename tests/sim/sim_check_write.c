@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The checkers of what hosts write, join, leave and acknowledge. */
 #include "metadata/global.h"
-#include "metadata/record.h"
+#include "metadata/image.h"
 #include "tests/sim/sim_finding.h"
 
 /* A look may be from before what it did not see: the loop, sanlock's answer and the write under way. */
@@ -39,14 +39,11 @@ static bool lives(const struct check *check, unsigned host, int64_t now, int64_t
 	return false;
 }
 
-static void note_foreign(struct check_memory *m, uint32_t block, const uint8_t *bytes, int64_t now)
+static void note_foreign(struct check_memory *m, const struct image *image, int64_t now)
 {
-	char cause[RECORD_CAUSE_SIZE];
-	struct record record;
-
 	m->foreign_at = now;
 	/* What is unreadable hides the clone: that host is not seen any more. */
-	if (record_decode(bytes, (uint16_t)block, &record, cause) != RECORD_OK) {
+	if (image->fault != RECORD_OK) {
 		m->clone_at = -10 * MINUTE;
 		return;
 	}
@@ -55,21 +52,20 @@ static void note_foreign(struct check_memory *m, uint32_t block, const uint8_t *
 	m->clone_at = now;
 }
 
-void check_landed(struct check *check, unsigned host, uint32_t block, const uint8_t *bytes)
+void check_landed(struct check *check, unsigned host, uint32_t block, struct image *image)
 {
 	int64_t now = check_now(check);
-	char cause[RECORD_CAUSE_SIZE];
-	struct record record;
 	struct check_memory *m;
 
 	if (block == 0) {
-		check_flag_written(check, host, bytes, now);
+		check_flag_written(check, host, image->bytes, now);
 		return;
 	}
+	image_decode(image, (uint16_t)block);
 	if (host >= CHECK_HOSTS_MAX) {
 		for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++)
 			if (check->hosts[i].id == block)
-				note_foreign(&check->memory[i], block, bytes, now);
+				note_foreign(&check->memory[i], image, now);
 		return;
 	}
 	m = &check->memory[host];
@@ -90,12 +86,12 @@ void check_landed(struct check *check, unsigned host, uint32_t block, const uint
 		check_fail(check, "block-unjoined",
 			   "host %u writes its block %lld s after it lost its host id", check->hosts[host].id,
 			   (long long)((now - m->joined_until) / SECOND));
-	if (record_decode(bytes, (uint16_t)block, &record, cause) != RECORD_OK)
+	if (image->fault != RECORD_OK)
 		return; /* torn */
-	if (record.claim.stopped && check->hosts[host].calm && lives(check, host, now, 4 * SECOND))
+	if (image->claim.stopped && check->hosts[host].calm && lives(check, host, now, 4 * SECOND))
 		check_fail(check, "stopped-with-qemu", "host %u says stopped while its QEMU lives",
 			   check->hosts[host].id);
-	if (record.claim.timestamp != m->timestamp) {
+	if (image->claim.timestamp != m->timestamp) {
 		if (!check->hosts[host].agent && check->hosts[host].calm &&
 		    now > m->agent_until + SILENT_LAG && now > m->calm_since + SILENT_LAG)
 			check_fail(check, "silent-agent",
@@ -103,7 +99,7 @@ void check_landed(struct check *check, unsigned host, uint32_t block, const uint
 				   check->hosts[host].id, (long long)((now - m->agent_until) / SECOND));
 		if (now > m->stamped_at + 25 * SECOND)
 			m->regular_since = now;
-		m->timestamp = record.claim.timestamp;
+		m->timestamp = image->claim.timestamp;
 		m->stamped_at = now;
 	}
 }

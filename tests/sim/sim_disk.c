@@ -53,7 +53,7 @@ void sim_storage_write(struct sim_storage *storage, uint16_t host, uint32_t bloc
 	storage->before[block] = storage->blocks[block];
 	storage->blocks[block] = image_new(bytes);
 	if (storage->landed)
-		storage->landed(storage->data, host, block, storage->blocks[block]->bytes);
+		storage->landed(storage->data, host, block, storage->blocks[block]);
 }
 
 struct sim_io *sim_io_new(struct sim_disk *disk)

@@ -201,11 +201,11 @@ static void stepped(void *data, struct sim_host *host, const struct step *step)
 	check_stepped(&world->check, host->id - 1u, host->agent, step);
 }
 
-static void landed(void *data, uint16_t host, uint32_t block, const uint8_t *bytes)
+static void landed(void *data, uint16_t host, uint32_t block, struct image *image)
 {
 	struct world *world = data;
 
-	check_landed(&world->check, host == 0 ? CHECK_HOSTS_MAX : host - 1u, block, bytes);
+	check_landed(&world->check, host == 0 ? CHECK_HOSTS_MAX : host - 1u, block, image);
 }
 
 static void was_read(void *data, uint16_t host, uint32_t block, const uint8_t *bytes)
