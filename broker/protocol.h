@@ -8,6 +8,7 @@
 #include <qb/qbipc_common.h>
 
 #include "core/machine.h"
+#include "lockspace/lease_port.h"
 #include "metadata/store.h"
 
 #define BROKER_SOCKET                                                                                        \
@@ -99,6 +100,7 @@ struct status_reply {
 	struct qb_ipc_response_header header;
 	struct cluster cluster;
 	struct store_health store;
+	struct lease_renewals renewals;	  /* of this host's id */
 	struct publish_request published; /* the agent's last */
 	mono_t now;			  /* the broker's clock when it answered */
 	mono_t published_at;		  /* MONO_UNSET: no agent yet */

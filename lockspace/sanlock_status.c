@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Reads `sanlock client status -D`, lines of key=value below lines that name the daemon (`daemon HOST`) and
- * each lockspace
- * (`s NAME:ID:PATH:OFFSET`). It decides nothing but what the words say; a word that is missing is unknown.
+ * each lockspace (`s NAME:ID:PATH:OFFSET`), and `sanlock client renewal`, a line of them for each renewal,
+ * the oldest first. It decides nothing but what the words say; a word that is missing is unknown.
  * Called by the lease port's and the guard's worker threads. */
 #include "lockspace/sanlock_status.h"
 
@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "lockspace/lease_port.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 
@@ -25,9 +26,8 @@
 extern char **environ;
 
 /* `ret_pipe` is the command's stdout. */
-static int command_start(pid_t *ret_pid, int *ret_pipe)
+static int command_start(const char *const argv[], pid_t *ret_pid, int *ret_pipe)
 {
-	char *argv[] = {(char *)"sanlock", (char *)"client", (char *)"status", (char *)"-D", NULL};
 	_cleanup_close_ int ours = -1, theirs = -1;
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
@@ -49,7 +49,7 @@ static int command_start(pid_t *ret_pid, int *ret_pipe)
 	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, theirs, STDOUT_FILENO);
 	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-	r = posix_spawn(ret_pid, SANLOCK_PROGRAM, &actions, &attr, argv, environ);
+	r = posix_spawn(ret_pid, SANLOCK_PROGRAM, &actions, &attr, (char *const *)argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attr);
 	if (r != 0)
@@ -129,18 +129,14 @@ static void answer_parse(char *bytes, const char *lockspace, struct sanlock_stat
 	}
 }
 
-int sanlock_status_read(const char *lockspace, int timeout_ms, struct sanlock_status *ret)
+/* The command's answer in `bytes`, ANSWER_MAX long. */
+static int command_run(const char *const argv[], int timeout_ms, char *bytes)
 {
-	struct sanlock_status status = {.use_watchdog = -1, .last_renewal_s = -1};
-	_cleanup_free_ char *bytes = malloc(ANSWER_MAX);
 	_cleanup_close_ int fd = -1;
 	int r, end;
 	pid_t pid;
 
-	assert(lockspace && ret);
-	if (!bytes)
-		return -ENOMEM;
-	r = command_start(&pid, &fd);
+	r = command_start(argv, &pid, &fd);
 	if (r < 0)
 		return r;
 	r = answer_read(fd, mono_add(clock_mono(), timeout_ms), bytes, ANSWER_MAX);
@@ -151,10 +147,69 @@ int sanlock_status_read(const char *lockspace, int timeout_ms, struct sanlock_st
 			return -errno;
 	if (r < 0)
 		return r;
-	if (!WIFEXITED(end) || WEXITSTATUS(end) != 0)
-		return -ECONNREFUSED;
+	return WIFEXITED(end) && WEXITSTATUS(end) == 0 ? 0 : -ECONNREFUSED;
+}
+
+int sanlock_status_read(const char *lockspace, int timeout_ms, struct sanlock_status *ret)
+{
+	const char *const argv[] = {"sanlock", "client", "status", "-D", NULL};
+	struct sanlock_status status = {.use_watchdog = -1, .last_renewal_s = -1};
+	_cleanup_free_ char *bytes = malloc(ANSWER_MAX);
+	int r;
+
+	assert(lockspace && ret);
+	if (!bytes)
+		return -ENOMEM;
+	r = command_run(argv, timeout_ms, bytes);
+	if (r < 0)
+		return r;
 	answer_parse(bytes, lockspace, &status);
 	*ret = status;
+	return 0;
+}
+
+void sanlock_renewals_parse(char *bytes, struct lease_renewals *ret)
+{
+	struct lease_renewals renewals = {0};
+	char *save = NULL;
+
+	for (char *line = strtok_r(bytes, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		unsigned read_ms, write_ms, timeouts, errors;
+		unsigned long long timestamp;
+
+		/* The failures are those after this renewal and before the next. */
+		if (sscanf(line, "timestamp=%llu read_ms=%u write_ms=%u next_timeouts=%u next_errors=%u",
+			   &timestamp, &read_ms, &write_ms, &timeouts, &errors) != 5 ||
+		    timestamp > INT64_MAX / MONO_SECOND)
+			continue;
+		renewals.last = (mono_t)timestamp * MONO_SECOND;
+		if (renewals.count++ == 0)
+			renewals.first = renewals.last;
+		renewals.read_ms = read_ms;
+		renewals.write_ms = write_ms;
+		if (renewals.slowest_read_ms < read_ms)
+			renewals.slowest_read_ms = read_ms;
+		if (renewals.slowest_write_ms < write_ms)
+			renewals.slowest_write_ms = write_ms;
+		renewals.timeouts += timeouts;
+		renewals.errors += errors;
+	}
+	*ret = renewals;
+}
+
+int sanlock_renewals_read(const char *lockspace, int timeout_ms, struct lease_renewals *ret)
+{
+	const char *const argv[] = {"sanlock", "client", "renewal", "-s", lockspace, NULL};
+	_cleanup_free_ char *bytes = malloc(ANSWER_MAX);
+	int r;
+
+	assert(lockspace && ret);
+	if (!bytes)
+		return -ENOMEM;
+	r = command_run(argv, timeout_ms, bytes);
+	if (r < 0)
+		return r;
+	sanlock_renewals_parse(bytes, ret);
 	return 0;
 }
 

@@ -121,6 +121,8 @@ int board_from_broker(struct status_reply *reply, struct slot_block **ret_blocks
 		.maintenance = reply->cluster.maintenance,
 		.own_id = reply->cluster.host_id,
 		.trouble = reply->trouble,
+		.store = &reply->store,
+		.renewals = &reply->renewals,
 	};
 	return 0;
 }

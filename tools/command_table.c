@@ -51,7 +51,8 @@ static const struct tool_command tool_commands[] = {
 		.options = {{.name = "json", .help = "one line of JSON"}},
 		.help = "show the engine VM and all hosts as the whiteboard has them",
 		.details =
-			"Every host shows the same, but for lines of time and its own broker's troubles.\n",
+			"Every host shows the same, but for lines of time and what its own broker finds of\n"
+			"its storage and troubles.\n",
 		.deployed = true,
 		.run = command_run_vm_status,
 	},

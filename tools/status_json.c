@@ -128,6 +128,43 @@ static int set_ours(json_t *host, const struct status_view *v, const struct boar
 	return bad;
 }
 
+static json_t *seconds_since(mono_t since, mono_t now)
+{
+	return since == MONO_UNSET ? json_null() : json_integer((now - since) / MONO_SECOND);
+}
+
+static json_t *ms_of(mono_t ended, int64_t took_ms)
+{
+	return ended == MONO_UNSET ? json_null() : json_integer(took_ms);
+}
+
+static json_t *renewals_of(const struct lease_renewals *renewals, mono_t now)
+{
+	if (renewals->error < 0 || renewals->count == 0)
+		return json_null();
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "count",
+			 (json_int_t)renewals->count, "span",
+			 (json_int_t)((renewals->last - renewals->first) / MONO_SECOND), "age",
+			 (json_int_t)((now - renewals->last) / MONO_SECOND), "read-ms",
+			 (json_int_t)renewals->read_ms, "write-ms", (json_int_t)renewals->write_ms,
+			 "slowest-read-ms", (json_int_t)renewals->slowest_read_ms, "slowest-write-ms",
+			 (json_int_t)renewals->slowest_write_ms, "timeouts", (json_int_t)renewals->timeouts,
+			 "errors", (json_int_t)renewals->errors);
+}
+
+static json_t *storage_of(const struct board_status *status)
+{
+	const struct store_health *store = status->store;
+	mono_t now = status->now;
+
+	return json_pack(
+		"{s:o, s:o, s:o, s:o, s:o, s:i, s:o}", "read-age", seconds_since(store->last_read, now),
+		"read-ms", ms_of(store->last_read, store->read_ms), "write-age",
+		seconds_since(store->last_write, now), "write-ms", ms_of(store->last_write, store->write_ms),
+		"stuck-for", seconds_since(store->stuck_since, now), "stuck-threads", (int)store->stuck,
+		"renewals", renewals_of(status->renewals, now));
+}
+
 /* NULL: out of memory. */
 static json_t *host_of(const struct status_view *v, const struct board_status *status)
 {
@@ -147,6 +184,8 @@ static json_t *host_of(const struct status_view *v, const struct board_status *s
 	if (status->trouble[0] && v->id == status->own_id)
 		bad |= json_object_set_new(host, "trouble",
 					   json_text(status->trouble, strlen(status->trouble)));
+	if (status->store && v->id == status->own_id)
+		bad |= json_object_set_new(host, "storage", storage_of(status));
 	return bad ? NULL : TAKE_PTR(host);
 }
 

@@ -103,7 +103,48 @@ static void put_ours(const struct status_view *view, bool live, FILE *out)
 		put_number("Timeout ends in seconds", view->timeout_s, out);
 }
 
-static void put_host(const struct status_view *view, bool live, FILE *out)
+static void put_io(const char *label, mono_t ended, int64_t took_ms, mono_t now, FILE *out)
+{
+	put_label(label, out);
+	if (ended == MONO_UNSET)
+		fputs("never\n", out);
+	else
+		fprintf(out, "%" PRId64 " s ago, in %" PRId64 " ms\n", (now - ended) / MONO_SECOND, took_ms);
+}
+
+static void put_renewals(const struct lease_renewals *renewals, mono_t now, FILE *out)
+{
+	put_label("Host id last renewed", out);
+	if (renewals->error < 0 || renewals->count == 0) {
+		fputs("unknown\n", out);
+		return;
+	}
+	fprintf(out, "%" PRId64 " s ago, read in %" PRId64 " ms, written in %" PRId64 " ms\n",
+		(now - renewals->last) / MONO_SECOND, renewals->read_ms, renewals->write_ms);
+	put_label("Host id renewals", out);
+	fprintf(out,
+		"%" PRIu32 " in %" PRId64 " s, slowest read %" PRId64 " ms, slowest write %" PRId64
+		" ms, timeouts %" PRIu32 ", errors %" PRIu32 "\n",
+		renewals->count, (renewals->last - renewals->first) / MONO_SECOND, renewals->slowest_read_ms,
+		renewals->slowest_write_ms, renewals->timeouts, renewals->errors);
+}
+
+/* Of this host alone: one whose storage hangs can't write into its record that it does. */
+static void put_storage(const struct board_status *status, FILE *out)
+{
+	const struct store_health *store = status->store;
+
+	put_io("Storage last read", store->last_read, store->read_ms, status->now, out);
+	put_io("Storage last write", store->last_write, store->write_ms, status->now, out);
+	if (store->stuck_since != MONO_UNSET) {
+		put_label("Storage stuck", out);
+		fprintf(out, "for %" PRId64 " s, threads left behind: %u\n",
+			(status->now - store->stuck_since) / MONO_SECOND, store->stuck);
+	}
+	put_renewals(status->renewals, status->now, out);
+}
+
+static void put_record(const struct status_view *view, bool live, FILE *out)
 {
 	const struct record *r = &view->record;
 
@@ -142,6 +183,13 @@ static void put_host(const struct status_view *view, bool live, FILE *out)
 	put_ours(view, live, out);
 }
 
+static void put_host(const struct status_view *view, const struct board_status *status, FILE *out)
+{
+	put_record(view, status->live, out);
+	if (status->store && view->id == status->own_id)
+		put_storage(status, out);
+}
+
 void status_put_text(const struct board_status *status, FILE *out)
 {
 	enum flag maintenance = status_maintenance(status);
@@ -157,7 +205,7 @@ void status_put_text(const struct board_status *status, FILE *out)
 				put_line("Global block unreadable", view.cause, out);
 			}
 		} else if (view.fault != RECORD_ABSENT) {
-			put_host(&view, status->live, out);
+			put_host(&view, status, out);
 		}
 	}
 	if (status->trouble[0]) {

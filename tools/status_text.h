@@ -16,6 +16,9 @@ struct board_status {
 	enum flag maintenance; /* the broker's, with `live`; else block 0 tells */
 	uint16_t own_id;       /* of the host that answered, 0: none */
 	const char *trouble;   /* the broker's, "" none */
+	/* Of own_id, by the broker's clock; NULL: there is no broker. */
+	const struct store_health *store;
+	const struct lease_renewals *renewals;
 };
 
 void status_put_text(const struct board_status *status, FILE *out);

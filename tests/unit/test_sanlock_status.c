@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include "lockspace/lease_port.h"
 #include "lockspace/sanlock_status.h"
 #include "tests/unit/sanlock_domain.h"
 #include "util/clock.h"
@@ -19,11 +20,13 @@
 static void test_daemon(void **state)
 {
 	struct sanlock_status status = {.use_watchdog = 7, .last_renewal_s = 7};
+	struct lease_renewals renewals = {.count = 7};
 	struct sanlock_domain domain;
 	mono_t begun;
 
 	(void)state;
 	domain_open(&domain);
+	assert_int_equal(sanlock_renewals_read("LS", 5000, &renewals), -ECONNREFUSED);
 	assert_int_equal(sanlock_status_read("LS", 5000, &status), -ECONNREFUSED);
 	assert_int_equal(status.use_watchdog, 7); /* untouched */
 
@@ -31,7 +34,14 @@ static void test_daemon(void **state)
 	assert_int_equal(sanlock_status_read("LS", 5000, &status), 0);
 	assert_int_equal(status.use_watchdog, 0);
 	assert_int_equal(status.last_renewal_s, -1);
+	assert_int_equal(sanlock_renewals_read("LS", 5000, &renewals), -ECONNREFUSED);
+	assert_int_equal(renewals.count, 7); /* untouched */
 	domain_join(&domain);
+	assert_int_equal(sanlock_renewals_read("L", 5000, &renewals), -ECONNREFUSED);
+	assert_int_equal(sanlock_renewals_read("LS", 5000, &renewals), 0);
+	assert_int_equal(renewals.error, 0);
+	assert_in_range(renewals.count, 1, 3);
+	assert_in_range(renewals.last, clock_mono() - 6000, clock_mono());
 	assert_int_equal(sanlock_status_read("L", 5000, &status), 0);
 	assert_int_equal(status.last_renewal_s, -1); /* not a prefix */
 	assert_int_equal(sanlock_status_read("LS", 5000, &status), 0);
@@ -41,8 +51,51 @@ static void test_daemon(void **state)
 	domain_signal(&domain, SIGSTOP);
 	begun = clock_mono();
 	assert_int_equal(sanlock_status_read("LS", 300, &status), -ETIMEDOUT);
-	assert_in_range(clock_mono() - begun, 300, 2000);
+	assert_int_equal(sanlock_renewals_read("LS", 300, &renewals), -ETIMEDOUT);
+	assert_in_range(clock_mono() - begun, 600, 3000);
 	domain_close(&domain);
+}
+
+#define RENEWAL(timestamp, read_ms, write_ms, timeouts, errors)                                              \
+	"timestamp=" #timestamp " read_ms=" #read_ms " write_ms=" #write_ms " next_timeouts=" #timeouts      \
+	" next_errors=" #errors "\n"
+
+static void test_renewals(void **state)
+{
+	static const struct {
+		const char *name, *text;
+		struct lease_renewals is;
+	} rows[] = {
+		{"none", "", {0}},
+		{"one", RENEWAL(100, 2, 5, 0, 0), {0, 1, 100000, 100000, 2, 5, 2, 5, 0, 0}},
+		{"several, the slow one in the middle, failures between and after",
+		 RENEWAL(100, 2, 5, 0, 0) RENEWAL(120, 900, 3, 2, 1) RENEWAL(180, 1, 70, 1, 0),
+		 {0, 3, 100000, 180000, 1, 70, 900, 70, 3, 1}},
+		{"lines of other words are passed over",
+		 "renewals of LS\n" RENEWAL(100, 2, 5, 0, 0) "timestamp=120 read_ms=x\ntimestamp=-1\n",
+		 {0, 1, 100000, 100000, 2, 5, 2, 5, 0, 0}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct lease_renewals *is = &rows[i].is;
+		struct lease_renewals got = {.error = -1, .count = 7};
+		char text[512];
+
+		print_message("# %s\n", rows[i].name);
+		snprintf(text, sizeof(text), "%s", rows[i].text);
+		sanlock_renewals_parse(text, &got);
+		assert_int_equal(got.error, is->error);
+		assert_int_equal(got.count, is->count);
+		assert_int_equal(got.first, is->first);
+		assert_int_equal(got.last, is->last);
+		assert_int_equal(got.read_ms, is->read_ms);
+		assert_int_equal(got.write_ms, is->write_ms);
+		assert_int_equal(got.slowest_read_ms, is->slowest_read_ms);
+		assert_int_equal(got.slowest_write_ms, is->slowest_write_ms);
+		assert_int_equal(got.timeouts, is->timeouts);
+		assert_int_equal(got.errors, is->errors);
+	}
 }
 
 static void put(const char *path, const char *text)
@@ -106,6 +159,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_daemon),
+		cmocka_unit_test(test_renewals),
 		cmocka_unit_test(test_watchdog_kind),
 	};
 

@@ -4,6 +4,7 @@
 #include "tools/status_text.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -213,6 +214,91 @@ static void test_ours(void **state)
 	json_decref(all);
 }
 
+/* What the broker found of its storage stands under its own host alone, whatever became of its record. */
+static void test_storage(void **state)
+{
+	static const struct {
+		const char *name;
+		uint16_t own_id;
+		bool unreadable;
+		struct store_health store;
+		struct lease_renewals renewals;
+		const char *text, *json;
+	} rows[] = {
+		{"good",
+		 7,
+		 false,
+		 {NOW - 3500, NOW - 1000, 2, 14, MONO_UNSET, 0},
+		 {0, 180, NOW - 900000, NOW - 7000, 1, 3, 12, 40, 2, 1},
+		 "Record age in seconds              : 3\n"
+		 "Storage last read                  : 3 s ago, in 2 ms\n"
+		 "Storage last write                 : 1 s ago, in 14 ms\n"
+		 "Host id last renewed               : 7 s ago, read in 1 ms, written in 3 ms\n"
+		 "Host id renewals                   : 180 in 893 s, slowest read 12 ms, slowest write 40 "
+		 "ms, "
+		 "timeouts 2, errors 1\n",
+		 "{\"read-age\": 3, \"read-ms\": 2, \"write-age\": 1, \"write-ms\": 14, \"stuck-for\": null, "
+		 "\"stuck-threads\": 0, \"renewals\": {\"count\": 180, \"span\": 893, \"age\": 7, "
+		 "\"read-ms\": 1, \"write-ms\": 3, \"slowest-read-ms\": 12, \"slowest-write-ms\": 40, "
+		 "\"timeouts\": 2, \"errors\": 1}}"},
+		{"stuck since it began",
+		 7,
+		 true,
+		 {MONO_UNSET, MONO_UNSET, 0, 0, NOW - 12000, 3},
+		 {.error = -ETIMEDOUT},
+		 "Storage last read                  : never\n"
+		 "Storage last write                 : never\n"
+		 "Storage stuck                      : for 12 s, threads left behind: 3\n"
+		 "Host id last renewed               : unknown\n",
+		 "{\"read-age\": null, \"read-ms\": null, \"write-age\": null, \"write-ms\": null, "
+		 "\"stuck-for\": 12, \"stuck-threads\": 3, \"renewals\": null}"},
+		{"of another host",
+		 6,
+		 false,
+		 {NOW - 3500, NOW - 1000, 2, 14, MONO_UNSET, 0},
+		 {.error = 0, .count = 1, .last = NOW},
+		 NULL,
+		 NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct slot_block slot;
+		struct board_status status = {.blocks = &slot,
+					      .n_blocks = 1,
+					      .live = true,
+					      .now = NOW,
+					      .maintenance = FLAG_NO,
+					      .own_id = rows[i].own_id,
+					      .trouble = "",
+					      .store = &rows[i].store,
+					      .renewals = &rows[i].renewals};
+		struct record record = sample_record(7);
+		json_t *all, *storage;
+		char *text;
+
+		print_message("# %s\n", rows[i].name);
+		record_slot(&record, &slot);
+		if (rows[i].unreadable)
+			memset(slot.block, 0xff, BLOCK_SIZE);
+		text = printed(&status, false);
+		all = parsed(&status);
+		storage = json_object_get(json_object_get(all, "7"), "storage");
+		if (rows[i].text) {
+			char *json = json_dumps(storage, JSON_PRESERVE_ORDER);
+
+			assert_string_equal(strstr(text, rows[i].text), rows[i].text); /* the last of it */
+			assert_string_equal(json, rows[i].json);
+			free(json);
+		} else {
+			assert_null(strstr(text, "Storage"));
+			assert_null(strstr(text, "Host id "));
+			assert_null(storage);
+		}
+		json_decref(all);
+		free(text);
+	}
+}
+
 /* A timeout that says nothing is not shown: over, of the clock that older writers take, absurdly far, no time
  * at all. */
 static void test_timeouts(void **state)
@@ -396,8 +482,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_known_text), cmocka_unit_test(test_ours),
-		cmocka_unit_test(test_timeouts),   cmocka_unit_test(test_faults),
-		cmocka_unit_test(test_cleaned),	   cmocka_unit_test(test_vectors),
+		cmocka_unit_test(test_storage),	   cmocka_unit_test(test_timeouts),
+		cmocka_unit_test(test_faults),	   cmocka_unit_test(test_cleaned),
+		cmocka_unit_test(test_vectors),
 	};
 
 	setenv("TZ", "UTC", 1);
