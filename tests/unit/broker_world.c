@@ -198,6 +198,17 @@ static int store_write(struct store *store, enum store_queue queue, uint32_t blo
 	return 0;
 }
 
+static void store_close(struct store *store)
+{
+	struct world *world = WORLD_OF(store, store);
+
+	for (size_t i = 0; i < STORE_QUEUE_COUNT; i++) {
+		if (world->io[i].op)
+			clock_cancel(&world->clock, &world->io[i].timer);
+		world->io[i].op = NULL;
+	}
+}
+
 static void store_health(struct store *store, struct store_health *ret)
 {
 	*ret = (struct store_health){
@@ -505,6 +516,7 @@ struct world *world_new(void)
 	world->store.scan = store_scan;
 	world->store.write = store_write;
 	world->store.health = store_health;
+	world->store.close = store_close;
 	world->lease.look = lease_look;
 	world->lease.read_owner = lease_read_owner;
 	world->lease.join = lease_join;
