@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metadata/identity.h"
-
 #define LATENCY_MS 1
 
 #define WORLD_OF(pointer, member) ((struct world *)((char *)(pointer)-offsetof(struct world, member)))
@@ -84,6 +82,17 @@ void world_run(struct world *world, int64_t ms)
 	world->now = end;
 }
 
+void world_fault(struct world *world, struct store_fault fault)
+{
+	store_faulty_set(world->faulty, &fault);
+}
+
+void world_heal(struct world *world)
+{
+	assert(store_faulty_fired(world->faulty) > 0);
+	world_fault(world, (struct store_fault){.kind = STORE_FAULT_NONE});
+}
+
 static void soon(struct world *world, struct timer *timer)
 {
 	clock_set(&world->clock, timer, world->now + LATENCY_MS);
@@ -103,24 +112,15 @@ static void io_fired(struct timer *timer)
 	struct world_io *io = (struct world_io *)((char *)timer - offsetof(struct world_io, timer));
 	struct world *world = io->world;
 	struct store_op *op = io->op;
-	int error = io->write && world->write_error < 0 ? world->write_error : world->store_error;
 
-	if (error == 0 && !io->write && io->first == IDENTITY_BLOCK)
-		error = world->domain_error;
-	if (world->store_hangs && world->now < op->deadline) {
-		clock_set(&world->clock, timer, op->deadline);
-		return;
-	}
-	if (world->store_hangs)
-		error = -ETIMEDOUT;
 	io->op = NULL;
-	if (error == 0 && io->write) {
+	if (io->write) {
 		memcpy(world->blocks[io->first], io->data, BLOCK_SIZE);
 		world->last_written = io->first;
 		world->writes++;
 		if (world->after_write)
 			world->after_write(world, io->first);
-	} else if (error == 0) {
+	} else {
 		if (io->images)
 			make_images(io);
 		else
@@ -128,7 +128,7 @@ static void io_fired(struct timer *timer)
 		world->reads++;
 		world->blocks_read += io->count;
 	}
-	op->done(op, error);
+	op->done(op, 0);
 }
 
 static struct world_io *io_begin(struct store *store, enum store_queue queue, struct store_op *op)
@@ -506,6 +506,7 @@ static void kept_save(struct kept_port *port, enum flag value)
 struct world *world_new(void)
 {
 	struct world *world = calloc(1, sizeof(*world));
+	int r;
 
 	assert(world);
 	world->blocks = calloc(WORLD_BLOCKS, BLOCK_SIZE);
@@ -517,6 +518,8 @@ struct world *world_new(void)
 	world->store.write = store_write;
 	world->store.health = store_health;
 	world->store.close = store_close;
+	r = store_faulty_new(&world->store, &world->clock, &world->faulty);
+	assert(r == 0);
 	world->lease.look = lease_look;
 	world->lease.read_owner = lease_read_owner;
 	world->lease.join = lease_join;
@@ -548,7 +551,7 @@ void world_start(struct world *world)
 {
 	struct broker_ports ports = {
 		.clock = &world->clock,
-		.store = &world->store,
+		.store = world->faulty,
 		.lease = &world->lease,
 		.fence = &world->fence,
 		.qemu = &world->qemu,
@@ -564,6 +567,7 @@ void world_start(struct world *world)
 void world_free(struct world *world)
 {
 	broker_free(world->broker);
+	world->faulty->close(world->faulty);
 	free(world->blocks);
 	free(world);
 }

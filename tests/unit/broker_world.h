@@ -4,6 +4,7 @@
 #pragma once
 
 #include "broker/broker.h"
+#include "metadata/store_faulty.h"
 
 #define WORLD_TIMERS 64
 #define WORLD_BLOCKS (BLOCKS_MAX + 1)
@@ -18,7 +19,8 @@ struct world {
 	} timers[WORLD_TIMERS];
 	uint64_t order;
 
-	struct store store;
+	struct store store;   /* of `blocks`, without fault */
+	struct store *faulty; /* over it: the broker's */
 	uint8_t (*blocks)[BLOCK_SIZE];
 	struct world_io {
 		struct world *world;
@@ -30,10 +32,6 @@ struct world {
 		struct image **images; /* NULL: a read into `into` */
 		uint8_t data[BLOCK_SIZE];
 	} io[STORE_QUEUE_COUNT];
-	int store_error;  /* every operation ends with it */
-	int domain_error; /* so does a read of the identity */
-	int write_error;  /* writes do */
-	bool store_hangs; /* operations end at their deadline, -ETIMEDOUT */
 	unsigned reads, writes;
 	uint64_t blocks_read;
 	uint32_t last_written;
@@ -129,6 +127,9 @@ struct world *world_new(void);
 void world_free(struct world *world);
 void world_start(struct world *world); /* makes the broker */
 void world_run(struct world *world, int64_t ms);
+/* Storage is bad from now on; healing asserts that something met the fault. */
+void world_fault(struct world *world, struct store_fault fault);
+void world_heal(struct world *world);
 /* Writes a host's record as another broker would. */
 void world_record(struct world *world, uint16_t slot, const char *hostname, uint64_t timestamp,
 		  uint64_t generation, int32_t score);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "metadata/identity.h"
 #include "tests/unit/broker_world.h"
 
 static int setup(void **state)
@@ -127,32 +128,68 @@ static void same_words_are_not_written_again(void **state)
 	assert_int_equal(world->published_error, 0);
 }
 
-static void spoil_once(struct world *world, uint32_t block)
-{
-	if (block != 1)
-		return;
-	memset(world->blocks[1], 0xff, BLOCK_SIZE);
-	world->after_write = NULL;
-}
-
 /* What was not found when it was read back is not on storage, though the agent has nothing new to say. */
 static void same_words_are_written_where_they_were_lost(void **state)
+{
+	static const struct {
+		const char *name;
+		enum store_fault_kind kind;
+	} rows[] = {{"lost", STORE_FAULT_LOST},
+		    {"torn", STORE_FAULT_TORN},
+		    {"read back stale", STORE_FAULT_STALE}};
+	struct world *world = joined(state);
+	struct record record;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int32_t score = 2000 + (int32_t)i;
+
+		print_message("# %s\n", rows[i].name);
+		world_publish(world, 3400);
+		world_run(world, 100);
+		assert_int_equal(world->published_error, 0);
+		world_fault(world, (struct store_fault){.kind = rows[i].kind,
+							.queues = 1U << STORE_QUEUE_OWN,
+							.count = 1});
+		world_publish(world, score);
+		world_run(world, 100);
+		assert_int_equal(world->published_error, -ESTALE);
+		world_heal(world);
+		world_publish(world, score);
+		world_run(world, 100);
+		assert_int_equal(world->published_error, 0);
+		assert_int_equal(world_own(world, &record), RECORD_OK);
+		assert_int_equal(record.claim.score, score);
+	}
+}
+
+/* A write that was given up lands over a newer one: the look of the next loop finds it. */
+static void late_write_is_written_over(void **state)
 {
 	struct world *world = joined(state);
 	struct record record;
 
 	world_publish(world, 3400);
 	world_run(world, 100);
-	world->after_write = spoil_once;
+	world_fault(world, (struct store_fault){.kind = STORE_FAULT_LATE,
+						.ops = STORE_FAULT_WRITES,
+						.queues = 1U << STORE_QUEUE_OWN,
+						.count = 1,
+						.delay_ms = 5000});
 	world_publish(world, 2000);
-	world_run(world, 100);
-	assert_null(world->after_write);
-	assert_int_equal(world->published_error, -ESTALE);
-	world_publish(world, 2000);
-	world_run(world, 100);
+	world_run(world, 10000);
+	assert_int_equal(world->published_error, -ETIMEDOUT);
+	world_publish(world, 1000);
+	world_run(world, 4990);
 	assert_int_equal(world->published_error, 0);
 	assert_int_equal(world_own(world, &record), RECORD_OK);
+	assert_int_equal(record.claim.score, 1000);
+	world_run(world, 20);
+	assert_int_equal(world_own(world, &record), RECORD_OK);
 	assert_int_equal(record.claim.score, 2000);
+	world_heal(world);
+	world_run(world, 10000);
+	assert_int_equal(world_own(world, &record), RECORD_OK);
+	assert_int_equal(record.claim.score, 1000);
 }
 
 static void next_agent_hears_nothing_of_the_last(void **state)
@@ -381,13 +418,13 @@ static void failed_write_is_tried_again_and_told(void **state)
 
 	world_publish(world, 3400);
 	world_run(world, 10);
-	world->write_error = -EIO;
+	world_fault(world, (struct store_fault){.kind = STORE_FAULT_EIO, .ops = STORE_FAULT_WRITES});
 	world_publish(world, 2000);
 	world_run(world, 4000);
 	assert_int_equal(world->published_error, -EIO);
 	broker_trouble(world->broker, text);
 	assert_non_null(strstr(text, "writes fail for 3 s"));
-	world->write_error = 0;
+	world_heal(world);
 	world_run(world, 1100);
 	assert_int_equal(world_own(world, &record), RECORD_OK);
 	assert_int_equal(record.claim.score, 2000);
@@ -396,18 +433,23 @@ static void failed_write_is_tried_again_and_told(void **state)
 static void hung_storage_keeps_answering(void **state)
 {
 	struct world *world = joined(state);
+	char text[TEXT_MAX];
 
 	world_publish(world, 3400);
 	world_run(world, 10);
-	world->store_hangs = true;
+	world_fault(world, (struct store_fault){.kind = STORE_FAULT_NEVER});
 	world_publish(world, 2000);
 	world_run(world, 11000);
 	assert_int_equal(world->published_error, -ETIMEDOUT);
 	assert_int_equal(world_cluster(world).monitors[MONITOR_STORAGE_DOMAIN].value, 0);
-	world->store_hangs = false;
+	broker_trouble(world->broker, text);
+	assert_non_null(strstr(text, "storage: I/O stuck for 11 s"));
+	world_heal(world);
 	world_publish(world, 2000);
 	world_run(world, 12000);
 	assert_int_equal(world_cluster(world).monitors[MONITOR_STORAGE_DOMAIN].value, 1);
+	broker_trouble(world->broker, text);
+	assert_null(strstr(text, "storage"));
 }
 
 static void reads_blocks_in_use_only(void **state)
@@ -473,7 +515,9 @@ static void unread_domain_hides_no_host(void **state)
 
 	world_record(world, 2, "host2.example", 99, 3, 3400);
 	joined(state);
-	world->domain_error = -EIO;
+	world_fault(world, (struct store_fault){.kind = STORE_FAULT_EIO,
+						.ops = STORE_FAULT_READS,
+						.block = IDENTITY_BLOCK});
 	for (uint64_t i = 0; i < 20; i++) {
 		world_record(world, 2, "host2.example", 100 + i, 3, 3400);
 		world_publish(world, 3400);
@@ -485,6 +529,7 @@ static void unread_domain_hides_no_host(void **state)
 		assert_null(strstr(text, "reads fail"));
 	}
 	assert_int_equal(world->published_error, 0);
+	world_heal(world);
 }
 
 static void owner_is_read_every_second(void **state)
@@ -621,6 +666,7 @@ int main(void)
 		ROW(aliens_by_the_io_timeout_that_sanlock_uses),
 		ROW(same_words_are_not_written_again),
 		ROW(same_words_are_written_where_they_were_lost),
+		ROW(late_write_is_written_over),
 		ROW(next_agent_hears_nothing_of_the_last),
 		ROW(silent_agent_no_timestamp),
 		ROW(nothing_without_the_host_id),

@@ -175,12 +175,12 @@ static void kept_value_without_storage(void **state)
 	struct world *world = *state;
 
 	world->kept_value = FLAG_YES;
-	world->store_error = -EIO;
+	world_fault(world, (struct store_fault){.kind = STORE_FAULT_EIO});
 	world_start(world);
 	world_run(world, 30000);
 	assert_int_equal(world_cluster(world).maintenance, FLAG_YES);
 	assert_false(world_cluster(world).maintenance_read);
-	world->store_error = 0;
+	world_heal(world);
 	world_run(world, 3000);
 	assert_int_equal(world_cluster(world).maintenance, FLAG_NO);
 	assert_true(world_cluster(world).maintenance_read);
@@ -213,12 +213,13 @@ static void failed_write_is_said(void **state)
 {
 	struct world *world = started(state);
 
-	world->store_error = -EIO;
+	world_fault(world, (struct store_fault){.kind = STORE_FAULT_EIO});
 	world_set_global(world, true);
 	world_run(world, 5000);
 	assert_int_equal(world->answers, 1);
 	assert_int_equal(world->answer_error, -EIO);
 	assert_false(world->block0_held);
+	world_heal(world);
 }
 
 static void last_request_wins(void **state)

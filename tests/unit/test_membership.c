@@ -448,14 +448,14 @@ static void same_domain_found_joined(void **state)
 
 	world->membership = MEMBERSHIP_JOINED;
 	world->generation = 7;
-	world->store_error = -EIO;
+	world_fault(world, (struct store_fault){.kind = STORE_FAULT_EIO});
 	world_start(world);
 	world_attach(world);
 	world_run(world, 100);
 	world_publish(world, 3400);
 	world_run(world, 3000);
 	assert_int_equal(world->published, 0);
-	world->store_error = 0;
+	world_heal(world);
 	world_run(world, 1500);
 	assert_true(world->writes > 0);
 	assert_int_equal(world->published_error, 0);
@@ -510,14 +510,14 @@ static void storage_away_at_start(void **state)
 	struct world *world = *state;
 	char text[TEXT_MAX];
 
-	world->store_error = -EIO;
+	world_fault(world, (struct store_fault){.kind = STORE_FAULT_EIO});
 	world_start(world);
 	world_run(world, 30000);
 	assert_int_equal(world->joins, 0);
 	assert_false(world_cluster(world).whiteboard_read);
 	broker_trouble(world->broker, text);
 	assert_non_null(strstr(text, "storage: reads fail for 29 s"));
-	world->store_error = 0;
+	world_heal(world);
 	world_run(world, 3000);
 	assert_int_equal(world->joins, 1);
 	assert_true(world_cluster(world).whiteboard_read);
