@@ -16,13 +16,10 @@
 #include <nfsc/libnfs-raw-mount.h>
 #include <nfsc/libnfs-raw.h>
 
-#include "util/cleanup.h"
 #include "util/clock.h"
 
 #define TICK_MS 200
 #define EXPORTS_MAX 1000
-
-CLEANUP_DEFINE(struct rpc_context *, rpc_destroy_context)
 
 struct question {
 	struct rpc_context *context;
