@@ -58,6 +58,10 @@ int content_child_start(const char *path, struct content_child *ret)
 	if (pid == 0) {
 		struct answer answer = {0};
 
+		/* It may stay for ever, and who waits for the end of our output shall not. */
+		for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+			if (fd != ends[1])
+				close(fd);
 		look(path, &answer);
 		/* Smaller than a pipe's atomic write: whole or not at all. */
 		_exit(write(ends[1], &answer, sizeof(answer)) == (ssize_t)sizeof(answer) ? 0 : 1);

@@ -180,13 +180,16 @@ static int put_all(struct folder *folder)
 	return r;
 }
 
-static int format_here(struct folder *folder, char ret_why[DOMAIN_WHY_SIZE])
+static int format_here(const struct domain_request *request, char ret_why[DOMAIN_WHY_SIZE])
 {
-	const struct domain_request *request = folder->request;
+	_cleanup_close_ int fd = open(request->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct folder at = {.request = request, .fd = fd}, *folder = &at;
 	char text[CONTENT_TEXT_SIZE];
 	unsigned sector_size = 0;
 	int r;
 
+	if (fd < 0)
+		return domain_why(ret_why, -errno, "%.200s: %s", request->path, strerror(errno));
 	r = content_of_folder(folder->fd, text);
 	if (r < 0)
 		return domain_why(ret_why, r, "%.200s: %s", request->path, strerror(-r));
@@ -219,18 +222,16 @@ static int format_here(struct folder *folder, char ret_why[DOMAIN_WHY_SIZE])
 
 int domain_files_format(const struct domain_request *request, char ret_why[DOMAIN_WHY_SIZE])
 {
-	_cleanup_close_ int fd = open(request->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct folder folder = {.request = request, .fd = fd};
 	struct stat st;
 	int r;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (stat(request->path, &st) < 0)
 		return domain_why(ret_why, -errno, "%.200s: %s", request->path, strerror(errno));
 	/* A share that lets root in as nobody belongs to the files' owner: it is written as that one. */
 	if (geteuid() != 0 || st.st_uid != request->uid || st.st_uid == 0)
-		return format_here(&folder, ret_why);
+		return format_here(request, ret_why);
 	act_as(request->uid, request->gid);
-	r = format_here(&folder, ret_why);
+	r = format_here(request, ret_why);
 	act_as(geteuid(), getegid());
 	return r;
 }
@@ -242,7 +243,7 @@ static int read_whiteboard(int folder, struct identity *ret)
 	return fd < 0 ? -errno : area_get_identity(fd, 0, ret);
 }
 
-int domain_files_read(const char *path, struct domain *ret, char ret_why[DOMAIN_WHY_SIZE])
+static int read_here(const char *path, struct domain *ret, char ret_why[DOMAIN_WHY_SIZE])
 {
 	_cleanup_free_ struct domain *domain = calloc(1, sizeof(*domain));
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -283,4 +284,18 @@ int domain_files_read(const char *path, struct domain *ret, char ret_why[DOMAIN_
 	domain->alignment = least.alignment;
 	*ret = *domain;
 	return 0;
+}
+
+int domain_files_read(const char *path, struct domain *ret, char ret_why[DOMAIN_WHY_SIZE])
+{
+	struct stat st;
+	int r = read_here(path, ret, ret_why);
+
+	/* Where root is nobody, as above. */
+	if (r != -EACCES || geteuid() != 0 || stat(path, &st) < 0 || st.st_uid == 0)
+		return r;
+	act_as(st.st_uid, st.st_gid);
+	r = read_here(path, ret, ret_why);
+	act_as(geteuid(), getegid());
+	return r;
 }

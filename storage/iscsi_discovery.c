@@ -339,16 +339,18 @@ static int ask_luns(struct session *session, struct iscsi_target *target)
 {
 	_cleanup_(scsi_free_scsi_task_p) struct scsi_task *report = NULL;
 	const struct scsi_reportluns_list *list;
+	uint32_t n;
 	int r;
 
 	r = command(session, send_report, 0, &report);
 	list = r == 0 ? scsi_datain_unmarshall(report) : NULL;
 	if (!list)
 		return r < 0 ? r : -EIO;
-	target->luns = calloc(list->num + 1, sizeof(*target->luns));
+	n = list->num < LUNS_MAX ? list->num : LUNS_MAX;
+	target->luns = calloc(n + 1, sizeof(*target->luns));
 	if (!target->luns)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < list->num && i < LUNS_MAX; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		struct lun *lun = &target->luns[target->n_luns];
 
 		*lun = (struct lun){.number = list->luns[i], .transport = "iscsi"};
@@ -399,6 +401,8 @@ static int ask_target(const struct iscsi_query *query, struct iscsi_target *targ
 		if (r < 0)
 			explain(&session, r, target->trouble, sizeof(target->trouble));
 	}
+	if (r < 0 && !target->trouble[0])
+		snprintf(target->trouble, sizeof(target->trouble), "the server names no portal of it");
 	session_close(&session);
 	return r;
 }

@@ -47,16 +47,28 @@ static void connected(struct rpc_context *context, int status, void *data, void 
 	end(private_data, status, data);
 }
 
-static char *clients_of(const struct exportnode *node)
+/* libnfs packs what it decodes: its nodes lie at any address. */
+static struct exportnode export_at(const void *at)
+{
+	struct exportnode node;
+
+	memcpy(&node, at, sizeof(node));
+	return node;
+}
+
+static char *clients_of(const void *groups)
 {
 	char *text = NULL;
 	size_t size;
 	FILE *to = open_memstream(&text, &size);
+	struct groupnode group;
 
 	if (!to)
 		return NULL;
-	for (const struct groupnode *group = node->ex_groups; group; group = group->gr_next)
-		fprintf(to, "%s%s", group == node->ex_groups ? "" : " ", group->gr_name);
+	for (const void *at = groups; at; at = group.gr_next) {
+		memcpy(&group, at, sizeof(group));
+		fprintf(to, "%s%s", at == groups ? "" : " ", group.gr_name);
+	}
 	return fclose(to) == 0 ? text : NULL;
 }
 
@@ -64,23 +76,25 @@ static char *clients_of(const struct exportnode *node)
 static void listed(struct rpc_context *context, int status, void *data, void *private_data)
 {
 	struct question *question = private_data;
+	const void *list = NULL;
 	size_t n = 0;
 
 	end(question, status, data);
 	if (question->error < 0 || !data)
 		return;
-	for (const struct exportnode *node = *(exports *)data; node && n < EXPORTS_MAX; node = node->ex_next)
+	memcpy(&list, data, sizeof(list));
+	for (const void *at = list; at && n < EXPORTS_MAX; at = export_at(at).ex_next)
 		n++;
 	question->exports = calloc(n + 1, sizeof(*question->exports));
 	if (!question->exports) {
 		question->error = -ENOMEM;
 		return;
 	}
-	for (const struct exportnode *node = *(exports *)data; question->n < n; node = node->ex_next) {
+	for (const void *at = list; question->n < n; at = export_at(at).ex_next) {
 		struct nfs_export *to = &question->exports[question->n++];
 
-		to->path = strdup(node->ex_dir);
-		to->clients = clients_of(node);
+		to->path = strdup(export_at(at).ex_dir);
+		to->clients = clients_of(export_at(at).ex_groups);
 		if (!to->path || !to->clients)
 			question->error = -ENOMEM;
 	}

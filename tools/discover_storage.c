@@ -91,7 +91,7 @@ static int find_exports(const char *server, mono_t deadline, json_t **ret, char 
 	return 0;
 }
 
-/* The first line. */
+/* The first line; -EMSGSIZE: it does not fit. */
 static int read_line_of(const char *path, char *ret, size_t size)
 {
 	_cleanup_fclose_ FILE *file = fopen(path, "re");
@@ -100,6 +100,8 @@ static int read_line_of(const char *path, char *ret, size_t size)
 		return -errno;
 	if (!fgets(ret, (int)size, file))
 		return ferror(file) ? -EIO : -ENODATA;
+	if (strlen(ret) + 1 == size)
+		return -EMSGSIZE;
 	ret[strcspn(ret, "\r\n")] = '\0';
 	return ret[0] ? 0 : -ENODATA;
 }
@@ -121,17 +123,21 @@ static void own_name(char ret[256])
 static int find_secret(const struct invocation *call, char ret[SECRET_SIZE], char why[DISCOVERY_WHY_SIZE])
 {
 	const char *file = invocation_value(call, "password-file"), *variable = getenv(SECRET_VARIABLE);
-	int r = -ENODATA;
+	int r;
 
-	if (file)
+	if (file) {
 		r = read_line_of(file, ret, SECRET_SIZE);
-	else if (variable && variable[0] && strlen(variable) < SECRET_SIZE)
-		r = 0 * sprintf(ret, "%s", variable);
-	if (r < 0)
-		snprintf(why, DISCOVERY_WHY_SIZE, "No password of the user: %.200s%s%s",
-			 file ? file : "neither --password-file nor " SECRET_VARIABLE, file ? ": " : "",
-			 file ? strerror(-r) : "");
-	return r;
+		if (r < 0)
+			snprintf(why, DISCOVERY_WHY_SIZE, "No password in %.200s: %s", file, strerror(-r));
+		return r;
+	}
+	if (!variable || !variable[0] || strlen(variable) >= SECRET_SIZE) {
+		snprintf(why, DISCOVERY_WHY_SIZE,
+			 "No password of the user: neither --password-file nor " SECRET_VARIABLE);
+		return -ENODATA;
+	}
+	strcpy(ret, variable);
+	return 0;
 }
 
 static int find_targets(const struct invocation *call, mono_t deadline, json_t **ret,

@@ -12,11 +12,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "storage/content_child.h"
 #include "storage/disk_discovery.h"
 #include "util/clock.h"
 
@@ -265,12 +267,34 @@ static void test_no_sysfs(void **state)
 	free(luns);
 }
 
+/* A child that hangs for ever must not hold the command's output open. */
+static void test_child_closes(void **state)
+{
+	char path[100], text[CONTENT_TEXT_SIZE];
+	struct content_child child;
+	mono_t deadline = clock_mono() + 5000;
+	struct stat st;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/sdg", dev_path);
+	assert_int_equal(content_child_start(path, &child), 0);
+	for (int fd = 0; fd <= 2; fd++) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)child.pid, fd);
+		while (stat(path, &st) == 0) {
+			assert_true(clock_mono() < deadline);
+			poll(NULL, 0, 5);
+		}
+	}
+	assert_int_equal(content_child_end(&child, clock_mono() + 50, text), -ETIMEDOUT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all),
 		cmocka_unit_test(test_fc),
 		cmocka_unit_test(test_no_sysfs),
+		cmocka_unit_test(test_child_closes),
 	};
 
 	return cmocka_run_group_tests(tests, make_machine, remove_machine);

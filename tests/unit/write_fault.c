@@ -19,7 +19,7 @@
 static struct {
 	bool armed, fired;
 	enum write_fault_kind kind;
-	unsigned at, seen, chowns;
+	unsigned at, seen;
 	int error;
 	struct kept_write kept[KEPT_MAX];
 	size_t n_kept;
@@ -48,11 +48,6 @@ size_t write_fault_kept(const struct kept_write **ret)
 {
 	*ret = fault.kept;
 	return fault.n_kept;
-}
-
-unsigned write_fault_chowns(void)
-{
-	return fault.chowns;
 }
 
 static void keep(const void *data, size_t size, uint64_t offset, bool durable)
@@ -196,7 +191,6 @@ int renameat(int from_dir, const char *from, int to_dir, const char *to)
 
 int fchown(int fd, uid_t uid, gid_t gid)
 {
-	fault.chowns++;
 	return may() ? (int)syscall(SYS_fchown, fd, uid, gid) : -1;
 }
 

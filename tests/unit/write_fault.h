@@ -29,5 +29,3 @@ void write_fault_arm(enum write_fault_kind kind, unsigned at, int error);
 unsigned write_fault_end(bool *ret_fired);
 /* What was kept, until the next arming; their number. */
 size_t write_fault_kept(const struct kept_write **ret);
-/* Calls of fchown() since armed. */
-unsigned write_fault_chowns(void);
