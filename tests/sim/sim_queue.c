@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Each place has four below it: fewer levels, and a move writes into the node that moves. */
+#define BELOW 4
+
 #define SAME_MAX 1000000 /* events at one moment: something spins */
 
 static bool sooner(const struct sim_entry *a, const struct sim_entry *b)
@@ -30,11 +33,21 @@ static void put(struct sim *sim, size_t at, const struct sim_entry *entry)
 		((struct sim_event *)entry->node)->place = at;
 }
 
+static size_t above(size_t at)
+{
+	return (at - 2) / BELOW + 1;
+}
+
+static size_t first_below(size_t at)
+{
+	return BELOW * (at - 1) + 2;
+}
+
 static void sift_up(struct sim *sim, size_t at, struct sim_entry entry)
 {
-	while (at > 1 && sooner(&entry, &sim->heap[at / 2])) {
-		put(sim, at, &sim->heap[at / 2]);
-		at /= 2;
+	while (at > 1 && sooner(&entry, &sim->heap[above(at)])) {
+		put(sim, at, &sim->heap[above(at)]);
+		at = above(at);
 	}
 	put(sim, at, &entry);
 }
@@ -42,23 +55,26 @@ static void sift_up(struct sim *sim, size_t at, struct sim_entry entry)
 static void sift_down(struct sim *sim, size_t at, struct sim_entry entry)
 {
 	for (;;) {
-		size_t child = 2 * at;
+		size_t below = first_below(at), end = below + BELOW, soonest = below;
 
-		if (child > sim->n)
+		if (below > sim->n)
 			break;
-		if (child < sim->n && sooner(&sim->heap[child + 1], &sim->heap[child]))
-			child++;
-		if (!sooner(&sim->heap[child], &entry))
+		if (end > sim->n + 1)
+			end = sim->n + 1;
+		while (++below < end)
+			if (sooner(&sim->heap[below], &sim->heap[soonest]))
+				soonest = below;
+		if (!sooner(&sim->heap[soonest], &entry))
 			break;
-		put(sim, at, &sim->heap[child]);
-		at = child;
+		put(sim, at, &sim->heap[soonest]);
+		at = soonest;
 	}
 	put(sim, at, &entry);
 }
 
 static void place_entry(struct sim *sim, size_t at, const struct sim_entry *entry)
 {
-	if (at > 1 && sooner(entry, &sim->heap[at / 2]))
+	if (at > 1 && sooner(entry, &sim->heap[above(at)]))
 		sift_up(sim, at, *entry);
 	else
 		sift_down(sim, at, *entry);
@@ -143,7 +159,7 @@ void sim_move_timers(struct sim *sim, uint16_t host, int64_t (*due)(void *data, 
 
 			sim->heap[i].at = at > sim->now ? at : sim->now;
 		}
-	for (size_t i = sim->n / 2; i >= 1; i--)
+	for (size_t i = sim->n > 1 ? above(sim->n) : 0; i >= 1; i--)
 		sift_down(sim, i, sim->heap[i]);
 }
 

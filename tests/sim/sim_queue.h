@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Virtual time and the one queue of what is to happen: a binary heap of (time, sequence, host, event).
+/* Virtual time and the one queue of what is to happen: a heap of (time, sequence, host, event).
  * Nothing in the simulator runs but from it; what is due at one moment runs in the order in which it was set.
  * O(log n) a call, no allocation once the heap has its size. It decides nothing but that order. */
 #pragma once
