@@ -116,7 +116,8 @@ static void monitors_fired(struct sim_event *event)
 				      host->monitored[i].known ? host->monitored[i].value : -1);
 }
 
-/* As broker/monitor_engine.c asks: each second until it is good, then in its rhythm. */
+/* As broker/monitor_engine.c asks: each second until it is good, then in its rhythm. Of no QEMU there is
+ * nothing to learn: on_runs() goes on in the same rhythm. */
 static void health_fired(struct sim_event *event)
 {
 	struct sim_host *host = OF(event, health);
@@ -124,7 +125,9 @@ static void health_fired(struct sim_event *event)
 	struct sim_sample *was = &host->monitored[MONITOR_ENGINE_HEALTH];
 	enum health health = sim_vm_health(&host->vm);
 
-	set_event(host, event, here && health == HEALTH_GOOD ? MONITOR_MS : HEALTH_EAGER_MS);
+	host->health_at = host->sim->now;
+	if (here || host->vm.pid != 0)
+		set_event(host, event, here && health == HEALTH_GOOD ? MONITOR_MS : HEALTH_EAGER_MS);
 	if (here)
 		broker_sample(host->broker, MONITOR_ENGINE_HEALTH, true, (int32_t)health);
 	else if (was->known)
@@ -336,8 +339,12 @@ static void on_runs(void *data, bool runs)
 	sim_log_line(host->id, "guest %s", runs ? "runs" : "stands");
 	host->cluster->running += runs ? 1 : -1;
 	sim_note(host->sim, (uint64_t)host->id << 1 | runs);
-	if (runs)
-		sim_guard_wake(&host->guard);
+	if (!runs)
+		return;
+	sim_guard_wake(&host->guard);
+	if (host->broker && !sim_is_set(&host->health))
+		set_event(host, &host->health,
+			  HEALTH_EAGER_MS - (host->sim->now - host->health_at) % HEALTH_EAGER_MS);
 }
 
 static const struct sim_vm_calls vm_calls = {on_runs};

@@ -66,6 +66,7 @@ struct sim_host {
 	struct sim_files files;
 	struct sim_unit units[SIM_SERVICE_COUNT];
 	struct sim_event boots_again, monitors, health;
+	int64_t health_at; /* the last question for it; none is asked while no QEMU lives */
 	bool no_proof; /* sanlock is started without the proof that no QEMU lives (its drop-in is not there)
 			*/
 
