@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Runs clusters by seed: `run_sim [--seed N | --seeds A-B] [--hosts N] [--light N] [--hours N] [--trace]`.
- * Each seed is run twice and must give the same hash. Prints what was simulated, how fast, and on failure the
- * command that runs it again. */
+/* Runs clusters by seed: `run_sim [--seed N | --seeds A-B] [--hosts N] [--light N] [--hours N] [--trace]
+ * [--once]
+ * [--full HOSTS:HOURS]`. Each seed is run twice and must give the same hash. Prints what was simulated, how
+ * fast, and on failure the command that runs it again. `--full`: with OVIRT_HA_TEST_FULL=1 so many instead,
+ * and once. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -92,11 +94,17 @@ static int run_twice(const struct arguments *arguments, uint64_t seed, uint64_t 
 static int parse(int argc, char **argv, struct arguments *ret)
 {
 	static const struct option options[] = {
-		{"seed", required_argument, NULL, 's'},	 {"seeds", required_argument, NULL, 'S'},
-		{"hosts", required_argument, NULL, 'n'}, {"hours", required_argument, NULL, 'h'},
-		{"light", required_argument, NULL, 'l'}, {"trace", no_argument, NULL, 't'},
-		{"once", no_argument, NULL, 'o'},	 {NULL, 0, NULL, 0},
+		{"seed", required_argument, NULL, 's'},
+		{"seeds", required_argument, NULL, 'S'},
+		{"hosts", required_argument, NULL, 'n'},
+		{"hours", required_argument, NULL, 'h'},
+		{"light", required_argument, NULL, 'l'},
+		{"trace", no_argument, NULL, 't'},
+		{"once", no_argument, NULL, 'o'},
+		{"full", required_argument, NULL, 'f'},
+		{NULL, 0, NULL, 0},
 	};
+	const char *asked = getenv("OVIRT_HA_TEST_FULL"), *full = NULL;
 	unsigned long long first, last;
 	int c;
 
@@ -127,9 +135,17 @@ static int parse(int argc, char **argv, struct arguments *ret)
 		case 'o':
 			ret->once = true;
 			break;
+		case 'f':
+			full = optarg;
+			break;
 		default:
 			return -EINVAL;
 		}
+	if (full && asked && strcmp(asked, "1") == 0) {
+		if (sscanf(full, "%hu:%lf", &ret->hosts, &ret->hours) != 2)
+			return -EINVAL;
+		ret->once = true;
+	}
 	return ret->hosts >= 1 && ret->hosts + ret->light <= HOST_ID_MAX && ret->hours > 0 ? 0 : -EINVAL;
 }
 
@@ -143,7 +159,7 @@ int main(int argc, char **argv)
 	if (parse(argc, argv, &arguments) < 0) {
 		fprintf(stderr, "usage: run_sim [--seed N | --seeds A-B] [--hosts N] [--light N] [--hours N] "
 				"[--trace] "
-				"[--once]\n");
+				"[--once] [--full HOSTS:HOURS]\n");
 		return 2;
 	}
 	/* Records carry times of the wall clock for people. */

@@ -338,10 +338,13 @@ static bool look_at(struct check *check, unsigned host)
 
 	check->look(check->data, host, &truth);
 	same = same_truth(&check->hosts[host], &truth);
-	if (!same)
-		check_catch_up(check, host);
+	if (same) {
+		check->hosts[host].renewed_at = truth.renewed_at;
+		return false;
+	}
+	check_catch_up(check, host);
 	check->hosts[host] = truth;
-	return !same;
+	return true;
 }
 
 static void judge(struct check *check, unsigned host, int64_t now)

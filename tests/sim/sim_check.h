@@ -48,7 +48,7 @@
 #include "core/machine.h"
 
 #define CHECK_HOSTS_MAX 8
-#define CHECK_QEMUS_MAX 4
+#define CHECK_QEMUS_MAX 2
 
 struct check_qemu {
 	uint64_t life;	 /* its number, 0: no QEMU */

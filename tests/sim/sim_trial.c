@@ -23,7 +23,9 @@ struct world {
 	struct check check;
 	struct sim_event heal;
 	int64_t end_at, give_up;
-	struct sim_lease lease; /* the engine's, of the last event */
+	struct sim_lease lease;			/* the engine's, of the last event */
+	bool disturbed[SCHEDULE_HOSTS_MAX + 1]; /* by host id: a fault is on its way to storage, libvirt and
+						   sanlock */
 	/* Of the last event, by host: to see what changed. */
 	struct {
 		struct agent *agent;
@@ -37,18 +39,28 @@ static int64_t check_now(void *data)
 	return ((struct world *)data)->cluster->sim.now;
 }
 
+/* Faults begin and end in events of the world alone. State D is no disturbance of the protectors: its bound
+ * is longer. */
+static void see_disturbed(struct world *world)
+{
+	static const enum fault faults[] = {FAULT_LIBVIRT_HANG, FAULT_LIBVIRT_KILL, FAULT_SANLOCK_HANG,
+					    FAULT_HOST_PAUSE,	FAULT_DISK_EIO,	    FAULT_DISK_HANG,
+					    FAULT_DISK_SLOW,	FAULT_DISK_LOST,    FAULT_DISK_TORN,
+					    FAULT_DISK_STALE};
+
+	for (uint16_t h = 0; h < world->cluster->n_hosts; h++) {
+		const struct sim_host *host = &world->cluster->hosts[h];
+
+		world->disturbed[host->id] = false;
+		for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+			world->disturbed[host->id] |= faults_active(&world->faults, host, faults[i]);
+	}
+}
+
 static bool is_calm(const struct world *world, const struct sim_host *host)
 {
-	static const enum fault faults[] = {FAULT_VM_UNKILLABLE, FAULT_LIBVIRT_HANG, FAULT_LIBVIRT_KILL,
-					    FAULT_SANLOCK_HANG,	 FAULT_HOST_PAUSE,   FAULT_DISK_EIO,
-					    FAULT_DISK_HANG,	 FAULT_DISK_SLOW,    FAULT_DISK_LOST,
-					    FAULT_DISK_TORN,	 FAULT_DISK_STALE};
-
-	/* State D is no disturbance of the protectors: its bound is longer. */
-	for (size_t i = 1; i < sizeof(faults) / sizeof(faults[0]); i++)
-		if (faults_active(&world->faults, host, faults[i]))
-			return false;
-	return host->powered && host->vm.libvirt_up && !host->vm.libvirt_hangs && !host->sanlock.stopped &&
+	return !world->disturbed[host->id] && host->powered && host->vm.libvirt_up &&
+	       !host->vm.libvirt_hangs && !host->sanlock.stopped &&
 	       host->sim->held_until[host->id] <= host->sim->now && !host->disk.hanging;
 }
 
@@ -58,7 +70,8 @@ static void look_at(const struct world *world, const struct sim_host *host, stru
 	const struct sim_sanlock *sanlock = &host->sanlock;
 	mono_t mono;
 
-	*ret = (struct check_host){.id = host->id, .on = host->powered};
+	ret->id = host->id;
+	ret->on = host->powered;
 	ret->agent = host->agent;
 	ret->broker = host->broker;
 	ret->guard = host->guard.running && host->sim->held_until[host->id] <= host->sim->now;
@@ -152,6 +165,8 @@ static unsigned touched(struct world *world)
 		     lease->version != world->lease.version;
 
 	world->lease = *lease;
+	if (sim->host == 0)
+		see_disturbed(world);
 	return sim->host >= 1 && sim->host <= world->cluster->n_hosts && !sim->reaches && !moved
 		       ? sim->host - 1u
 		       : CHECK_HOSTS_MAX;
