@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where the NUL padding at the end of a block or of its first part begins. Called by the codecs and the
- * slots, for every byte of every block that changed, hence by pieces. */
+/* Where the NUL padding at the end of a block or of its first part begins. Called by the codecs and for
+ * each image, for every byte of every block, hence by pieces. */
 #pragma once
 
 #include <stddef.h>
