@@ -37,9 +37,6 @@ struct broker {
 	mono_t told_at; /* last EVENT_CHANGED */
 	mono_t guard_asked, guard_away_since;
 	int guard_error;
-	struct lease_renewals renewals;
-	mono_t renewals_asked;
-	bool asking_renewals;
 	struct digest told;
 	void (*stopped)(void *data);
 	void *stopped_data;

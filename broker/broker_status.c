@@ -86,7 +86,6 @@ void broker_status(struct broker *broker, struct status_reply *ret)
 {
 	broker_fill_cluster(broker, &ret->cluster);
 	broker->ports.store->health(broker->ports.store, &ret->store);
-	ret->renewals = broker->renewals;
 	ret->published = broker->board.published;
 	ret->now = broker_now(broker);
 	ret->published_at = broker->board.published_at;

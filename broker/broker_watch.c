@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Keeps the monitors' samples, and watches over who gives them: a monitor that fell silent, the storage as
- * the whiteboard's I/O and sanlock's renewals find it, the guard. It judges no score. Called by broker.c and
- * the monitors. */
+ * the whiteboard's I/O finds it, the guard. It judges no score. Called by broker.c and the monitors. */
 #include <assert.h>
-#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -12,7 +10,6 @@
 
 #define WATCH_MS 1000	    /* of the monitors and of storage, */
 #define WATCH_SLACK_MS 1000 /* or with what else is due within so long */
-#define RENEWALS_MS 5000    /* for sanlock to tell its renewals */
 #define GUARD_MS 5000	    /* of the guard */
 #define MONITOR_SILENT 3    /* periods without a sample: its monitor is dead */
 #define FIRST_WORDS 3	    /* samples after which a monitor should have told something */
@@ -60,39 +57,6 @@ static void sample_storage(struct broker *broker, mono_t now)
 		broker_sample(broker, MONITOR_STORAGE_DOMAIN, true, good);
 }
 
-static void renewals_told(void *data, const struct lease_renewals *renewals)
-{
-	struct broker *broker = data;
-
-	broker->asking_renewals = false;
-	broker->renewals = *renewals;
-}
-
-/* For people: membership and lease say what of it matters to the VM. */
-static void ask_renewals(struct broker *broker, mono_t now)
-{
-	struct lease_port *lease = broker->ports.lease;
-	int r;
-
-	if (broker->asking_renewals)
-		return;
-	if (broker->member.membership != MEMBERSHIP_JOINED) {
-		broker->renewals.error = -ENOTCONN;
-		broker->renewals_asked = MONO_UNSET;
-		return;
-	}
-	if (broker->renewals_asked != MONO_UNSET &&
-	    !mono_passed(broker->renewals_asked, broker->config.monitor_ms[MONITOR_STORAGE_DOMAIN], now))
-		return;
-	broker->renewals_asked = now;
-	broker->asking_renewals = true;
-	r = lease->renewals(lease, mono_add(now, RENEWALS_MS), renewals_told, broker);
-	if (r < 0) {
-		broker->asking_renewals = false;
-		broker->renewals.error = r;
-	}
-}
-
 /* Without it nothing kills the VM when sanlock is gone (rule 5), and nothing at all on a host without a
  * watchdog (rule 6): people must know. The score stays, since all that a host loses is its second net. */
 static void look_at_guard(struct broker *broker, mono_t now)
@@ -126,7 +90,6 @@ static void watch_fired(struct timer *timer)
 			continue;
 		if (i == MONITOR_STORAGE_DOMAIN) {
 			sample_storage(broker, now);
-			ask_renewals(broker, now);
 		} else if (broker->samples[i].known &&
 			   mono_passed(broker->sampled_at[i], MONITOR_SILENT * broker->config.monitor_ms[i],
 				       now)) {
@@ -137,8 +100,7 @@ static void watch_fired(struct timer *timer)
 
 void broker_watch_start(struct broker *broker)
 {
-	broker->guard_asked = broker->renewals_asked = MONO_UNSET;
-	broker->renewals.error = -ENOTCONN;
+	broker->guard_asked = MONO_UNSET;
 	for (size_t i = 0; i < MONITOR_COUNT; i++)
 		broker->sampled_at[i] = MONO_UNSET;
 	broker->watch_timer.fire = watch_fired;

@@ -8,7 +8,6 @@
 #include <qb/qbipc_common.h>
 
 #include "core/machine.h"
-#include "lockspace/lease_port.h"
 #include "metadata/store.h"
 
 #define BROKER_SOCKET                                                                                        \
@@ -100,7 +99,6 @@ struct status_reply {
 	struct qb_ipc_response_header header;
 	struct cluster cluster;
 	struct store_health store;
-	struct lease_renewals renewals;	  /* of this host's id */
 	struct publish_request published; /* the agent's last */
 	mono_t now;			  /* the broker's clock when it answered */
 	mono_t published_at;		  /* MONO_UNSET: no agent yet */

@@ -61,16 +61,6 @@ struct lease_owner {
 	mono_t begun;
 };
 
-/* How the host id was renewed of late: what sanlock's memory keeps, 180 renewals unless told otherwise. */
-struct lease_renewals {
-	int error;	    /* 0, or why nothing below is known (-ECONNREFUSED: no daemon, or not joined) */
-	uint32_t count;	    /* good ones; 0: none yet, and nothing below is known */
-	mono_t first, last; /* their ends, to the second */
-	int64_t read_ms, write_ms; /* of the last */
-	int64_t slowest_read_ms, slowest_write_ms;
-	uint32_t timeouts, errors; /* tries that failed after the first, up to now */
-};
-
 struct lease_port {
 	/* pid: QEMU's to ask for, 0 none. */
 	int (*look)(struct lease_port *port, pid_t pid, mono_t deadline,
@@ -87,9 +77,6 @@ struct lease_port {
 	/* Does sanlock use a watchdog? Asked once after each start of the daemon. */
 	int (*watchdog)(struct lease_port *port, mono_t deadline,
 			void (*done)(void *data, enum watchdog watchdog), void *data);
-	/* Asks sanlock's memory for the renewals of our host id. */
-	int (*renewals)(struct lease_port *port, mono_t deadline,
-			void (*done)(void *data, const struct lease_renewals *renewals), void *data);
 	/* Writes a new lease called `name` (1..47 bytes) at `place`, with the lockspace's alignment and
 	 * sector size; both are copied. Never over a lease, whoever owns it: -EEXIST. The lockspace must be
 	 * there. done: 0 or -errno. */

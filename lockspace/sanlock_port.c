@@ -40,16 +40,7 @@
 _Static_assert(LEASE_NAME_MAX == SANLK_NAME_LEN && LEASE_PATH_MAX == SANLK_PATH_LEN,
 	       "the port's limits are sanlock's");
 
-enum kind {
-	KIND_LOOK,
-	KIND_OWNER,
-	KIND_JOIN,
-	KIND_LEAVE,
-	KIND_CREATE,
-	KIND_WATCHDOG,
-	KIND_RENEWALS,
-	KIND_COUNT
-};
+enum kind { KIND_LOOK, KIND_OWNER, KIND_JOIN, KIND_LEAVE, KIND_CREATE, KIND_WATCHDOG, KIND_COUNT };
 
 struct sanlock_port;
 
@@ -64,7 +55,6 @@ struct question {
 	struct lease_look look;
 	struct lease_owner owner;
 	enum watchdog watchdog;
-	struct lease_renewals renewals;
 	char name[LEASE_NAME_MAX]; /* KIND_CREATE */
 	struct lease_place place;
 };
@@ -85,7 +75,6 @@ struct call {
 		void (*owner)(void *data, const struct lease_owner *owner);
 		void (*error)(void *data, int error);
 		void (*watchdog)(void *data, enum watchdog watchdog);
-		void (*renewals)(void *data, const struct lease_renewals *renewals);
 	} done;
 	void *data;
 };
@@ -378,11 +367,6 @@ static void watchdog_run(struct question *q)
 		status.use_watchdog ? watchdog_kind("/sys/class/watchdog", "/proc/modules") : WATCHDOG_NONE;
 }
 
-static void renewals_run(struct question *q)
-{
-	q->renewals.error = sanlock_renewals_read(q->config.lockspace, q->timeout_ms, &q->renewals);
-}
-
 static void question_run(struct job *job)
 {
 	struct question *q = (struct question *)job;
@@ -405,9 +389,6 @@ static void question_run(struct job *job)
 		break;
 	case KIND_WATCHDOG:
 		watchdog_run(q);
-		break;
-	case KIND_RENEWALS:
-		renewals_run(q);
 		break;
 	case KIND_COUNT:
 		break;
@@ -442,9 +423,6 @@ static void answer(struct call *call, const struct question *q)
 	case KIND_WATCHDOG:
 		call->done.watchdog(data, q->watchdog);
 		break;
-	case KIND_RENEWALS:
-		call->done.renewals(data, &q->renewals);
-		break;
 	case KIND_COUNT:
 		break;
 	}
@@ -468,7 +446,6 @@ static void timer_fired(struct timer *timer)
 		.error = -ETIMEDOUT,
 		.look = {.error = -ETIMEDOUT, .pid = call->pid, .begun = call->begun},
 		.owner = {.error = -ETIMEDOUT, .begun = call->begun},
-		.renewals = {.error = -ETIMEDOUT},
 	};
 
 	worker_give_up(call->worker);
@@ -589,19 +566,6 @@ static int port_watchdog(struct lease_port *lease, mono_t deadline,
 	return r;
 }
 
-static int port_renewals(struct lease_port *lease, mono_t deadline,
-			 void (*done)(void *data, const struct lease_renewals *renewals), void *data)
-{
-	struct sanlock_port *port = (struct sanlock_port *)lease;
-	int r = ask(port, KIND_RENEWALS, 0, deadline);
-
-	if (r == 0) {
-		port->calls[KIND_RENEWALS].done.renewals = done;
-		port->calls[KIND_RENEWALS].data = data;
-	}
-	return r;
-}
-
 static void port_close(struct lease_port *lease)
 {
 	struct sanlock_port *port = (struct sanlock_port *)lease;
@@ -622,10 +586,9 @@ static void port_close(struct lease_port *lease)
 int lease_sanlock_new(const struct lease_config *config, struct loop *loop, struct lease_port **ret)
 {
 	static const char *const names[KIND_COUNT] = {
-		[KIND_LOOK] = "sanlock-look",	   [KIND_OWNER] = "sanlock-owner",
-		[KIND_JOIN] = "sanlock-join",	   [KIND_LEAVE] = "sanlock-leave",
-		[KIND_CREATE] = "sanlock-create",  [KIND_WATCHDOG] = "sanlock-wd",
-		[KIND_RENEWALS] = "sanlock-renew",
+		[KIND_LOOK] = "sanlock-look",	  [KIND_OWNER] = "sanlock-owner",
+		[KIND_JOIN] = "sanlock-join",	  [KIND_LEAVE] = "sanlock-leave",
+		[KIND_CREATE] = "sanlock-create", [KIND_WATCHDOG] = "sanlock-wd",
 	};
 	struct sanlock_port *port;
 
@@ -641,7 +604,6 @@ int lease_sanlock_new(const struct lease_config *config, struct loop *loop, stru
 		.leave = port_leave,
 		.create = port_create,
 		.watchdog = port_watchdog,
-		.renewals = port_renewals,
 		.close = port_close,
 	};
 	port->config = *config;

@@ -2,7 +2,7 @@
 /* Reads `sanlock client status -D`, lines of key=value below lines that name the daemon (`daemon HOST`) and
  * each lockspace (`s NAME:ID:PATH:OFFSET`), and `sanlock client renewal`, a line of them for each renewal,
  * the oldest first. It decides nothing but what the words say; a word that is missing is unknown.
- * Called by the lease port's and the guard's worker threads. */
+ * Called by the lease port's and the guard's worker threads, and by hosted-engine. */
 #include "lockspace/sanlock_status.h"
 
 #include <assert.h>
@@ -17,7 +17,6 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "lockspace/lease_port.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 
@@ -168,9 +167,9 @@ int sanlock_status_read(const char *lockspace, int timeout_ms, struct sanlock_st
 	return 0;
 }
 
-void sanlock_renewals_parse(char *bytes, struct lease_renewals *ret)
+void sanlock_renewals_parse(char *bytes, struct sanlock_renewals *ret)
 {
-	struct lease_renewals renewals = {0};
+	struct sanlock_renewals renewals = {0};
 	char *save = NULL;
 
 	for (char *line = strtok_r(bytes, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
@@ -197,7 +196,7 @@ void sanlock_renewals_parse(char *bytes, struct lease_renewals *ret)
 	*ret = renewals;
 }
 
-int sanlock_renewals_read(const char *lockspace, int timeout_ms, struct lease_renewals *ret)
+int sanlock_renewals_read(const char *lockspace, int timeout_ms, struct sanlock_renewals *ret)
 {
 	const char *const argv[] = {"sanlock", "client", "renewal", "-s", lockspace, NULL};
 	_cleanup_free_ char *bytes = malloc(ANSWER_MAX);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What sanlock's library does not tell and its command does: does the daemon use the watchdog, when did it
- * last renew our host id, and how did the renewals before that go. Blocks: for worker threads. */
+ * last renew our host id, and how did the renewals before that go. Blocks: for worker threads and commands.
+ */
 #pragma once
 
 #include <stdint.h>
@@ -18,13 +19,19 @@ struct sanlock_status {
  * -ETIMEDOUT after timeout_ms (the command is killed), -ECONNREFUSED when it fails, as without a daemon. */
 int sanlock_status_read(const char *lockspace, int timeout_ms, struct sanlock_status *ret);
 
-struct lease_renewals;
+/* How our host id was renewed of late: what sanlock's memory keeps, 180 renewals unless told otherwise. */
+struct sanlock_renewals {
+	uint32_t count;		   /* good ones; 0: none yet, and nothing below is known */
+	mono_t first, last;	   /* their ends, to the second */
+	int64_t read_ms, write_ms; /* of the last */
+	int64_t slowest_read_ms, slowest_write_ms;
+	uint32_t timeouts, errors; /* tries that failed after the first, up to now */
+};
 
-/* Runs `sanlock client renewal`, as above; -ECONNREFUSED also where the lockspace is not joined. `error` of
- * what it gives is 0. */
-int sanlock_renewals_read(const char *lockspace, int timeout_ms, struct lease_renewals *ret);
+/* Runs `sanlock client renewal`, as above; -ECONNREFUSED also where the lockspace is not joined. */
+int sanlock_renewals_read(const char *lockspace, int timeout_ms, struct sanlock_renewals *ret);
 /* What the text says, which is cut up by it; never fails. */
-void sanlock_renewals_parse(char *bytes, struct lease_renewals *ret);
+void sanlock_renewals_parse(char *bytes, struct sanlock_renewals *ret);
 
 /* The kind of watchdog that is in use, from the kernel's list of devices in `class_dir` (/sys/class/watchdog)
  * and of modules in `modules` (/proc/modules): WATCHDOG_SOFT when the active device (any, where the kernel

@@ -122,7 +122,6 @@ int board_from_broker(struct status_reply *reply, struct slot_block **ret_blocks
 		.own_id = reply->cluster.host_id,
 		.trouble = reply->trouble,
 		.store = &reply->store,
-		.renewals = &reply->renewals,
 	};
 	return 0;
 }

@@ -138,9 +138,9 @@ static json_t *ms_of(mono_t ended, int64_t took_ms)
 	return ended == MONO_UNSET ? json_null() : json_integer(took_ms);
 }
 
-static json_t *renewals_of(const struct lease_renewals *renewals, mono_t now)
+static json_t *renewals_of(const struct sanlock_renewals *renewals, mono_t now)
 {
-	if (renewals->error < 0 || renewals->count == 0)
+	if (!renewals || renewals->count == 0)
 		return json_null();
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "count",
 			 (json_int_t)renewals->count, "span",

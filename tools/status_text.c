@@ -112,10 +112,10 @@ static void put_io(const char *label, mono_t ended, int64_t took_ms, mono_t now,
 		fprintf(out, "%" PRId64 " s ago, in %" PRId64 " ms\n", (now - ended) / MONO_SECOND, took_ms);
 }
 
-static void put_renewals(const struct lease_renewals *renewals, mono_t now, FILE *out)
+static void put_renewals(const struct sanlock_renewals *renewals, mono_t now, FILE *out)
 {
 	put_label("Host id last renewed", out);
-	if (renewals->error < 0 || renewals->count == 0) {
+	if (!renewals || renewals->count == 0) {
 		fputs("unknown\n", out);
 		return;
 	}

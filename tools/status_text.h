@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "broker/protocol.h"
+#include "lockspace/sanlock_status.h"
 
 struct board_status {
 	const struct slot_block *blocks; /* by rising id; block 0 may be among them */
@@ -16,9 +17,9 @@ struct board_status {
 	enum flag maintenance; /* the broker's, with `live`; else block 0 tells */
 	uint16_t own_id;       /* of the host that answered, 0: none */
 	const char *trouble;   /* the broker's, "" none */
-	/* Of own_id, by the broker's clock; NULL: there is no broker. */
-	const struct store_health *store;
-	const struct lease_renewals *renewals;
+	/* Of own_id, by the broker's clock. */
+	const struct store_health *store;	 /* NULL: there is no broker */
+	const struct sanlock_renewals *renewals; /* NULL: sanlock does not tell */
 };
 
 void status_put_text(const struct board_status *status, FILE *out);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* --vm-status: asks the broker for its facts and all blocks and hands them to the printer. Decides what is
+/* --vm-status: asks the broker for its facts and all blocks, sanlock for its renewals, and hands them to the
+ * printer. Decides what is
  * said when the broker is away; scripts that asked for JSON get an object then, too. */
 #include <errno.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 #include "tools/commands.h"
 #include "tools/deployment.h"
 #include "util/cleanup.h"
+
+#define RENEWALS_MS 100 /* of an answer from memory */
 
 static int refused(int error, bool json)
 {
@@ -32,6 +35,8 @@ int command_run_vm_status(const struct invocation *call)
 	bool json = invocation_value(call, "json");
 	struct status_reply reply;
 	struct board_status status;
+	struct sanlock_renewals renewals;
+	struct engine_conf conf;
 	int r;
 
 	r = deployment_check_finished(stdout);
@@ -43,6 +48,10 @@ int command_run_vm_status(const struct invocation *call)
 	r = board_from_broker(&reply, &blocks, &status);
 	if (r < 0)
 		return refused(r, json);
+	/* Asked here, so that the broker runs no command for what people look at now and then. */
+	if (deployment_load(stderr, &conf) &&
+	    sanlock_renewals_read(conf.lockspace_name, RENEWALS_MS, &renewals) == 0)
+		status.renewals = &renewals;
 
 	if (!json) {
 		status_put_text(&status, stdout);

@@ -236,13 +236,6 @@ static int port_watchdog(struct lease_port *lease, mono_t deadline,
 	return call_begin(lease, SIM_CALL_WATCHDOG, 0, deadline, (void (*)(void))done, data);
 }
 
-/* For people alone: nothing here looks at them. */
-static int port_renewals(struct lease_port *lease, mono_t deadline,
-			 void (*done)(void *data, const struct lease_renewals *renewals), void *data)
-{
-	return -EOPNOTSUPP;
-}
-
 /* Neither broker nor agent makes leases. */
 static int port_create(struct lease_port *lease, const char *name, const struct lease_place *place,
 		       mono_t deadline, void (*done)(void *data, int error), void *data)
@@ -273,8 +266,8 @@ void sim_lease_close(struct sim_lease_port *port)
 void sim_lease_init(struct sim_lease_port *port, struct sim_sanlock *sanlock, struct lease_host *scratch)
 {
 	memset(port, 0, sizeof(*port));
-	port->port = (struct lease_port){port_look,	port_read_owner, port_join,   port_leave,
-					 port_watchdog, port_renewals,	 port_create, port_close};
+	port->port = (struct lease_port){port_look,	port_read_owner, port_join, port_leave,
+					 port_watchdog, port_create,	 port_close};
 	port->sanlock = sanlock;
 	port->scratch = scratch;
 	port->watchdog = WATCHDOG_HARD;

@@ -2,7 +2,6 @@
 /* Answers as scripted, decides nothing. What it was asked stands in memory shared with the test. */
 #include "tests/unit/broker_stand_in.h"
 
-#include <errno.h>
 #include <qb/qbipcs.h>
 #include <qb/qbloop.h>
 #include <signal.h>
@@ -74,7 +73,6 @@ static void answer_status(qb_ipcs_connection_t *c)
 					    .read_ms = 3,
 					    .write_ms = 4,
 					    .stuck_since = MONO_UNSET};
-	reply.renewals.error = -ENOTCONN;
 	reply.agent_connected = !script->no_agent;
 	snprintf(reply.trouble, sizeof(reply.trouble), "%s", script->trouble ? script->trouble : "");
 	answer(c, &reply.header, REQUEST_STATUS, sizeof(reply), 0);

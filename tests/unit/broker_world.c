@@ -341,31 +341,6 @@ static int lease_watchdog(struct lease_port *port, mono_t deadline,
 	return 0;
 }
 
-static void renewals_fired(struct timer *timer)
-{
-	struct world *world = WORLD_OF(timer, renewals_timer);
-	struct lease_renewals renewals = {.count = 1,
-					  .first = world->now - 1000,
-					  .last = world->now - 1000,
-					  .read_ms = 1,
-					  .write_ms = 2};
-
-	world->renewals_done(world->renewals_data, &renewals);
-}
-
-static int lease_renewals(struct lease_port *port, mono_t deadline,
-			  void (*done)(void *data, const struct lease_renewals *renewals), void *data)
-{
-	struct world *world = WORLD_OF(port, lease);
-
-	world->renewals_asked++;
-	world->renewals_done = done;
-	world->renewals_data = data;
-	world->renewals_timer.fire = renewals_fired;
-	soon(world, &world->renewals_timer);
-	return 0;
-}
-
 static void kill_fired(struct timer *timer)
 {
 	struct world *world = WORLD_OF(timer, kill_timer);
@@ -525,7 +500,6 @@ struct world *world_new(void)
 	world->lease.join = lease_join;
 	world->lease.leave = lease_leave;
 	world->lease.watchdog = lease_watchdog;
-	world->lease.renewals = lease_renewals;
 	world->membership = MEMBERSHIP_NONE;
 	world->owner.kind = OWNER_NOBODY;
 	world->fence.kill = fence_kill;

@@ -50,7 +50,7 @@ struct world {
 	int join_error, leave_error;
 	int64_t join_ms; /* how long a join takes, 0: as all else */
 	unsigned joins, leaves;
-	struct timer look_timer, owner_timer, join_timer, leave_timer, watchdog_timer, renewals_timer;
+	struct timer look_timer, owner_timer, join_timer, leave_timer, watchdog_timer;
 	pid_t look_pid;
 	mono_t look_begun;
 	void (*look_done)(void *data, const struct lease_look *look);
@@ -58,9 +58,7 @@ struct world {
 	void (*join_done)(void *data, int error);
 	void (*leave_done)(void *data, int error);
 	void (*watchdog_done)(void *data, enum watchdog watchdog);
-	void (*renewals_done)(void *data, const struct lease_renewals *renewals);
-	void *look_data, *owner_data, *join_data, *leave_data, *watchdog_data, *renewals_data;
-	unsigned renewals_asked;
+	void *look_data, *owner_data, *join_data, *leave_data, *watchdog_data;
 
 	struct fence_port fence;
 	int fence_error, guard_error; /* of a kill; of `listens` */

@@ -179,32 +179,6 @@ static void joins_again_after_a_loss(void **state)
 	assert_int_equal(world_cluster(world).generation, 2);
 }
 
-/* Asked for in the storage monitor's rhythm, and unknown as soon as sanlock is away. */
-static void renewals_are_told(void **state)
-{
-	struct world *world = *state;
-	struct status_reply status;
-
-	world_start(world);
-	broker_status(world->broker, &status);
-	assert_true(status.renewals.error < 0);
-	world_run(world, 5000);
-	broker_status(world->broker, &status);
-	assert_int_equal(status.renewals.error, 0);
-	assert_int_equal(status.renewals.count, 1);
-	assert_int_equal(world->renewals_asked, 1);
-	world_run(world, 20000);
-	assert_int_equal(world->renewals_asked, 3);
-	world->sanlock_error = -ECONNREFUSED;
-	world_run(world, 12000);
-	broker_status(world->broker, &status);
-	assert_true(status.renewals.error < 0);
-	world->sanlock_error = 0;
-	world_run(world, 12000);
-	broker_status(world->broker, &status);
-	assert_int_equal(status.renewals.error, 0);
-}
-
 static void sanlock_gone_and_back(void **state)
 {
 	struct world *world = *state;
@@ -708,7 +682,6 @@ int main(void)
 		ROW(proof_from_before_a_loss),
 		ROW(no_guard_no_join),
 		ROW(joins_again_after_a_loss),
-		ROW(renewals_are_told),
 		ROW(sanlock_gone_and_back),
 		ROW(id_taken),
 		ROW(half_record_of_ours_is_written_over),

@@ -29,7 +29,6 @@ struct bench {
 	struct lease_owner owner;
 	int error;
 	enum watchdog watchdog;
-	struct lease_renewals renewals;
 };
 
 static struct bench bench;
@@ -88,26 +87,11 @@ static void watchdog_known(void *data, enum watchdog watchdog)
 	loop_stop(b->loop);
 }
 
-static void renewals_told(void *data, const struct lease_renewals *renewals)
-{
-	struct bench *b = data;
-
-	b->renewals = *renewals;
-	b->answered = true;
-	loop_stop(b->loop);
-}
-
 static void await(struct bench *b)
 {
 	b->answered = false;
 	assert_int_equal(loop_run(b->loop), 0);
 	assert_true(b->answered);
-}
-
-static void ask_renewals(struct bench *b, int ms)
-{
-	assert_int_equal(b->port->renewals(b->port, clock_mono() + ms, renewals_told, b), 0);
-	await(b);
 }
 
 static void look(struct bench *b, pid_t pid, int ms)
@@ -227,8 +211,6 @@ static void test_life(void **state)
 	assert_int_equal(b->port->watchdog(b->port, clock_mono() + 5000, watchdog_known, b), 0);
 	await(b);
 	assert_int_equal(b->watchdog, WATCHDOG_NONE);
-	ask_renewals(b, 5000);
-	assert_int_equal(b->renewals.error, -ECONNREFUSED);
 	assert_int_equal(leave(b), 0); /* not joined: nothing to do */
 
 	assert_int_equal(join(b), 0);
@@ -242,9 +224,6 @@ static void test_life(void **state)
 	assert_int_equal(b->host.id, 1);
 	assert_int_equal(b->host.state, HOST_LIVE);
 	assert_int_equal(b->host.io_timeout_s, 1);
-	ask_renewals(b, 5000);
-	assert_int_equal(b->renewals.error, 0);
-	assert_in_range(b->renewals.count, 1, 20);
 	assert_int_equal(b->look.generation, 1);
 
 	/* `sanlock client command` registers itself and becomes the command */
@@ -393,8 +372,6 @@ static void test_daemon_stopped_and_killed(void **state)
 	assert_int_equal(b->port->watchdog(b->port, clock_mono() + 300, watchdog_known, b), 0);
 	await(b);
 	assert_int_equal(b->watchdog, WATCHDOG_UNKNOWN);
-	ask_renewals(b, 300);
-	assert_int_equal(b->renewals.error, -ETIMEDOUT);
 
 	domain_signal(&b->domain, SIGCONT);
 	assert_int_equal(b->port->leave(b->port, clock_mono() + 5000, ended, b), 0);
