@@ -135,10 +135,16 @@ static int teardown(void **state)
 {
 	t.port->close(t.port);
 	loop_free(t.loop);
-	unlink(t.config.ha_conf);
-	unlink(t.config.state);
-	unlink(t.config.vm_xml);
-	return rmdir(t.folder);
+	/* A thread that was given up may write what it was asked even now. */
+	for (int tries = 0; tries < 100; tries++) {
+		unlink(t.config.ha_conf);
+		unlink(t.config.state);
+		unlink(t.config.vm_xml);
+		if (rmdir(t.folder) == 0)
+			return 0;
+		poll(NULL, 0, 20);
+	}
+	return -1;
 }
 
 static void look(void)
