@@ -82,6 +82,13 @@ static int status_error(int status, const struct scsi_task *task)
 	}
 }
 
+/* The library has none for some of what was cancelled. */
+static void task_free(struct scsi_task *task)
+{
+	if (task)
+		scsi_free_scsi_task(task);
+}
+
 static int ask(struct iscsi_link *link);
 
 static void go_on(struct iscsi_link *link)
@@ -107,7 +114,7 @@ static void read_done(struct iscsi_context *iscsi, int status, void *data, void 
 	} else {
 		remote_ended(link->queue, error);
 	}
-	scsi_free_scsi_task(task);
+	task_free(task);
 }
 
 static void flush_done(struct iscsi_context *iscsi, int status, void *data, void *private)
@@ -115,7 +122,7 @@ static void flush_done(struct iscsi_context *iscsi, int status, void *data, void
 	struct iscsi_link *link = private;
 
 	remote_ended(link->queue, status_error(status, data));
-	scsi_free_scsi_task(data);
+	task_free(data);
 }
 
 static void write_done(struct iscsi_context *iscsi, int status, void *data, void *private)
@@ -124,7 +131,7 @@ static void write_done(struct iscsi_context *iscsi, int status, void *data, void
 	struct scsi_task *task = data;
 	int error = status_error(status, task);
 
-	if (status == SCSI_STATUS_CHECK_CONDITION && link->durable == DURABLE_FUA &&
+	if (status == SCSI_STATUS_CHECK_CONDITION && task && link->durable == DURABLE_FUA &&
 	    task->sense.key == SCSI_SENSE_ILLEGAL_REQUEST &&
 	    task->sense.ascq == SCSI_SENSE_ASCQ_INVALID_FIELD_IN_CDB) {
 		link->durable = DURABLE_FLUSH;
@@ -139,7 +146,7 @@ static void write_done(struct iscsi_context *iscsi, int status, void *data, void
 	} else {
 		remote_ended(link->queue, error);
 	}
-	scsi_free_scsi_task(task);
+	task_free(task);
 }
 
 /* The next command. */
@@ -208,7 +215,7 @@ static void mode_done(struct iscsi_context *iscsi, int status, void *data, void 
 	remote_ended(link->queue, status == SCSI_STATUS_GOOD || status == SCSI_STATUS_CHECK_CONDITION
 					  ? 0
 					  : status_error(status, task));
-	scsi_free_scsi_task(task);
+	task_free(task);
 }
 
 /* Sectors of 512 and 4096 bytes, from which the whiteboard begins. */
@@ -234,7 +241,7 @@ static void capacity_done(struct iscsi_context *iscsi, int status, void *data, v
 
 	if (error == 0)
 		error = take_capacity(link, task);
-	scsi_free_scsi_task(task);
+	task_free(task);
 	if (error == 0)
 		error = begun(iscsi_modesense6_task(iscsi, link->config->lun, 1, SCSI_MODESENSE_PC_CURRENT,
 						    SCSI_MODEPAGE_RETURN_ALL_PAGES, 0, 255, mode_done, link));
@@ -249,9 +256,9 @@ static void ready_done(struct iscsi_context *iscsi, int status, void *data, void
 	struct scsi_task *task = data;
 	int error = status_error(status, task);
 	bool attention =
-		status == SCSI_STATUS_CHECK_CONDITION && task->sense.key == SCSI_SENSE_UNIT_ATTENTION;
+		status == SCSI_STATUS_CHECK_CONDITION && task && task->sense.key == SCSI_SENSE_UNIT_ATTENTION;
 
-	scsi_free_scsi_task(task);
+	task_free(task);
 	if (attention)
 		error = begun(iscsi_testunitready_task(iscsi, link->config->lun, ready_done, link));
 	else if (error == 0)
