@@ -2,7 +2,7 @@
 """A network namespace with real storage servers in it, and a store that is driven there by tests/storage/store_drive.
 
 All of it is temporary: one folder below /tmp, one namespace whose processes are what is to be ended. Spaces of runs that
-were killed are taken down by the next one. Decides nothing about what a case expects.
+were killed are taken down by the next one, and by this file as a program. Decides nothing about what a case expects.
 """
 import contextlib
 import os
@@ -11,11 +11,15 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 
-from lab_place import call
+TOP = os.path.realpath(f"{os.path.dirname(__file__)}/../..")
+sys.path.insert(0, f"{TOP}/tools/lab.d")
+
+from lab_place import call  # noqa: E402
 
 ADDRESSES, SILENT = ("10.77.0.1", "10.77.0.2"), "10.77.0.9"  # where servers listen; what is sent to the other is lost
 BLOCK = 4096
@@ -159,3 +163,7 @@ class Store:
             assert self.process.wait(10) == 0
         finally:
             self.process.kill()
+
+
+if __name__ == "__main__":
+    remove_left_behind()

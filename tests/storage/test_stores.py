@@ -8,10 +8,9 @@ import sys
 
 import pytest
 
-TOP = os.path.realpath(f"{os.path.dirname(__file__)}/../..")
-sys.path[:0] = [os.path.dirname(__file__), f"{TOP}/tools/lab.d"]
+sys.path.insert(0, os.path.dirname(__file__))
 
-from storage_space import ADDRESSES, BLOCK, SILENT, Space, Store, until  # noqa: E402
+from storage_space import ADDRESSES, BLOCK, SILENT, TOP, Space, Store, until  # noqa: E402
 from storage_servers import CHAP_PASSWORD, CHAP_USER, IscsiServer, NfsServer  # noqa: E402
 
 BLOCKS = 2002
@@ -187,8 +186,7 @@ def test_queues_do_not_wait(store):
     for which in range(3):
         store.say("write", which, which, f"{0x50 + which:x}", 5000)
     assert [store.write_end(which)[0] for which in range(3)] == [0, 0, 0]
-    store.say("read", 0, 0, 1, 5000)
-    store.say("read", 0, 0, 1, 5000)
+    store.say("read 0 0 1 5000\nread 0 0 1 5000")  # at once, so that the second meets the first
     assert sorted(store.read_end(0)[0] for _ in range(2)) == [-errno.EBUSY, 0]
     assert store.read(0, 3)[2] == [[0x50, 1], [0x51, 1], [0x52, 1]]
 
