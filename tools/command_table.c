@@ -90,6 +90,24 @@ static const struct tool_command tool_commands[] = {
 		.run = command_run_set_maintenance,
 	},
 	{
+		.name = "get-shared-config",
+		.operand = "KEY",
+		.options = {{.name = "type",
+			     .value = "he_local|he_shared|ha|broker",
+			     .words = true,
+			     .help = "the file that KEY is of: hosted-engine.conf here or on the shared "
+				     "storage, "
+				     "ha.conf here,\n"
+				     "broker.conf on the shared storage; needed where several know KEY"}},
+		.help = "show a setting of the shared configuration, or of this host's",
+		.details = "KEY is as in the file; one of broker.conf may have its section before it: "
+			   "email.smtp-server. A key that\n"
+			   "the file does not set is shown at its default. Needs no daemon; waits 10 s at "
+			   "most for "
+			   "the storage.\n",
+		.run = command_run_get_shared_config,
+	},
+	{
 		.name = "dump-whiteboard",
 		.operand = "FILE",
 		.options = {{.name = "json", .help = "one line of JSON"}},

@@ -12,5 +12,6 @@ int command_run_vm_status(const struct invocation *call);
 int command_run_check_liveliness(const struct invocation *call);
 int command_run_check_deployed(const struct invocation *call);
 int command_run_set_maintenance(const struct invocation *call);
+int command_run_get_shared_config(const struct invocation *call);
 int command_run_dump_whiteboard(const struct invocation *call);
 int command_run_discover_storage(const struct invocation *call);

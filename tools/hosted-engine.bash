@@ -8,7 +8,7 @@ _hosted_engine()
 	COMPREPLY=()
 
 	local -A options=(
-		[--help]="--vm-start --vm-start-paused --vm-shutdown --vm-poweroff --vm-status --check-liveliness --check-deployed --set-maintenance --dump-whiteboard --discover-storage"
+		[--help]="--vm-start --vm-start-paused --vm-shutdown --vm-poweroff --vm-status --check-liveliness --check-deployed --set-maintenance --get-shared-config --dump-whiteboard --discover-storage"
 		[--vm-start]="--vm-conf="
 		[--vm-start-paused]=""
 		[--vm-shutdown]=""
@@ -17,12 +17,15 @@ _hosted_engine()
 		[--check-liveliness]=""
 		[--check-deployed]=""
 		[--set-maintenance]="--mode= --wait"
+		[--get-shared-config]="--type="
 		[--dump-whiteboard]="--json"
 		[--discover-storage]="--server= --user= --password-file= --initiator= --timeout="
 	)
 	local -A values=(
 		[--vm-conf]="FILE"
 		[--mode]="global local none"
+		[--get-shared-config]="KEY"
+		[--type]="he_local he_shared ha broker"
 		[--dump-whiteboard]="FILE"
 		[--discover-storage]="nfs iscsi fc block"
 		[--server]="HOST"
@@ -48,7 +51,7 @@ _hosted_engine()
 	if [[ -n $value && -n ${values[$value]-} && $current != --* ]]; then
 		if [[ ${values[$value]} == FILE ]]; then
 			mapfile -t COMPREPLY < <(compgen -f -- "$current")
-		else
+		elif [[ ${values[$value]} != [[:upper:]]* ]]; then # the name of a thing is no word to give
 			mapfile -t COMPREPLY < <(compgen -W "${values[$value]}" -- "$current")
 		fi
 		return
