@@ -74,6 +74,7 @@ static int take_value(const struct tool_command *command, int i, const char *val
 		fputs("Invalid value '", out);
 		terminal_put(out, value, strlen(value));
 		fprintf(out, "' for --%s\n", option->name);
+		fprintf(err, "Give one of: %s\n", option->value);
 		return 1;
 	}
 	ret->values[i] = value;
