@@ -49,9 +49,11 @@ static int service_of(enum fault fault)
 	case FAULT_LIBVIRT_KILL:
 		return SIM_LIBVIRT_SERVICE;
 	case FAULT_AGENT_KILL:
+	case FAULT_AGENT_HANG:
 	case FAULT_DAEMONS_STOP:
 		return SIM_AGENT_SERVICE;
 	case FAULT_BROKER_KILL:
+	case FAULT_BROKER_HANG:
 	case FAULT_GLOBAL_ON:
 	case FAULT_GLOBAL_OFF:
 	case FAULT_LOCAL_ON:
@@ -61,6 +63,7 @@ static int service_of(enum fault fault)
 	case FAULT_ORDER_POWEROFF:
 		return SIM_BROKER_SERVICE;
 	case FAULT_GUARD_KILL:
+	case FAULT_GUARD_HANG:
 		return SIM_GUARD_SERVICE;
 	case FAULT_SANLOCK_KILL:
 	case FAULT_SANLOCK_HANG:
@@ -133,6 +136,26 @@ static struct sim_host *find_target(const struct one_fault *one)
 			if (one->faults->all[i].ghost.kind == GHOST_OWNER)
 				return NULL;
 		return host;
+	case FAULT_DAEMONS_STOP: /* SIGTERM waits, as clients do */
+		if (sim_stands(&cluster->sim, host->id, SIM_DAEMON_AGENT))
+			return NULL;
+		/* fall through */
+	case FAULT_GLOBAL_ON:
+	case FAULT_GLOBAL_OFF:
+	case FAULT_LOCAL_ON:
+	case FAULT_LOCAL_OFF:
+	case FAULT_ORDER_START:
+	case FAULT_ORDER_SHUTDOWN:
+	case FAULT_ORDER_POWEROFF:
+		if (sim_stands(&cluster->sim, host->id, SIM_DAEMON_BROKER))
+			return NULL;
+		break;
+	case FAULT_AGENT_HANG:
+	case FAULT_BROKER_HANG:
+	case FAULT_GUARD_HANG: /* one at a time */
+		if (sim_stands(&cluster->sim, host->id, sim_host_daemon((enum sim_service)service)))
+			return NULL;
+		break;
 	case FAULT_HOST_CUT:
 	case FAULT_HOST_PAUSE:
 		return host->powered ? host : NULL;
@@ -223,6 +246,21 @@ static void mend_disk(struct one_fault *one)
 			sim_storage_fault(one->host, (enum sim_disk_fault)disk_fault(all[i]), 1000);
 }
 
+/* What stands for longer is killed by systemd: WatchdogSec= and TimeoutStopSec= of the units. */
+static int64_t watchdog_ms(enum fault fault)
+{
+	return fault == FAULT_GUARD_HANG				 ? 11 * MONO_SECOND
+	       : fault == FAULT_AGENT_HANG || fault == FAULT_BROKER_HANG ? 22 * MONO_SECOND
+									 : MONO_NEVER;
+}
+
+static int64_t length_of(const struct scheduled *what)
+{
+	int64_t most = watchdog_ms(what->fault);
+
+	return what->length < most ? what->length : most;
+}
+
 static void ask(struct one_fault *one, enum command command)
 {
 	sim_ask(one->host, command);
@@ -282,6 +320,11 @@ static void begin(struct one_fault *one)
 	case FAULT_GUARD_KILL:
 	case FAULT_SANLOCK_KILL:
 		crash_services(one);
+		break;
+	case FAULT_AGENT_HANG:
+	case FAULT_BROKER_HANG:
+	case FAULT_GUARD_HANG:
+		sim_hang(host, (enum sim_service)service_of(what->fault), what->length);
 		break;
 	case FAULT_DAEMONS_STOP:
 		sim_stop(host, SIM_AGENT_SERVICE, what->length);
@@ -423,6 +466,13 @@ static void mend(struct one_fault *one)
 	case FAULT_SANLOCK_HANG:
 		sim_freeze(host, (enum sim_service)service_of(one->what->fault), false);
 		break;
+	case FAULT_AGENT_HANG:
+	case FAULT_BROKER_HANG:
+	case FAULT_GUARD_HANG:
+		if (sim_stands(host->sim, host->id,
+			       sim_host_daemon((enum sim_service)service_of(one->what->fault))))
+			sim_crash(host, (enum sim_service)service_of(one->what->fault), MONO_SECOND);
+		break;
 	case FAULT_NETWORK_LOST:
 		sim_monitor(host, MONITOR_NETWORK, true, 0);
 		break;
@@ -469,7 +519,7 @@ static void fired(struct sim_event *event)
 		one->begun = true;
 		one->faults->active[one->host->id][one->what->fault]++;
 		begin(one);
-		sim_set(sim, event, 0, sim->now + one->what->length);
+		sim_set(sim, event, 0, sim->now + length_of(one->what));
 		return;
 	}
 	if (!hit(one)) {

@@ -52,21 +52,46 @@ static int64_t port_wall(struct clock_port *port)
 	return SIM_WALL + (clock->sim->now + clock->wall_ahead_ms) / MONO_SECOND;
 }
 
-static void port_set(struct clock_port *port, struct timer *timer, mono_t at)
+static void set_timer(struct sim_clock *clock, struct timer *timer, enum sim_daemon daemon, mono_t at)
 {
-	struct sim_clock *clock = (struct sim_clock *)port;
-
 	if (at == MONO_NEVER) {
 		sim_cancel_timer(clock->sim, timer);
 		return;
 	}
 	timer->at = at;
-	sim_set_timer(clock->sim, timer, clock->host, sim_clock_due(clock, at));
+	sim_set_timer(clock->sim, timer, clock->host, daemon, sim_clock_due(clock, at));
+}
+
+static void port_set(struct clock_port *port, struct timer *timer, mono_t at)
+{
+	set_timer((struct sim_clock *)port, timer, SIM_DAEMON_NONE, at);
 }
 
 static void port_cancel(struct clock_port *port, struct timer *timer)
 {
 	sim_cancel_timer(((struct sim_clock *)port)->sim, timer);
+}
+
+static mono_t daemon_now(struct clock_port *port)
+{
+	return sim_clock_mono(((struct sim_daemon_clock *)port)->clock);
+}
+
+static int64_t daemon_wall(struct clock_port *port)
+{
+	return port_wall(&((struct sim_daemon_clock *)port)->clock->port);
+}
+
+static void daemon_set(struct clock_port *port, struct timer *timer, mono_t at)
+{
+	struct sim_daemon_clock *own = (struct sim_daemon_clock *)port;
+
+	set_timer(own->clock, timer, own->daemon, at);
+}
+
+static void daemon_cancel(struct clock_port *port, struct timer *timer)
+{
+	sim_cancel_timer(((struct sim_daemon_clock *)port)->clock->sim, timer);
 }
 
 static int64_t timer_due(void *data, const struct timer *timer)
@@ -87,6 +112,11 @@ static void clock_turn(struct sim_clock *clock, int64_t at, mono_t mono, int32_t
 void sim_clock_boot(struct sim_clock *clock, struct sim *sim, uint16_t host, int64_t uptime_ms, int32_t ppm)
 {
 	clock->port = (struct clock_port){port_now, port_wall, port_set, port_cancel};
+	for (int i = 0; i < SIM_DAEMON_COUNT; i++)
+		clock->daemons[i] = (struct sim_daemon_clock){
+			.port = {daemon_now, daemon_wall, daemon_set, daemon_cancel},
+			.clock = clock,
+			.daemon = (enum sim_daemon)i};
 	clock->sim = sim;
 	clock->host = host;
 	clock->boot_ahead_ms = 0;

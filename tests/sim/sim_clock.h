@@ -5,6 +5,15 @@
 
 #include "tests/sim/sim_queue.h"
 
+struct sim_clock;
+
+/* One daemon's: its timers wait while it stands still. */
+struct sim_daemon_clock {
+	struct clock_port port; /* first */
+	struct sim_clock *clock;
+	enum sim_daemon daemon;
+};
+
 struct sim_clock {
 	struct clock_port port; /* first */
 	struct sim *sim;
@@ -16,6 +25,7 @@ struct sim_clock {
 	int64_t boot_ahead_ms; /* of CLOCK_BOOTTIME before CLOCK_MONOTONIC */
 	int64_t known_at;      /* the last answer of sim_clock_mono(), to give it again */
 	mono_t known;
+	struct sim_daemon_clock daemons[SIM_DAEMON_COUNT];
 };
 
 #define SIM_WALL 1767225600 /* the wall clock's seconds when simulated time is 0 */

@@ -73,6 +73,19 @@ void sim_stop(struct sim_host *host, enum sim_service service, int64_t back_ms)
 	sim_host_stop(host, service, back_ms);
 }
 
+void sim_hang(struct sim_host *host, enum sim_service service, int64_t ms)
+{
+	enum sim_daemon daemon = sim_host_daemon(service);
+	int64_t until = host->sim->now + ms;
+
+	assert(daemon != SIM_DAEMON_NONE);
+	if (!host->powered || !host->units[service].running)
+		return;
+	sim_log_line(host->id, "fault hang service=%d ms=%lld", service, (long long)ms);
+	if (host->sim->stopped_until[host->id][daemon] < until)
+		host->sim->stopped_until[host->id][daemon] = until;
+}
+
 void sim_freeze(struct sim_host *host, enum sim_service service, bool frozen)
 {
 	if (!host->powered || !host->units[service].running)
@@ -226,7 +239,7 @@ struct sim_request *sim_ask_global(struct sim_host *host, bool maintenance)
 	struct sim_request *request;
 	int r;
 
-	if (!host->broker)
+	if (!host->broker || sim_stands(host->sim, host->id, SIM_DAEMON_BROKER))
 		return NULL;
 	sim_log_line(host->id, "operator global-maintenance %s", maintenance ? "on" : "off");
 	request = request_new(host, (enum command)0, maintenance);
@@ -241,7 +254,7 @@ struct sim_request *sim_ask(struct sim_host *host, enum command command)
 	struct sim_request *request;
 	int r;
 
-	if (!host->broker)
+	if (!host->broker || sim_stands(host->sim, host->id, SIM_DAEMON_BROKER))
 		return NULL;
 	sim_log_line(host->id, "operator command=%d", command);
 	request = request_new(host, command, false);

@@ -22,6 +22,8 @@ void sim_wall_jump(struct sim_host *host, int64_t ms);
 /* Services. */
 void sim_crash(struct sim_host *host, enum sim_service service, int64_t back_ms);
 void sim_stop(struct sim_host *host, enum sim_service service, int64_t back_ms); /* agent or broker */
+/* SIGSTOP of agent, broker or guard, and SIGCONT `ms` later; systemd's watchdog is the caller's matter. */
+void sim_hang(struct sim_host *host, enum sim_service service, int64_t ms);
 /* SIGSTOP and SIGCONT of sanlock or libvirtd. */
 void sim_freeze(struct sim_host *host, enum sim_service service, bool frozen);
 void sim_proc_fails(struct sim_host *host, bool fails); /* /proc can't be read */

@@ -90,4 +90,5 @@ void sim_files_init(struct sim_files *files, struct sim_host *host)
 	files->kept_flag = FLAG_UNKNOWN;
 	files->answers.fire = answers_fired;
 	files->answers.kind = SIM_LOCAL;
+	files->answers.daemon = SIM_DAEMON_AGENT;
 }

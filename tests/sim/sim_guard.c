@@ -9,6 +9,7 @@
 #define TICK_MS 1000
 #define AGAIN_MS 100
 #define ANSWER_MS 2
+#define STANDS_MS 500
 #define KILL_WAIT_MS 1000 /* lockspace/guard_protocol.h */
 
 #define OF(pointer, member) ((struct sim_guard *)((char *)(pointer)-offsetof(struct sim_guard, member)))
@@ -16,6 +17,11 @@
 static mono_t now_of(const struct sim_guard *guard)
 {
 	return sim_clock_mono(guard->clock);
+}
+
+static bool stands(const struct sim_guard *guard)
+{
+	return sim_stands(guard->sim, guard->clock->host, SIM_DAEMON_GUARD);
 }
 
 static void set_tick(struct sim_guard *guard, int64_t ms)
@@ -119,6 +125,10 @@ void sim_guard_sanlock_ended(struct sim_guard *guard)
 
 	if (!guard->running)
 		return;
+	if (stands(guard)) {
+		sim_guard_wake(guard); /* it asks when it goes on */
+		return;
+	}
 	word_take(guard, WORD_GONE, now);
 	guard->facts.watchdog = false;
 	if (guard->vm->pid != 0 && !guard->proc_fails)
@@ -136,6 +146,10 @@ static void fence_fired(struct sim_event *event)
 	struct sim_fence *fence = (struct sim_fence *)((char *)event - offsetof(struct sim_fence, ends));
 	struct sim_guard *guard = fence->guard;
 
+	if (fence->resets && guard->running && stands(guard)) {
+		fence_set(fence, STANDS_MS); /* the request waits in its socket */
+		return;
+	}
 	fence->under_way = false;
 	if (fence->resets && guard->running)
 		guard->reset(guard->data, "asked by the agent");
@@ -143,10 +157,23 @@ static void fence_fired(struct sim_event *event)
 		fence->failed(fence->data, -ECONNREFUSED);
 	else if (!guard->running)
 		fence->killed(fence->data, -ECONNREFUSED, -1);
+	else if (sim_is_set(&fence->served))
+		fence->killed(fence->data, -ETIMEDOUT, -1);
 	else if (guard->proc_fails)
 		fence->killed(fence->data, -EACCES, 0);
 	else
 		fence->killed(fence->data, 0, guard->vm->pid != 0);
+}
+
+static void fence_served(struct sim_event *event)
+{
+	struct sim_fence *fence = (struct sim_fence *)((char *)event - offsetof(struct sim_fence, served));
+	struct sim_guard *guard = fence->guard;
+
+	if (!guard->proc_fails && guard->vm->pid != 0)
+		kill_qemu(guard, now_of(guard));
+	if (fence->under_way)
+		fence_set(fence, sim_is_set(&guard->vm->dies) ? 10 : KILL_WAIT_MS);
 }
 
 static int fence_kill(struct fence_port *port, mono_t deadline,
@@ -161,7 +188,10 @@ static int fence_kill(struct fence_port *port, mono_t deadline,
 	fence->resets = false;
 	fence->killed = done;
 	fence->data = data;
-	if (guard->running && !guard->proc_fails && guard->vm->pid != 0) {
+	if (guard->running && stands(guard)) {
+		sim_set(guard->sim, &fence->served, guard->clock->host, guard->sim->now);
+		fence_set(fence, deadline > now_of(guard) ? deadline - now_of(guard) : ANSWER_MS);
+	} else if (guard->running && !guard->proc_fails && guard->vm->pid != 0) {
 		kill_qemu(guard, now_of(guard));
 		fence_set(fence, sim_is_set(&guard->vm->dies) ? 10 : KILL_WAIT_MS);
 	} else {
@@ -200,12 +230,15 @@ void sim_fence_close(struct sim_fence *fence)
 	fence->under_way = false;
 }
 
-static void fence_init(struct sim_fence *fence, struct sim_guard *guard)
+static void fence_init(struct sim_fence *fence, struct sim_guard *guard, enum sim_daemon client)
 {
 	fence->port = (struct fence_port){fence_kill, fence_reset, fence_listens, fence_port_close};
 	fence->guard = guard;
 	fence->ends.fire = fence_fired;
-	fence->ends.kind = SIM_GUARD;
+	fence->ends.kind = fence->served.kind = SIM_GUARD;
+	fence->ends.daemon = client;
+	fence->served.fire = fence_served;
+	fence->served.daemon = SIM_DAEMON_GUARD;
 }
 
 void sim_guard_start(struct sim_guard *guard)
@@ -222,6 +255,8 @@ void sim_guard_crash(struct sim_guard *guard)
 {
 	guard->running = false;
 	sim_cancel(guard->sim, &guard->tick);
+	sim_cancel(guard->sim, &guard->broker_fence.served);
+	sim_cancel(guard->sim, &guard->agent_fence.served);
 }
 
 void sim_guard_init(struct sim_guard *guard, struct sim_vm *vm)
@@ -234,6 +269,7 @@ void sim_guard_init(struct sim_guard *guard, struct sim_vm *vm)
 	guard->survives_since = MONO_UNSET;
 	guard->tick.fire = tick_fired;
 	guard->tick.kind = SIM_GUARD;
-	fence_init(&guard->broker_fence, guard);
-	fence_init(&guard->agent_fence, guard);
+	guard->tick.daemon = SIM_DAEMON_GUARD;
+	fence_init(&guard->broker_fence, guard, SIM_DAEMON_BROKER);
+	fence_init(&guard->agent_fence, guard, SIM_DAEMON_AGENT);
 }

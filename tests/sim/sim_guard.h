@@ -15,6 +15,7 @@ struct sim_fence {
 	struct sim_event ends;
 	struct sim_guard *guard;
 	bool under_way, resets;
+	struct sim_event served; /* by a guard that stood still, whether anybody waits or not */
 	void (*killed)(void *data, int error, int alive);
 	void (*failed)(void *data, int error);
 	void *data;

@@ -44,7 +44,7 @@ static void on_stepped(void *data, const struct step *step)
 
 static void agent_begin(struct sim_host *host)
 {
-	struct agent_ports ports = {.clock = &host->clock.port,
+	struct agent_ports ports = {.clock = &host->clock.daemons[SIM_DAEMON_AGENT].port,
 				    .broker = &host->link.port,
 				    .vm = &host->vm.port,
 				    .fence = &host->guard.agent_fence.port,
@@ -72,7 +72,7 @@ static void agent_end(struct sim_host *host)
 
 static void broker_begin(struct sim_host *host)
 {
-	struct broker_ports ports = {.clock = &host->clock.port,
+	struct broker_ports ports = {.clock = &host->clock.daemons[SIM_DAEMON_BROKER].port,
 				     .store = &host->store.port,
 				     .lease = &host->lease.port,
 				     .fence = &host->guard.broker_fence.port,
@@ -177,9 +177,18 @@ void sim_host_start(struct sim_host *host, enum sim_service service)
 	}
 }
 
+enum sim_daemon sim_host_daemon(enum sim_service service)
+{
+	return service == SIM_AGENT_SERVICE    ? SIM_DAEMON_AGENT
+	       : service == SIM_BROKER_SERVICE ? SIM_DAEMON_BROKER
+	       : service == SIM_GUARD_SERVICE  ? SIM_DAEMON_GUARD
+					       : SIM_DAEMON_NONE;
+}
+
 static void service_end(struct sim_host *host, enum sim_service service)
 {
 	host->units[service].running = false;
+	host->sim->stopped_until[host->id][sim_host_daemon(service)] = 0;
 	switch (service) {
 	case SIM_GUARD_SERVICE:
 		sim_guard_crash(&host->guard);
@@ -415,6 +424,7 @@ void sim_host_init(struct sim_host *host, struct sim_cluster *cluster, uint16_t 
 	host->monitors.fire = monitors_fired;
 	host->health.fire = health_fired;
 	host->boots_again.kind = SIM_SERVICE;
+	host->monitors.daemon = host->health.daemon = SIM_DAEMON_BROKER;
 	host->monitors.kind = host->health.kind = SIM_MONITOR;
 	fill_configs(host);
 }

@@ -96,6 +96,8 @@ void sim_host_boot(struct sim_host *host);
 void sim_host_power_off(struct sim_host *host, int64_t back_ms);
 /* Dies, and is started again after `back_ms`, MONO_NEVER: it is not. Fine when it does not run. */
 void sim_host_crash(struct sim_host *host, enum sim_service service, int64_t back_ms);
+/* SIM_DAEMON_NONE: not one that can be stopped alone. */
+enum sim_daemon sim_host_daemon(enum sim_service service);
 /* Starts it now; fine when it runs. */
 void sim_host_start(struct sim_host *host, enum sim_service service);
 /* `systemctl stop` of agent or broker; started again after `back_ms` once it has ended. */

@@ -4,6 +4,7 @@
 #include "tests/sim/sim_lease.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ANSWER_MS 1
@@ -77,37 +78,18 @@ static void ended_late(struct sim_io *io, int error)
 		call->stuck--;
 }
 
-static void call_end(struct sim_call *call, int error)
+/* To the broker. */
+static void tell(struct sim_call *call, int error)
 {
 	struct sim_sanlock *sanlock = call->port->sanlock;
-	struct lease_look look = {.error = error, .pid = call->pid, .begun = call->begun};
-	struct lease_owner owner = {.error = error, .begun = call->begun};
-	const struct sim_lease *lease = &sanlock->disk->storage->leases[SIM_LEASE_ENGINE];
 
-	sim_cancel(sanlock->sim, &call->step);
-	if (call->io) {
-		call->stuck++;
-		call->io->end = ended_late;
-		call->io->count = call->epoch;
-	}
-	call->io = NULL;
 	call->under_way = false;
 	switch (call->kind) {
 	case SIM_CALL_LOOK:
-		if (error == 0)
-			fill_look(call, &look);
-		((void (*)(void *, const struct lease_look *))call->done)(call->data, &look);
+		((void (*)(void *, const struct lease_look *))call->done)(call->data, &call->look);
 		break;
 	case SIM_CALL_OWNER:
-		if (error == 0 && lease->other_domain) {
-			owner.error = -EXDEV;
-		} else if (error == 0) {
-			owner.kind = lease->owner == 0 ? OWNER_NOBODY : OWNER_HOST;
-			owner.id = lease->owner;
-			owner.generation = lease->owner == 0 ? 0 : lease->generation;
-			owner.version = lease->version;
-		}
-		((void (*)(void *, const struct lease_owner *))call->done)(call->data, &owner);
+		((void (*)(void *, const struct lease_owner *))call->done)(call->data, &call->owner);
 		break;
 	case SIM_CALL_WATCHDOG:
 		((void (*)(void *, enum watchdog))call->done)(call->data, error < 0 ? WATCHDOG_UNKNOWN
@@ -122,6 +104,62 @@ static void call_end(struct sim_call *call, int error)
 	case SIM_CALL_COUNT:
 		assert(false);
 	}
+}
+
+/* It knows then what was true when it was asked. */
+static void tell_later(struct sim_call *call, int error)
+{
+	struct sim_sanlock *sanlock = call->port->sanlock;
+	size_t size = call->look.n_hosts * sizeof(*call->told_hosts);
+
+	if (size > 0) {
+		call->told_hosts = malloc(size);
+		if (!call->told_hosts)
+			abort();
+		memcpy(call->told_hosts, call->look.hosts, size);
+		call->look.hosts = call->told_hosts;
+	}
+	call->told_error = error;
+	sim_set(sanlock->sim, &call->told, sanlock->clock->host, sanlock->sim->now);
+}
+
+static void call_end(struct sim_call *call, int error)
+{
+	struct sim_sanlock *sanlock = call->port->sanlock;
+	const struct sim_lease *lease = &sanlock->disk->storage->leases[SIM_LEASE_ENGINE];
+
+	call->look = (struct lease_look){.error = error, .pid = call->pid, .begun = call->begun};
+	call->owner = (struct lease_owner){.error = error, .begun = call->begun};
+	sim_cancel(sanlock->sim, &call->step);
+	if (call->io) {
+		call->stuck++;
+		call->io->end = ended_late;
+		call->io->count = call->epoch;
+	}
+	call->io = NULL;
+	if (error == 0 && call->kind == SIM_CALL_LOOK)
+		fill_look(call, &call->look);
+	if (error == 0 && lease->other_domain) {
+		call->owner.error = -EXDEV;
+	} else if (error == 0) {
+		call->owner.kind = lease->owner == 0 ? OWNER_NOBODY : OWNER_HOST;
+		call->owner.id = lease->owner;
+		call->owner.generation = lease->owner == 0 ? 0 : lease->generation;
+		call->owner.version = lease->version;
+	}
+	if (sim_stands(sanlock->sim, sanlock->clock->host, SIM_DAEMON_BROKER))
+		tell_later(call, error);
+	else
+		tell(call, error);
+}
+
+static void told_fired(struct sim_event *event)
+{
+	struct sim_call *call = (struct sim_call *)((char *)event - offsetof(struct sim_call, told));
+
+	tell(call, call->told_error);
+	free(call->told_hosts);
+	call->told_hosts = NULL;
 }
 
 static void read_ended(struct sim_io *io, int error)
@@ -254,6 +292,9 @@ void sim_lease_close(struct sim_lease_port *port)
 		struct sim_call *call = &port->calls[i];
 
 		sim_cancel(port->sanlock->sim, &call->step);
+		sim_cancel(port->sanlock->sim, &call->told);
+		free(call->told_hosts);
+		call->told_hosts = NULL;
 		if (call->io)
 			call->io->end = NULL;
 		call->io = NULL;
@@ -276,6 +317,9 @@ void sim_lease_init(struct sim_lease_port *port, struct sim_sanlock *sanlock, st
 		port->calls[i].kind = (enum sim_call_kind)i;
 		port->calls[i].step.fire = step_fired;
 		port->calls[i].step.kind = SIM_SANLOCK;
+		port->calls[i].told.fire = told_fired;
+		port->calls[i].told.kind = SIM_SANLOCK;
+		port->calls[i].told.daemon = SIM_DAEMON_BROKER;
 	}
 }
 
@@ -294,10 +338,24 @@ static void block0_set(struct sim_block0 *block0, int64_t ms)
 
 static void block0_end(struct sim_block0 *block0, int error)
 {
+	const struct sim_sanlock *sanlock = block0->sanlock;
+
+	sim_cancel(sanlock->sim, &block0->again);
+	if (sim_stands(sanlock->sim, sanlock->clock->host, SIM_DAEMON_BROKER)) {
+		block0->told_error = error;
+		sim_set(sanlock->sim, &block0->told, sanlock->clock->host, sanlock->sim->now);
+		return;
+	}
 	block0->taking = false;
 	block0->held = error == 0;
-	sim_cancel(block0->sanlock->sim, &block0->again);
 	block0->taken(block0->data, error);
+}
+
+static void block0_told_fired(struct sim_event *event)
+{
+	struct sim_block0 *block0 = (struct sim_block0 *)((char *)event - offsetof(struct sim_block0, told));
+
+	block0_end(block0, block0->told_error);
 }
 
 static void block0_acquired(void *data, int error)
@@ -357,6 +415,7 @@ static void block0_release(struct block0_port *port)
 void sim_block0_close(struct sim_block0 *block0)
 {
 	sim_cancel(block0->sanlock->sim, &block0->again);
+	sim_cancel(block0->sanlock->sim, &block0->told);
 	if (block0->taking || block0->held)
 		sim_sanlock_exited(block0->sanlock, SIM_LEASE_BLOCK0);
 	block0->taking = block0->held = false;
@@ -374,5 +433,7 @@ void sim_block0_init(struct sim_block0 *block0, struct sim_sanlock *sanlock)
 	block0->port = (struct block0_port){block0_take, block0_release, block0_release};
 	block0->sanlock = sanlock;
 	block0->again.fire = block0_fired;
-	block0->again.kind = SIM_SANLOCK;
+	block0->again.kind = block0->told.kind = SIM_SANLOCK;
+	block0->told.fire = block0_told_fired;
+	block0->told.daemon = SIM_DAEMON_BROKER;
 }

@@ -24,8 +24,13 @@ struct sim_call {
 	enum sim_call_kind kind;
 	bool under_way;
 	struct sim_io *io;
-	unsigned stuck; /* threads that hang in earlier ones */
-	uint32_t epoch; /* of the broker */
+	struct sim_event told; /* its answer, to a broker that stood still */
+	struct lease_look look;
+	struct lease_owner owner;
+	int told_error;
+	struct lease_host *told_hosts; /* of the look, NULL: not kept */
+	unsigned stuck;		       /* threads that hang in earlier ones */
+	uint32_t epoch;		       /* of the broker */
 	int32_t pid;
 	mono_t begun, deadline;
 	void (*done)(void); /* cast by its kind */
@@ -43,7 +48,8 @@ struct sim_lease_port {
 struct sim_block0 {
 	struct block0_port port; /* first */
 	struct sim_sanlock *sanlock;
-	struct sim_event again;
+	struct sim_event again, told; /* told: to a broker that stood still */
+	int told_error;
 	bool taking, held;
 	mono_t give_up;
 	void (*taken)(void *data, int error);

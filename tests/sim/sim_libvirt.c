@@ -136,8 +136,23 @@ static void job_end(struct sim_job *job, enum outcome outcome, const char *text)
 	sim_cancel(vm->sim, &job->step);
 	sim_cancel_timer(vm->sim, &job->late);
 	job->under_way = job->resuming = job->asked = job->undoing = false;
-	if (asked)
+	if (!asked)
+		return;
+	if (!sim_stands(vm->sim, vm->clock->host, SIM_DAEMON_AGENT)) {
 		vm->port.ended(vm->port.data, job->action, outcome, text);
+		return;
+	}
+	job->told_action = job->action;
+	job->told_outcome = outcome;
+	job->told_text = text;
+	sim_set(vm->sim, &job->told, vm->clock->host, vm->sim->now);
+}
+
+static void job_told(struct sim_event *event)
+{
+	struct sim_job *job = (struct sim_job *)((char *)event - offsetof(struct sim_job, told));
+
+	job->vm->port.ended(job->vm->port.data, job->told_action, job->told_outcome, job->told_text);
 }
 
 /* What the job created and does not run is destroyed, and its end is told after that. */
@@ -345,6 +360,7 @@ static int port_act(struct vm_port *port, enum action action, const char *argume
 {
 	struct sim_vm *vm = (struct sim_vm *)port;
 	struct sim_job *job = action == ACTION_DESTROY ? &vm->destroying : &vm->acting;
+	struct clock_port *clock = &vm->clock->daemons[SIM_DAEMON_AGENT].port;
 	int64_t ms = action == ACTION_DESTROY				       ? DESTROY_MS
 		     : action == ACTION_START || action == ACTION_START_PAUSED ? vm->ways.create_ms
 									       : RESUME_MS;
@@ -355,7 +371,7 @@ static int port_act(struct vm_port *port, enum action action, const char *argume
 	job->under_way = job->asked = true;
 	job->given_up = job->resuming = job->undoing = false;
 	job->made = 0;
-	vm->clock->port.set(&vm->clock->port, &job->late, deadline);
+	clock->set(clock, &job->late, deadline);
 	set_event(vm, &job->step, vm->libvirt_up ? ms : EVENT_MS);
 	return 0;
 }
@@ -372,6 +388,8 @@ void sim_vm_close(struct sim_vm *vm)
 	sim_cancel(vm->sim, &vm->told);
 	sim_cancel_timer(vm->sim, &vm->acting.late);
 	sim_cancel_timer(vm->sim, &vm->destroying.late);
+	sim_cancel(vm->sim, &vm->acting.told);
+	sim_cancel(vm->sim, &vm->destroying.told);
 	/* libvirt's side of them goes on. */
 	vm->acting.asked = vm->destroying.asked = false;
 	vm->view = (struct domain_view){.state = DOMAIN_UNKNOWN, .begun = MONO_UNSET};
@@ -462,5 +480,9 @@ void sim_libvirt_init(struct sim_vm *vm)
 	vm->acting.vm = vm->destroying.vm = vm;
 	vm->acting.step.fire = vm->destroying.step.fire = job_fired;
 	vm->acting.late.fire = vm->destroying.late.fire = job_late;
+	vm->acting.told.fire = vm->destroying.told.fire = job_told;
+	vm->acting.told.kind = vm->destroying.told.kind = SIM_VM;
+	vm->acting.told.daemon = vm->destroying.told.daemon = vm->look_ends.daemon = vm->told.daemon =
+		SIM_DAEMON_AGENT;
 	vm->look_ends.kind = vm->told.kind = vm->acting.step.kind = vm->destroying.step.kind = SIM_VM;
 }

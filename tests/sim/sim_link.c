@@ -24,6 +24,11 @@ static void set_event(struct sim_link *link, struct sim_event *event, int64_t ms
 			sim_clock_due(link->clock, mono_add(now_of(link), ms)));
 }
 
+static bool stands(const struct sim_link *link, enum sim_daemon daemon)
+{
+	return sim_stands(link->clock->sim, link->clock->host, daemon);
+}
+
 static void on_changed(void *data)
 {
 	struct sim_link *link = data;
@@ -68,6 +73,13 @@ static void to_broker_fired(struct sim_event *event)
 	if (link->publishes) {
 		link->publishes = false;
 		broker_publish(link->broker, &link->request);
+	}
+	for (size_t i = 0; i < SIM_LINK_COMMANDS; i++) {
+		struct sim_link_answer answer = link->answers[i];
+
+		link->answers[i].ticket = 0;
+		if (answer.ticket != 0)
+			broker_answer(link->broker, answer.ticket, answer.error, answer.text);
 	}
 	if (link->asked && !link->answered) {
 		link->answered = true;
@@ -114,6 +126,7 @@ static void drop_all(struct sim_link *link)
 {
 	link->asked = link->answered = link->changed = link->published = link->publishes = false;
 	memset(link->commands, 0, sizeof(link->commands));
+	memset(link->answers, 0, sizeof(link->answers));
 	sim_cancel(link->clock->sim, &link->to_agent);
 	sim_cancel(link->clock->sim, &link->to_broker);
 }
@@ -124,7 +137,13 @@ static void connect_fired(struct sim_event *event)
 
 	if (!link->calls || link->attached)
 		return;
-	if (!link->broker || broker_agent_attach(link->broker, &agent_calls, link) < 0) {
+	if (link->lost_waits) {
+		link->lost_waits = false;
+		link->lost_said = true;
+		link->calls->lost(link->agent, -ENOTCONN);
+	}
+	if (!link->broker || stands(link, SIM_DAEMON_BROKER) ||
+	    broker_agent_attach(link->broker, &agent_calls, link) < 0) {
 		set_event(link, &link->connect, CONNECT_MS);
 		if (!link->lost_said) {
 			link->lost_said = true;
@@ -169,6 +188,17 @@ static int port_answer(struct broker_port *port, uint64_t ticket, int error, con
 
 	if (!link->attached)
 		return -ENOTCONN;
+	if (stands(link, SIM_DAEMON_BROKER)) {
+		for (size_t i = 0; i < SIM_LINK_COMMANDS; i++)
+			if (link->answers[i].ticket == 0) {
+				link->answers[i].ticket = ticket;
+				link->answers[i].error = error;
+				snprintf(link->answers[i].text, TEXT_MAX, "%s", text);
+				set_event(link, &link->to_broker, LATENCY_MS);
+				return 0;
+			}
+		return -EBUSY;
+	}
 	broker_answer(link->broker, ticket, error, text);
 	return 0;
 }
@@ -183,11 +213,20 @@ static void port_close(struct broker_port *port)
 	sim_link_agent((struct sim_link *)port, NULL, NULL);
 }
 
+static void detach_fired(struct sim_event *event)
+{
+	struct sim_link *link = OF(event, detach);
+
+	broker_agent_detach(link->broker, link);
+}
+
 void sim_link_agent(struct sim_link *link, const struct broker_calls *calls, void *agent)
 {
-	if (link->attached)
+	if (link->attached && stands(link, SIM_DAEMON_BROKER))
+		sim_set(link->clock->sim, &link->detach, link->clock->host, link->clock->sim->now);
+	else if (link->attached)
 		broker_agent_detach(link->broker, link);
-	link->attached = link->lost_said = false;
+	link->attached = link->lost_said = link->lost_waits = false;
 	drop_all(link);
 	sim_cancel(link->clock->sim, &link->connect);
 	link->calls = calls;
@@ -205,7 +244,10 @@ void sim_link_broker(struct sim_link *link, struct broker *broker)
 	link->attached = false;
 	link->broker = broker;
 	drop_all(link);
-	if (was && link->calls) {
+	sim_cancel(link->clock->sim, &link->detach);
+	if (was && link->calls && stands(link, SIM_DAEMON_AGENT)) {
+		link->lost_waits = true;
+	} else if (was && link->calls) {
 		link->lost_said = true;
 		link->calls->lost(link->agent, -ENOTCONN);
 	}
@@ -222,5 +264,8 @@ void sim_link_init(struct sim_link *link, struct sim_clock *clock, struct peer *
 	link->to_broker.fire = to_broker_fired;
 	link->to_agent.fire = to_agent_fired;
 	link->connect.fire = connect_fired;
-	link->to_broker.kind = link->to_agent.kind = link->connect.kind = SIM_LINK;
+	link->detach.fire = detach_fired;
+	link->to_broker.kind = link->to_agent.kind = link->connect.kind = link->detach.kind = SIM_LINK;
+	link->to_broker.daemon = link->detach.daemon = SIM_DAEMON_BROKER;
+	link->to_agent.daemon = link->connect.daemon = SIM_DAEMON_AGENT;
 }

@@ -30,6 +30,14 @@ struct sim_link {
 	struct publish_request request; /* the last one */
 	struct sim_link_command commands[SIM_LINK_COMMANDS];
 	struct sim_event to_broker, to_agent, connect;
+	/* What one end did while the other stood still. */
+	struct sim_event detach; /* the agent's end */
+	bool lost_waits;	 /* the broker's */
+	struct sim_link_answer {
+		uint64_t ticket; /* 0: free */
+		int error;
+		char text[TEXT_MAX];
+	} answers[SIM_LINK_COMMANDS];
 };
 
 void sim_link_init(struct sim_link *link, struct sim_clock *clock, struct peer *peers);

@@ -124,5 +124,6 @@ void sim_proc_init(struct sim_proc *proc, struct sim_vm *vm)
 		proc->questions[i].proc = proc;
 		proc->questions[i].answers.fire = answers_fired;
 		proc->questions[i].answers.kind = SIM_LOCAL;
+		proc->questions[i].answers.daemon = SIM_DAEMON_BROKER;
 	}
 }

@@ -111,13 +111,15 @@ static void take_out(struct sim *sim, size_t at)
 		place_entry(sim, at, &last);
 }
 
-static void set_node(struct sim *sim, void *node, size_t place, enum sim_kind kind, uint16_t host, int64_t at)
+static void set_node(struct sim *sim, void *node, size_t place, enum sim_kind kind, uint16_t host,
+		     enum sim_daemon daemon, int64_t at)
 {
 	struct sim_entry entry = {.at = at > sim->now ? at : sim->now,
 				  .sequence = ++sim->sequence,
 				  .node = node,
 				  .host = host,
-				  .kind = (uint16_t)kind};
+				  .kind = (uint8_t)kind,
+				  .daemon = (uint8_t)daemon};
 
 	if (place != 0)
 		place_entry(sim, place, &entry);
@@ -128,7 +130,7 @@ static void set_node(struct sim *sim, void *node, size_t place, enum sim_kind ki
 void sim_set(struct sim *sim, struct sim_event *event, uint16_t host, int64_t at)
 {
 	assert(event->fire && event->kind != SIM_TIMER && event->kind < SIM_KIND_COUNT);
-	set_node(sim, event, event->place, event->kind, host, at);
+	set_node(sim, event, event->place, event->kind, host, event->daemon, at);
 }
 
 void sim_cancel(struct sim *sim, struct sim_event *event)
@@ -137,10 +139,10 @@ void sim_cancel(struct sim *sim, struct sim_event *event)
 		take_out(sim, event->place);
 }
 
-void sim_set_timer(struct sim *sim, struct timer *timer, uint16_t host, int64_t at)
+void sim_set_timer(struct sim *sim, struct timer *timer, uint16_t host, enum sim_daemon daemon, int64_t at)
 {
 	assert(timer->fire);
-	set_node(sim, timer, timer->set ? (size_t)timer->next : 0, SIM_TIMER, host, at);
+	set_node(sim, timer, timer->set ? (size_t)timer->next : 0, SIM_TIMER, host, daemon, at);
 	timer->set = true;
 }
 
@@ -163,12 +165,13 @@ void sim_move_timers(struct sim *sim, uint16_t host, int64_t (*due)(void *data, 
 		sift_down(sim, i, sim->heap[i]);
 }
 
-/* True when it was its turn; a host that stands still gets it later, in the same order. */
+/* True when it was its turn; a host or daemon that stands still gets it later, in the same order. */
 static bool take_first(struct sim *sim, struct sim_entry *ret)
 {
 	struct sim_entry first = sim->heap[1];
-	int64_t held = sim->held_until[first.host];
+	int64_t held = sim->held_until[first.host], stopped = sim->stopped_until[first.host][first.daemon];
 
+	held = stopped > held ? stopped : held;
 	if (held > first.at) {
 		first.at = held;
 		sift_down(sim, 1, first);

@@ -24,11 +24,15 @@ enum sim_kind {		   /* of an event, for the trace */
 		SIM_KIND_COUNT
 };
 
+/* Who must run for it to happen. */
+enum sim_daemon { SIM_DAEMON_NONE, SIM_DAEMON_AGENT, SIM_DAEMON_BROKER, SIM_DAEMON_GUARD, SIM_DAEMON_COUNT };
+
 /* Something that will happen. Owned by the caller, zeroed before its first use, must not move while it is
  * set. */
 struct sim_event {
 	void (*fire)(struct sim_event *event); /* once per sim_set(); may set it again */
 	enum sim_kind kind;
+	enum sim_daemon daemon;
 	/* The queue's own. */
 	size_t place; /* 0: not set */
 };
@@ -38,7 +42,7 @@ struct sim_entry {
 	uint64_t sequence;
 	void *node; /* struct sim_event, or struct timer with SIM_TIMER */
 	uint16_t host;
-	uint16_t kind;
+	uint8_t kind, daemon;
 };
 
 /* The root of a simulation. Times are ms since its beginning; hosts have clocks of their own (sim_clock.h).
@@ -61,6 +65,8 @@ struct sim {
 	unsigned same; /* events at this moment, to find one that spins */
 	/* A host that stands still: its events wait until then, in their order. */
 	int64_t held_until[HOST_ID_MAX + 1];
+	/* And one daemon of a host. */
+	int64_t stopped_until[HOST_ID_MAX + 1][SIM_DAEMON_COUNT];
 };
 
 void sim_init(struct sim *sim, uint64_t seed);
@@ -70,13 +76,17 @@ void sim_done(struct sim *sim);
 void sim_set(struct sim *sim, struct sim_event *event, uint16_t host, int64_t at);
 /* Fine when it is not set. */
 void sim_cancel(struct sim *sim, struct sim_event *event);
+static inline bool sim_stands(const struct sim *sim, uint16_t host, enum sim_daemon daemon)
+{
+	return sim->stopped_until[host][daemon] > sim->now;
+}
 static inline bool sim_is_set(const struct sim_event *event)
 {
 	return event->place != 0;
 }
 
 /* For sim_clock.c: timers of daemons. `at` is simulated time; timer->at is the host's and untouched. */
-void sim_set_timer(struct sim *sim, struct timer *timer, uint16_t host, int64_t at);
+void sim_set_timer(struct sim *sim, struct timer *timer, uint16_t host, enum sim_daemon daemon, int64_t at);
 void sim_cancel_timer(struct sim *sim, struct timer *timer);
 /* The clock of `host` has changed: asks anew when each of its timers is due. */
 void sim_move_timers(struct sim *sim, uint16_t host, int64_t (*due)(void *data, const struct timer *timer),

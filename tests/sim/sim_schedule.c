@@ -70,6 +70,9 @@ static const struct {
 	[FAULT_ORDER_POWEROFF] = {"order-poweroff", 2, {0}, {0}},
 	[FAULT_VM_MIGRATED] = {"vm-migrated", 6, {0}, {0}},
 	[FAULT_VM_STRIPPED] = {"vm-stripped", 3, {1 * MINUTE, 10 * MINUTE}, {0}},
+	[FAULT_AGENT_HANG] = {"agent-hang", 3, {500, 40 * SECOND}, {0}},
+	[FAULT_BROKER_HANG] = {"broker-hang", 3, {500, 40 * SECOND}, {0}},
+	[FAULT_GUARD_HANG] = {"guard-hang", 3, {500, 20 * SECOND}, {0}},
 	[FAULT_CLOCK_DRIFT] = {"clock-drift", 3, {1 * MINUTE, 20 * MINUTE}, {-1000, 1000}},
 };
 
@@ -214,6 +217,12 @@ static const struct part recipes[][PARTS_MAX] = {
 	/* the VM comes to a host whose libvirt drops its lease (rule 1) */
 	{{FAULT_VM_STRIPPED, 0, 5 * MINUTE, true}, {FAULT_VM_CRASH, 1 * SECOND, 0, false}},
 	{{FAULT_VM_STRIPPED, 0, 3 * MINUTE, false}, {FAULT_VM_CRASH, 1 * SECOND, 0, false}},
+	/* one of them stands while what it is for happens */
+	{{FAULT_AGENT_HANG, 0, 18 * SECOND, false}, {FAULT_VM_MIGRATED, 1 * SECOND, 0, false}},
+	{{FAULT_GUARD_HANG, 0, 9 * SECOND, false}, {FAULT_SANLOCK_KILL, 1 * SECOND, 2 * SECOND, false}},
+	{{FAULT_BROKER_HANG, 0, 18 * SECOND, false},
+	 {FAULT_LEASE_REWRITTEN, 1 * SECOND, 200 * SECOND, false},
+	 {FAULT_AGENT_HANG, 10 * SECOND, 18 * SECOND, false}},
 };
 #define N_RECIPES (sizeof(recipes) / sizeof(recipes[0]))
 

@@ -75,6 +75,10 @@ enum fault {
 	FAULT_VM_MIGRATED, /* live, by somebody else, to the next host that can take it */
 	FAULT_CLOCK_DRIFT, /* for, value: ppm that this host's clocks are fast */
 	FAULT_VM_STRIPPED, /* for: a hook of libvirt takes the lease out of what is created */
+	/* Daemons that stand still, alone; systemd's watchdog ends them at last */
+	FAULT_AGENT_HANG,  /* for */
+	FAULT_BROKER_HANG, /* for */
+	FAULT_GUARD_HANG,  /* for */
 	FAULT_COUNT
 };
 

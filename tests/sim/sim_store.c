@@ -4,6 +4,7 @@
 #include "tests/sim/sim_store.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 /* What a read gets of `block`, NULL: zeros. */
@@ -60,7 +61,7 @@ static void operation_end(struct sim_store_queue *queue, int error)
 
 	sim_cancel_timer(store->clock->sim, &queue->late);
 	queue->op = NULL;
-	if (error == 0 && queue->io && queue->io->write) {
+	if (error == 0 && queue->wrote) {
 		store->health.last_write = now;
 		store->health.write_ms = now - queue->begun;
 	} else if (error == 0) {
@@ -73,7 +74,25 @@ static void operation_end(struct sim_store_queue *queue, int error)
 
 static void ended(struct sim_io *io, int error)
 {
-	operation_end(io->owner, error);
+	struct sim_store_queue *queue = io->owner;
+	const struct sim_clock *clock = queue->store->clock;
+
+	if (!sim_stands(clock->sim, clock->host, SIM_DAEMON_BROKER)) {
+		operation_end(queue, error);
+		return;
+	}
+	sim_cancel_timer(clock->sim, &queue->late);
+	queue->io = NULL;
+	queue->told_error = error;
+	sim_set(clock->sim, &queue->told, clock->host, clock->sim->now);
+}
+
+static void told_fired(struct sim_event *event)
+{
+	struct sim_store_queue *queue =
+		(struct sim_store_queue *)((char *)event - offsetof(struct sim_store_queue, told));
+
+	operation_end(queue, queue->told_error);
 }
 
 static void ended_late(struct sim_io *io, int error)
@@ -108,6 +127,7 @@ static int begin(struct store *port, enum store_queue which, struct store_op *op
 {
 	struct sim_store *store = (struct sim_store *)port;
 	struct sim_store_queue *queue = &store->queues[which];
+	struct clock_port *clock = &store->clock->daemons[SIM_DAEMON_BROKER].port;
 
 	if (queue->op)
 		return -EBUSY;
@@ -119,7 +139,8 @@ static int begin(struct store *port, enum store_queue which, struct store_op *op
 	queue->io->land = land;
 	queue->io->end = ended;
 	queue->io->owner = queue;
-	store->clock->port.set(&store->clock->port, &queue->late, op->deadline);
+	queue->wrote = false;
+	clock->set(clock, &queue->late, op->deadline);
 	*ret = queue->io;
 	return 0;
 }
@@ -159,12 +180,13 @@ static int store_scan(struct store *port, enum store_queue which, uint32_t first
 static int store_write(struct store *port, enum store_queue which, uint32_t block, const uint8_t *data,
 		       struct store_op *op)
 {
+	struct sim_store *store = (struct sim_store *)port;
 	struct sim_io *io;
 	int r = begin(port, which, op, &io);
 
 	if (r < 0)
 		return r;
-	io->write = true;
+	io->write = store->queues[which].wrote = true;
 	io->first = block;
 	memcpy(io->data, data, BLOCK_SIZE);
 	sim_io_begin(io);
@@ -187,6 +209,7 @@ void sim_store_close(struct sim_store *store)
 		struct sim_store_queue *queue = &store->queues[i];
 
 		sim_cancel_timer(store->clock->sim, &queue->late);
+		sim_cancel(store->clock->sim, &queue->told);
 		if (queue->io) {
 			queue->io->into = NULL;
 			queue->io->images = NULL;
@@ -210,6 +233,9 @@ void sim_store_init(struct sim_store *store, struct sim_clock *clock, struct sim
 	for (size_t i = 0; i < STORE_QUEUE_COUNT; i++) {
 		store->queues[i].store = store;
 		store->queues[i].late.fire = late;
+		store->queues[i].told.fire = told_fired;
+		store->queues[i].told.kind = SIM_IO;
+		store->queues[i].told.daemon = SIM_DAEMON_BROKER;
 	}
 	sim_store_close(store);
 }

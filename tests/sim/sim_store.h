@@ -13,6 +13,9 @@ struct sim_store_queue {
 	struct sim_io *io;
 	unsigned stuck;
 	mono_t begun;
+	struct sim_event told; /* its end, to a broker that stood still */
+	int told_error;
+	bool wrote;
 };
 
 struct sim_store {

@@ -72,9 +72,10 @@ static void look_at(const struct world *world, const struct sim_host *host, stru
 
 	ret->id = host->id;
 	ret->on = host->powered;
-	ret->agent = host->agent;
-	ret->broker = host->broker;
-	ret->guard = host->guard.running && host->sim->held_until[host->id] <= host->sim->now;
+	ret->agent = host->agent && !sim_stands(host->sim, host->id, SIM_DAEMON_AGENT);
+	ret->broker = host->broker && !sim_stands(host->sim, host->id, SIM_DAEMON_BROKER);
+	ret->guard = host->guard.running && host->sim->held_until[host->id] <= host->sim->now &&
+		     !sim_stands(host->sim, host->id, SIM_DAEMON_GUARD);
 	ret->sanlock = sanlock->running;
 	ret->watchdog = sanlock->has_watchdog;
 	ret->io_timeout_s = sanlock->timing.io_timeout_s;

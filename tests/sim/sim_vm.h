@@ -41,6 +41,10 @@ struct sim_job {
 	const char *text;
 	uint32_t made; /* number of the QEMU that it created, 0 none */
 	struct timer late;
+	struct sim_event told; /* its end, to an agent that stood still */
+	enum action told_action;
+	enum outcome told_outcome;
+	const char *told_text;
 };
 
 struct sim_vm_calls {

@@ -121,6 +121,37 @@ static void note_timer(struct timer *timer)
 	fired_at = the_sim->now;
 }
 
+/* One daemon of a host: its events and timers wait, those of the rest of the host do not. */
+static void test_stopped_daemon(void **state)
+{
+	struct timer timer = {.fire = note_timer};
+	struct sim_clock clock = {.known_at = -1};
+	struct clock_port *port = &clock.daemons[SIM_DAEMON_AGENT].port;
+	struct sim sim;
+
+	begin(&sim);
+	the_sim = &sim;
+	sim_clock_boot(&clock, &sim, 1, 0, 0);
+	events[0].event.daemon = events[1].event.daemon = SIM_DAEMON_AGENT;
+	events[2].event.daemon = SIM_DAEMON_BROKER;
+	sim.stopped_until[1][SIM_DAEMON_AGENT] = 50;
+	assert_true(sim_stands(&sim, 1, SIM_DAEMON_AGENT));
+	assert_false(sim_stands(&sim, 1, SIM_DAEMON_BROKER));
+	port->set(port, &timer, 15);
+	sim_set(&sim, &events[0].event, 1, 10);
+	sim_set(&sim, &events[1].event, 2, 10);
+	sim_set(&sim, &events[2].event, 1, 20);
+	sim_set(&sim, &events[3].event, 1, 30);
+	sim_run(&sim, 100);
+	assert_int_equal(events[0].at, 50);
+	assert_int_equal(fired_at, 50);
+	assert_int_equal(events[1].at, 10);
+	assert_int_equal(events[2].at, 20);
+	assert_int_equal(events[3].at, 30);
+	assert_false(sim_stands(&sim, 1, SIM_DAEMON_AGENT));
+	sim_done(&sim);
+}
+
 static void test_drift_and_suspend(void **state)
 {
 	struct timer timer = {.fire = note_timer};
@@ -154,6 +185,7 @@ int main(void)
 		cmocka_unit_test(test_same_moment_in_the_order_of_setting),
 		cmocka_unit_test(test_moved_and_cancelled),
 		cmocka_unit_test(test_held_host),
+		cmocka_unit_test(test_stopped_daemon),
 		cmocka_unit_test(test_drift_and_suspend),
 	};
 
