@@ -292,10 +292,14 @@ static void write_fired(struct timer *timer)
 
 void board_publish(struct board *board, const struct publish_request *request)
 {
+	mono_t now = board_now(board);
+
 	if (board->published_at == MONO_UNSET || !same_words(&board->published, request))
 		board->stored = false;
 	board->published = *request;
-	board->published_at = board_now(board);
+	/* What waited for us while we stood still is as old as it is: the agent may have been silent since.
+	 * No moment of the past: it comes from now. */
+	board->published_at = request->said_at > 0 && request->said_at < now ? request->said_at : now;
 	if (board->stored && !board->dirty && board->own_io == BOARD_OWN_IDLE) {
 		/* The block on storage says so already, or may not. */
 		answer(board, request->serial, write_forbidden(board));

@@ -79,6 +79,7 @@ struct publish_request {
 	enum engine_reason engine_reason;
 	enum state state;
 	enum reason reason;    /* of the last transition */
+	mono_t said_at;	       /* in the agent's monotonic clock, which is the broker's too */
 	int64_t timeout_in_ms; /* left of the state's timeout, -1: none */
 	bool config_shared;    /* field 11 */
 	int64_t config_age_ms; /* since the last refresh of the VM's configuration, -1 never */

@@ -44,6 +44,7 @@ void publish_step(struct agent *agent)
 	request.engine_reason = reason_of(&vm, request.claim.health);
 	request.state = step->next.state;
 	request.reason = step->next.reason;
+	request.said_at = now;
 	request.timeout_in_ms = step->next.deadline == MONO_NEVER ? -1
 				: step->next.deadline > now	  ? step->next.deadline - now
 								  : 0;

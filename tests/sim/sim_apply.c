@@ -102,6 +102,23 @@ static struct sim_host *find_migration_target(const struct one_fault *one, const
 	return NULL;
 }
 
+/* The lease is another's, and its holder's daemons alone can see that (rule 3). */
+static bool is_rewritten(const struct faults *faults)
+{
+	for (size_t i = 0; i < faults->schedule->n_faults; i++)
+		if (faults->all[i].ghost.kind == GHOST_OWNER)
+			return true;
+	return false;
+}
+
+/* Without them for so long is nobody's guarantee while the lease is another's. */
+static bool takes_protectors(const struct scheduled *what)
+{
+	return what->length > 60 * MONO_SECOND &&
+	       (what->fault == FAULT_DAEMONS_STOP || what->fault == FAULT_AGENT_KILL ||
+		what->fault == FAULT_BROKER_KILL);
+}
+
 /* The host that it can hit now, NULL: none yet. A fault of the VM follows the VM. */
 static struct sim_host *find_target(const struct one_fault *one)
 {
@@ -109,6 +126,8 @@ static struct sim_host *find_target(const struct one_fault *one)
 	struct sim_host *host = sim_cluster_host(cluster, one->what->host);
 	int service = service_of(one->what->fault);
 
+	if (takes_protectors(one->what) && is_rewritten(one->faults))
+		return NULL;
 	switch (one->what->fault) {
 	case FAULT_VM_CRASH:
 	case FAULT_VM_POWEROFF:
@@ -131,11 +150,11 @@ static struct sim_host *find_target(const struct one_fault *one)
 				return host;
 		}
 		return NULL;
-	case FAULT_LEASE_REWRITTEN: /* one at a time */
-		for (size_t i = 0; i < one->faults->schedule->n_faults; i++)
-			if (one->faults->all[i].ghost.kind == GHOST_OWNER)
-				return NULL;
-		return host;
+	case FAULT_LEASE_REWRITTEN: /* one at a time, and somebody is there to see it */
+		host = sim_cluster_runner(cluster);
+		if (is_rewritten(one->faults) || (host && (!host->agent || !host->broker)))
+			return NULL;
+		return sim_cluster_host(cluster, one->what->host);
 	case FAULT_DAEMONS_STOP: /* SIGTERM waits, as clients do */
 		if (sim_stands(&cluster->sim, host->id, SIM_DAEMON_AGENT))
 			return NULL;

@@ -44,7 +44,7 @@ void check_init(struct check *check)
 
 		m->foreign_at = m->clone_at = -10 * MINUTE;
 		m->asked0 = m->refused0 = m->moved_at = -1;
-		m->agent_until = m->joined_until = -MINUTE;
+		m->spoke_at = m->joined_until = -MINUTE;
 		m->futile_at[0] = m->futile_at[1] = -MINUTE;
 		m->flag = FLAG_UNKNOWN;
 	}
@@ -124,7 +124,7 @@ static void check_life(struct check *check, unsigned i, unsigned q, int64_t now)
 		m->life[q] = qemu->life;
 		m->life_since[q] = now;
 		m->unleased_since[q] = m->paused_since[q] = -1;
-		m->tainted[q] = false;
+		m->tainted[q] = m->ran[q] = false;
 		m->held_version[q] = 0;
 		m->lost_since[q] = now;
 	}
@@ -141,7 +141,8 @@ static void check_life(struct check *check, unsigned i, unsigned q, int64_t now)
 					now > m->agent_since + BOUND_AGENT
 				? check->version
 				: 0;
-	if (!qemu->runs && now > m->life_since[q] + SECOND)
+	m->ran[q] |= qemu->runs;
+	if (!qemu->runs && (m->ran[q] || now > m->life_since[q] + SECOND))
 		m->tainted[q] = true;
 	if (!qemu->runs && m->held_version[q]) {
 		if (m->paused_since[q] < 0)
@@ -212,8 +213,8 @@ static void check_host_now(struct check *check, unsigned i, int64_t now)
 		m->guard_since = now;
 	if (!served || !m->was_served)
 		m->agent_since = now;
-	if (served)
-		m->agent_until = now;
+	if (host->on && host->agent)
+		m->spoke_at = now;
 	m->was_acting = acting;
 	m->was_guarded = host->guard;
 	m->was_served = served;

@@ -31,8 +31,9 @@ static bool owner_runs(const struct check *check, unsigned host, int64_t now)
 	return false;
 }
 
-/* Is an alien's block among those that are read each loop? One that was empty is found by and by. */
-static bool knows_alien(const struct check *check, const struct agent *agent)
+/* Is an alien's block among those that are read each loop, and was for long enough? One that was empty, or
+ * read as such once, is found by and by. */
+static bool knows_alien(const struct check *check, const struct agent *agent, int64_t lag)
 {
 	for (size_t p = 0; p < agent->n_peers; p++) {
 		const struct peer *peer = &agent->peers[p];
@@ -40,7 +41,8 @@ static bool knows_alien(const struct check *check, const struct agent *agent)
 
 		for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++)
 			ours |= check->hosts[i].id == peer->id;
-		if (!ours && peer->fault == RECORD_OK && !peer->claim.stopped && peer->claim.generation != 0)
+		if (!ours && mono_passed(peer->first_seen, lag, agent_now(agent)) &&
+		    peer->fault == RECORD_OK && !peer->claim.stopped && peer->claim.generation != 0)
 			return true;
 	}
 	return false;
@@ -53,6 +55,7 @@ static void check_start(struct check *check, unsigned host, const struct agent *
 	const struct cluster *known = &agent->cluster;
 	bool asked = step->reason == REASON_OPERATOR;
 	unsigned last_hour = 0;
+	int64_t lag;
 
 	check->starts++;
 	if (!asked) {
@@ -80,11 +83,10 @@ static void check_start(struct check *check, unsigned host, const struct agent *
 			   check->hosts[host].id);
 	/* Rule 9: two advances, read within a loop each, after get_hosts has shown it absent for 4 x
 	 * io_timeout. */
+	lag = lease_renew_ms(&check->timing) + lease_alien_ms(&check->timing) + 45 * SECOND;
 	if (check->aliens > 0 && now > later_of(later_of(check->alien_since, m->calm_since),
 						later_of(m->agent_since, m->joined_since)) +
-						 lease_renew_ms(&check->timing) +
-						 lease_alien_ms(&check->timing) + 45 * SECOND +
-						 (knows_alien(check, agent) ? 0 : UNLISTED_LAG))
+						 lag + (knows_alien(check, agent, lag) ? 0 : UNLISTED_LAG))
 		check_fail(check, "start-beside-alien",
 			   "host %u begins a start though a host is on other storage", check->hosts[host].id);
 	for (size_t i = 0; i < agent->n_peers; i++) {
@@ -99,8 +101,10 @@ static void check_start(struct check *check, unsigned host, const struct agent *
 				   check->hosts[host].id, peer->id);
 		break;
 	}
+	/* One that stood still acts once on what it knew before, and libvirt refuses a second domain. */
 	for (unsigned q = 0; q < CHECK_QEMUS_MAX; q++)
-		if (check->hosts[host].qemus[q].life && now > m->life_since[q] + 12 * SECOND)
+		if (check->hosts[host].qemus[q].life &&
+		    now > later_of(m->life_since[q], m->agent_since) + 12 * SECOND)
 			check_fail(check, "second-qemu",
 				   "host %u begins a start beside the QEMU that lives here",
 				   check->hosts[host].id);

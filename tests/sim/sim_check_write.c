@@ -92,11 +92,11 @@ void check_landed(struct check *check, unsigned host, uint32_t block, struct ima
 		check_fail(check, "stopped-with-qemu", "host %u says stopped while its QEMU lives",
 			   check->hosts[host].id);
 	if (image->claim.timestamp != m->timestamp) {
-		if (!check->hosts[host].agent && check->hosts[host].calm &&
-		    now > m->agent_until + SILENT_LAG && now > m->calm_since + SILENT_LAG)
+		if (!check->hosts[host].agent && check->hosts[host].calm && now > m->spoke_at + SILENT_LAG &&
+		    now > m->calm_since + SILENT_LAG)
 			check_fail(check, "silent-agent",
 				   "host %u: the timestamp advances %lld s after the agent ended",
-				   check->hosts[host].id, (long long)((now - m->agent_until) / SECOND));
+				   check->hosts[host].id, (long long)((now - m->spoke_at) / SECOND));
 		if (now > m->stamped_at + 25 * SECOND)
 			m->regular_since = now;
 		m->timestamp = image->claim.timestamp;

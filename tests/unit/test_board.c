@@ -227,6 +227,29 @@ static void silent_agent_no_timestamp(void **state)
 	assert_true(record.claim.timestamp > last);
 }
 
+/* It waited for a broker that stood still. */
+static void old_word_of_the_agent_is_old(void **state)
+{
+	struct world *world = joined(state);
+	struct publish_request request = {.claim = {.score = 3000, .vm = VM_DOWN, .health = HEALTH_BAD},
+					  .timeout_in_ms = -1,
+					  .config_age_ms = -1};
+	struct record record;
+	uint64_t last;
+
+	world_publish(world, 3400);
+	world_run(world, 1000);
+	request.said_at = world->now - 15000;
+	broker_publish(world->broker, &request);
+	world_run(world, 1000);
+	world_own(world, &record);
+	assert_int_equal(record.claim.score, 3000);
+	last = record.claim.timestamp;
+	world_run(world, 30000);
+	world_own(world, &record);
+	assert_int_equal(record.claim.timestamp, last);
+}
+
 static void nothing_without_the_host_id(void **state)
 {
 	struct world *world = *state;
@@ -669,6 +692,7 @@ int main(void)
 		ROW(late_write_is_written_over),
 		ROW(next_agent_hears_nothing_of_the_last),
 		ROW(silent_agent_no_timestamp),
+		ROW(old_word_of_the_agent_is_old),
 		ROW(nothing_without_the_host_id),
 		ROW(foreign_record_stops_publishing),
 		ROW(clone_between_our_writes_is_seen),
