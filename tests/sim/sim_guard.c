@@ -74,8 +74,9 @@ static void ask(struct sim_guard *guard, mono_t now)
 static void kill_qemu(struct sim_guard *guard, mono_t now)
 {
 	guard->kills++;
-	if (guard->survives_since == MONO_UNSET)
+	if (guard->survives_since == MONO_UNSET || guard->survivor != guard->vm->number)
 		guard->survives_since = now;
+	guard->survivor = guard->vm->number;
 	sim_vm_kill(guard->vm, END_CRASHED);
 }
 
@@ -107,7 +108,8 @@ static void tick_fired(struct sim_event *event)
 		kill_qemu(guard, now);
 	guard->facts.slept_ms = 0;
 	/* Rule 12. */
-	if (guard->survives_since != MONO_UNSET && guard_must_reset(guard->survives_since, now)) {
+	if (guard->survives_since != MONO_UNSET && guard->survivor == guard->vm->number &&
+	    guard_must_reset(guard->survives_since, now)) {
 		guard->resets++;
 		guard->reset(guard->data, "QEMU survives SIGKILL");
 	}

@@ -33,6 +33,7 @@ struct sim_guard {
 	bool proc_fails; /* /proc can't be read on this host */
 	struct guard_facts facts;
 	mono_t survives_since; /* of a QEMU that SIGKILL did not end, MONO_UNSET none */
+	uint32_t survivor;     /* its number */
 	int64_t boot_ahead_ms;
 	struct sim_event tick;
 	struct sim_fence broker_fence, agent_fence; /* a connection each */
