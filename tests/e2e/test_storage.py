@@ -4,9 +4,12 @@ is killed, it stays where it is through what sanlock bears, and moves when its h
 """
 import pytest
 
+import lab_storage
+
 TAKEOVER_SECONDS = 8 * 3 + 60 + 60  # sanlock's at io_timeout 3, and a start
-KINDS = [("iscsi", 4096), ("iscsi", 512), ("nfs3", 512), ("nfs3", 4096), ("path", 4096)]
-NETWORKED = ("iscsi", "nfs3")
+KINDS = [("iscsi", 4096), ("iscsi", 512), ("nfs3", 512), ("nfs3", 4096), ("nfs4", 512), ("nfs4", 4096), ("gluster", 512),
+         ("block", 512), ("block", 4096), ("path", 4096)]
+NETWORKED = ("iscsi", "nfs3", "nfs4", "gluster")
 
 
 def on(kind, sector, *arguments, full=True):
@@ -15,7 +18,8 @@ def on(kind, sector, *arguments, full=True):
 
 
 def sector_size(lab, host):
-    words = lab.run(host, "sanlock", "direct", "read_leader", "-r", "hosted-engine:engine:/srv/storage/leases:0").stdout
+    leases = lab_storage.path_in_host(lab.lab.required_settings(), "leases")
+    words = lab.run(host, "sanlock", "direct", "read_leader", "-r", f"hosted-engine:engine:{leases}:0").stdout
     return int(dict(line.split(None, 1) for line in words.splitlines() if " " in line)["sector_size"])
 
 
@@ -28,7 +32,7 @@ def test_vm_moves_on(lab, kind, request):
     assert not set(before) & set(lab.qemu())
 
 
-@pytest.mark.parametrize("kind", [on(kind, 512, "--io-timeout", "3") for kind in ("path", *NETWORKED)])
+@pytest.mark.parametrize("kind", [on(kind, 512, "--io-timeout", "3") for kind in ("path", "block", *NETWORKED)])
 def test_faults_of_one_hosts_way(lab, kind):
     host, before = lab.vm_host(), lab.qemu()
 

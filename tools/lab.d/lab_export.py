@@ -16,7 +16,6 @@ import lab_network
 from lab_place import CLEAN_ENVIRONMENT, LabError, call, read, read_pid, until, write, write_pid
 from storage_servers import CHAP_PASSWORD, CHAP_USER, IQN
 
-NETWORKED = ("iscsi", "nfs3")
 FAULTS = ("hang", "slow", "error", "drop")
 SLOW_IOPS = 1  # of each part: every I/O waits up to a second for its turn
 EIO = 5
@@ -29,6 +28,9 @@ def blockdev(host, server, path, number, name):
     if server.kind == "iscsi":
         return (f"driver=iscsi,transport=tcp,portal={server.address}:{server.port},target={server.target},lun={number},"
                 f"user={CHAP_USER},password-secret=chap,initiator-name={IQN}:host{host.number}")
+    if server.kind == "gluster":
+        return (f"driver=gluster,server.0.type=inet,server.0.host={server.address},server.0.port={server.port},"
+                f"volume={server.volume},path={path}")
     return f"driver=nfs,server.type=inet,server.host={server.address},path={path},user=0,group=0"
 
 

@@ -10,19 +10,22 @@ import contextlib
 import glob
 import json
 import os
+import shutil
 import signal
+import stat
 
 import lab_export
 import lab_network
-from lab_place import STORAGE_ADDRESS, LabError, call, monotonic, read, read_pid
-from storage_servers import IscsiServer, NfsServer
+from lab_place import STORAGE_ADDRESS, LabError, call, monotonic, read_pid
+from storage_servers import GlusterServer, IscsiServer, NfsProxy, NfsServer
 
 MIB = 1 << 20
 ALIGNMENT = MIB  # sanlock's for sectors of 512 bytes
 FILES = {"lockspace": ALIGNMENT, "leases": 3 * ALIGNMENT, "metadata": 2002 * 4096, "conf": MIB, "disk": 64 * MIB}
 EXPORTED = ("lockspace", "leases", "metadata", "conf")
 LOCKSPACE = "hosted-engine"
-KINDS = ("path", "iscsi", "nfs3")
+KINDS = ("path", "block", "nfs3", "nfs4", "iscsi", "gluster")
+LOCAL = ("path", "block")  # without a server
 SECTORS = (512, 4096)
 RESOURCES = ("engine", "whiteboard", "conf")  # one alignment apart, in this order
 
@@ -43,8 +46,8 @@ def sanlock_direct(lab, *arguments, timeout=20, check=True):
                 env={"SANLOCK_RUN_DIR": run, "SANLOCK_PRIVILEGED": "0"})
 
 
-def make_loop(lab, name, sector):
-    return call("losetup", "--find", "--show", "--sector-size", str(sector), f"{folder(lab)}/{name}").strip()
+def make_loop(file, sector):
+    return call("losetup", "--find", "--show", "--sector-size", str(sector), file).strip()
 
 
 def server(lab, settings):
@@ -52,64 +55,107 @@ def server(lab, settings):
     kind, place = settings["storage"], (f"{folder(lab)}/server", lab_network.storage_space(lab), STORAGE_ADDRESS)
     if kind == "iscsi":
         return IscsiServer(*place, [f"{folder(lab)}/{name}" for name in FILES], settings["sector"])
-    if kind == "nfs3":
-        return NfsServer(*place, folder(lab), "3")
+    if kind in ("nfs3", "nfs4"):
+        return NfsServer(*place, folder(lab), kind[3:])
+    if kind == "gluster":
+        return GlusterServer(*place, folder(lab))
     return None
 
 
+def proxy(host, settings):
+    """What a host of nfs4 asks in the server's place: qemu-storage-daemon speaks version 3 alone."""
+    if settings["storage"] != "nfs4":
+        return None
+    return NfsProxy(f"{host.folder}/proxy", host.full_name, server(host.lab, settings))
+
+
+def names(settings):
+    """The parts that a host reaches by its own way."""
+    return EXPORTED if settings["storage"] == "path" else tuple(FILES)
+
+
 def parts(lab, settings):
-    """{part: where it is on the storage} of what a host reaches by its own way."""
-    if settings["storage"] == "path":
-        return {name: device(lab, name) for name in EXPORTED}
+    """{part: where it is for who reaches it by the host's own way}."""
+    if settings["storage"] in LOCAL:
+        return {name: device(lab, name) for name in names(settings)}
+    if settings["storage"] == "gluster":
+        return {name: f"/{name}" for name in FILES}
     return {name: f"{folder(lab)}/{name}" for name in FILES}
 
 
 def path_in_host(settings, name):
-    return "/dev/lab-disk" if name == "disk" and settings["storage"] == "path" else f"/srv/storage/{name}"
+    as_device = settings["storage"] == "block" or (settings["storage"] == "path" and name == "disk")
+    return f"/dev/lab-{name}" if as_device else f"/srv/storage/{name}"
 
 
 def binds(host):
     """What a host gets bound into it, {its path there: here}."""
-    bound = {"/srv/storage": f"{host.folder}/storage"}
-    if os.path.exists(f"{host.folder}/loop"):
-        bound["/dev/lab-disk"] = read(f"{host.folder}/loop")
-    return bound
+    devices = {f"/dev/{name}": f"{host.folder}/device/{name}" for name in os.listdir(f"{host.folder}/device")}
+    return {"/srv/storage": f"{host.folder}/storage", **devices}
 
 
-def make_domain(lab, settings):
-    """The files; with `path` each but the disk is behind a loop device, since a file of a tmpfs has sectors of
-    4096 bytes for qemu-storage-daemon, which would write back its neighbours' sectors too and so undo other hosts'
-    renewals. Then the server."""
-    os.makedirs(f"{folder(lab)}/device")
+def add_device(host, name, file, sector):
+    """A loop device of the host's own on the file; its node lies in the host's folder, so that nobody else's changes."""
+    number = os.stat(make_loop(file, sector)).st_rdev
+    node = f"{host.folder}/device/lab-{name}"
+    os.mknod(node, 0o600 | stat.S_IFBLK, number)
+    os.chmod(node, 0o660)
+    shutil.chown(node, "root", "sanlock")
+
+
+def fill(lab, settings, place):
+    """The files of a new domain in the folder `place`. Without a server each is behind a loop device, since a file
+    of a tmpfs has sectors of 4096 bytes for qemu-storage-daemon, which would write back its neighbours' sectors too
+    and so undo other hosts' renewals."""
     for name, size in FILES.items():
-        with open(f"{folder(lab)}/{name}", "wb") as file:
+        with open(f"{place}/{name}", "wb") as file:
             file.truncate(size)
             if name == "metadata":  # the block after those of the hosts says whose whiteboard it is
                 file.seek(2001 * 4096)
                 file.write(f"domain={lab.domain_uuid}\nlockspace={LOCKSPACE}\n".encode())
-        if settings["storage"] == "path" and name in EXPORTED:
-            os.symlink(make_loop(lab, name, settings["sector"]), f"{folder(lab)}/device/{name}")
+        if settings["storage"] in LOCAL and name in names(settings):
+            os.symlink(make_loop(f"{place}/{name}", settings["sector"]), f"{folder(lab)}/device/{name}")
         else:
-            os.symlink(f"{folder(lab)}/{name}", f"{folder(lab)}/device/{name}")
+            os.symlink(f"{place}/{name}", f"{folder(lab)}/device/{name}")
     shape = ["-Z", str(settings["sector"]), "-A", "1M"] if settings["sector"] != 512 else []
     sanlock_direct(lab, "init", "-s", f"{LOCKSPACE}:0:{device(lab, 'lockspace')}:0", "-o", str(settings["io_timeout"]),
                    *shape)
     for index, resource in enumerate(RESOURCES):
         sanlock_direct(lab, "init", "-r", f"{LOCKSPACE}:{resource}:{device(lab, 'leases')}:{index * ALIGNMENT}", *shape)
-    if settings["storage"] in lab_export.NETWORKED:
+
+
+def make_domain(lab, settings):
+    """The files, and the server before or after them."""
+    os.makedirs(f"{folder(lab)}/device")
+    if settings["storage"] not in LOCAL:
         lab_network.make_storage_switch(lab)
+    if settings["storage"] != "gluster":
+        fill(lab, settings, folder(lab))
+    if settings["storage"] not in LOCAL:
         server(lab, settings).start()
+    if settings["storage"] == "gluster":
+        gluster = server(lab, settings)
+        with gluster.mounted(f"{folder(lab)}/mount") as place:
+            fill(lab, settings, place)
+        for name in FILES:  # from now on a brick's files are looked at, which waits for no server
+            os.unlink(f"{folder(lab)}/device/{name}")
+            for link in (f"{folder(lab)}/device/{name}", f"{folder(lab)}/{name}"):
+                os.symlink(f"{gluster.bricks[0]}/{name}", link)
 
 
 def attach(host, settings):
     """Starts the host's own way to the storage; returns when all parts are there."""
-    lab = host.lab
-    if settings["storage"] in lab_export.NETWORKED:
+    os.makedirs(f"{host.folder}/device")
+    if settings["storage"] not in LOCAL:
         lab_network.connect_storage(host)
-    lab_export.start(host, server(lab, settings), parts(lab, settings))
+    if proxy(host, settings):
+        proxy(host, settings).start()
+    lab_export.start(host, proxy(host, settings) or server(host.lab, settings), parts(host.lab, settings))
     if settings["storage"] == "path":
-        with open(f"{host.folder}/loop", "w") as file:
-            file.write(make_loop(lab, "disk", settings["sector"]))
+        add_device(host, "disk", f"{folder(host.lab)}/disk", settings["sector"])
+    if settings["storage"] == "block":
+        for name in FILES:
+            add_device(host, name, f"{host.folder}/storage/{name}", settings["sector"])
 
 
 def set_fault(host, settings, fault):
@@ -147,11 +193,19 @@ def lease(lab):
 
 def remove_all(lab):
     """Ends storage daemons and servers of a lab, also of one without lab.json."""
-    for file in glob.glob(f"{lab.folder}/hosts/*/storage.pid") + glob.glob(f"{folder(lab)}/server/*.pid"):
+    pattern = ("hosts/*/storage.pid", "hosts/*/proxy/*.pid", "storage/server/*.pid")
+    for file in [path for part in pattern for path in glob.glob(f"{lab.folder}/{part}")]:
         pid = read_pid(file)
         if pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            kill(pid)
+    # What a server began itself, such as gluster's bricks: nothing else is in its namespace.
+    for pid in (call("ip", "netns", "pids", lab_network.storage_space(lab), check=False) or "").split():
+        kill(int(pid))
+
+
+def kill(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def remove_loops(lab):

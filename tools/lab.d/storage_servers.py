@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Servers of shared storage, each in a network namespace: an iSCSI target by tgt, NFS by ganesha.
+"""Servers of shared storage, each in a network namespace: an iSCSI target by tgt, NFS by ganesha, Gluster.
 
 A server is known by its folder (below which it keeps pid files, logs and sockets), its namespace and its
 address there; so another process may stop and start what this one began. Decides nothing about what is on
@@ -7,6 +7,7 @@ the storage: files are made by the caller, who also makes the namespace. Called 
 """
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 
@@ -49,7 +50,7 @@ GANESHA_EXPORT = '''EXPORT {{
     Squash = No_Root_Squash;
     SecType = sys, none;
     Attr_Expiration_Time = 0;
-    FSAL {{ Name = VFS; }}
+    FSAL {{ {backend} }}
 }}
 '''
 
@@ -133,7 +134,7 @@ class NfsServer(Server):
     """The folder `export`, mounted as its own path by either version, and `read_only` for reading alone; versions "3", "4"
     or "3,4"."""
     kind, programs = "nfs", ("rpcbind", "ganesha")
-    port = 2049
+    port, backend = 2049, "Name = VFS;"
 
     def __init__(self, folder, space, address, export, versions="3,4", read_only=None):
         super().__init__(folder, space, address)
@@ -143,7 +144,8 @@ class NfsServer(Server):
         configuration = f"{self.folder}/ganesha.conf"
         os.makedirs(f"{self.folder}/recovery", exist_ok=True)
         folders = {self.export: "RW"} | ({self.read_only: "RO"} if self.read_only else {})
-        exports = (GANESHA_EXPORT.format(number=number, export=export, versions=self.versions, access=access)
+        exports = (GANESHA_EXPORT.format(number=number, export=export, versions=self.versions, access=access,
+                                         backend=self.backend)
                    for number, (export, access) in enumerate(folders.items(), 1))
         write(configuration, GANESHA.format(versions=self.versions, address=self.address, folder=self.folder,
                                             plugins=GANESHA_PLUGINS) + "".join(exports))
@@ -157,3 +159,72 @@ class NfsServer(Server):
                              "-p", f"{self.folder}/ganesha.own", "-N", "NIV_EVENT",
                              enter=("--target", str(portmapper.pid), "--mount"))
         self.answers(process, "ganesha", lambda: self.listens(self.port))
+
+
+class NfsProxy(NfsServer):
+    """A client of NFS version 4 for programs that speak 3 alone: serves 3 at `address`, of what `origin` has by 4."""
+
+    def __init__(self, folder, space, origin):
+        super().__init__(folder, space, "127.0.0.1", origin.export, "3")
+        self.backend = f"Name = PROXY_V4; Srv_Addr = {origin.address};"
+
+
+class GlusterServer(Server):
+    """glusterd with one volume, replicated on three bricks below `bricks`; what a client has to know is the volume."""
+    kind, programs, volume = "gluster", ("glusterd",), "storage"
+    port = 24007
+    options = (("network.ping-timeout", "2"), ("group", "virt"), ("performance.stat-prefetch", "off"),
+               ("network.remote-dio", "disable"), ("performance.strict-o-direct", "on"), ("features.shard", "off"))
+    # Its folders have one name in each mount namespace: there they are the lab's own.
+    places = ("/var/lib/glusterd", "/var/log/glusterfs", "/run")
+
+    def __init__(self, folder, space, address, bricks):
+        super().__init__(folder, space, address)
+        self.bricks = [f"{bricks}/brick{number}" for number in (1, 2, 3)]
+
+    def inside(self, *command, timeout=20, check=True):
+        pid = read_pid(f"{self.folder}/glusterd.pid")
+        if pid is None:
+            raise LabError("glusterd does not run")
+        return call("nsenter", "--target", str(pid), "--mount", "--net", "--", *command, timeout=timeout, check=check)
+
+    def gluster(self, *words, **options):
+        return self.inside("gluster", "--mode=script", *words, **options)
+
+    def start(self):
+        new = not os.path.isdir(f"{self.folder}/work")
+        os.makedirs(f"{self.folder}/log/bricks", exist_ok=True)
+        if new:
+            shutil.copytree("/var/lib/glusterd", f"{self.folder}/work", symlinks=True)
+        process = self.begin("glusterd", "unshare", "--mount", "--propagation", "private", "sh", "-c",
+                             'mount --bind "$1/work" /var/lib/glusterd && mount --bind "$1/log" /var/log/glusterfs && '
+                             'mount --bind "$2" /mnt && mount -t tmpfs gluster /run && mkdir -p "$2" /run/gluster && '
+                             'mount --bind /mnt "$2" && exec glusterd -N', "sh", self.folder,
+                             os.path.commonpath([self.folder, *self.bricks]))
+        self.answers(process, "glusterd", lambda: self.gluster("volume", "list", timeout=5, check=False) is not None)
+        if new:
+            for brick in self.bricks:
+                os.makedirs(brick)
+            self.gluster("volume", "create", self.volume, "replica", "3",
+                         *[f"{self.address}:{brick}" for brick in self.bricks], "force")
+            for key, value in self.options:
+                self.gluster("volume", "set", self.volume, key, value)
+            self.gluster("volume", "start", self.volume)
+
+    def stop(self):
+        """glusterd, and the processes of the bricks that it began: all that is in the namespace."""
+        for pid in call("ip", "netns", "pids", self.space).split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        until(lambda: not call("ip", "netns", "pids", self.space).split(), START_SECONDS, "end of gluster")
+
+    @contextlib.contextmanager
+    def mounted(self, path):
+        """The volume as a folder, for who makes its files."""
+        os.makedirs(path, exist_ok=True)
+        call("nsenter", f"--net=/run/netns/{self.space}", "--", "glusterfs", f"--volfile-server={self.address}",
+             f"--volfile-id={self.volume}", "--direct-io-mode=enable", f"--log-file={self.folder}/mount.log", path)
+        try:
+            yield path
+        finally:
+            call("umount", path)
