@@ -10,6 +10,7 @@ TAKEOVER_SECONDS = 8 * 3 + 60 + 60  # sanlock's at io_timeout 3, and a start
 KINDS = [("iscsi", 4096), ("iscsi", 512), ("nfs3", 512), ("nfs3", 4096), ("nfs4", 512), ("nfs4", 4096), ("gluster", 512),
          ("block", 512), ("block", 4096), ("path", 4096)]
 NETWORKED = ("iscsi", "nfs3", "nfs4", "gluster")
+RETURNING = ("iscsi", "nfs3", "nfs4")  # Gluster's client does not go on by itself when all bricks were gone
 
 
 def on(kind, sector, *arguments, full=True):
@@ -32,7 +33,7 @@ def test_vm_moves_on(lab, kind, request):
     assert not set(before) & set(lab.qemu())
 
 
-@pytest.mark.parametrize("kind", [on(kind, 512, "--io-timeout", "3") for kind in ("path", "block", *NETWORKED)])
+@pytest.mark.parametrize("kind", [on(kind, 512, "--io-timeout", "3") for kind in ("path", *NETWORKED)])
 def test_faults_of_one_hosts_way(lab, kind):
     host, before = lab.vm_host(), lab.qemu()
 
@@ -47,6 +48,7 @@ def test_faults_of_one_hosts_way(lab, kind):
     bears("hang", 5)
     if kind in NETWORKED:
         bears("drop", 5)
+    if kind in RETURNING:
         lab.storage("server", "stop")
         lab.run(host, "sleep", "5")
         lab.storage("server", "start")

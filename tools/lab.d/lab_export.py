@@ -17,7 +17,7 @@ from lab_place import CLEAN_ENVIRONMENT, LabError, call, read, read_pid, until, 
 from storage_servers import CHAP_PASSWORD, CHAP_USER, IQN
 
 FAULTS = ("hang", "slow", "error", "drop")
-SLOW_IOPS = 1  # of each part: every I/O waits up to a second for its turn
+SLOW_IOPS = {"block": 3}  # of each part: an I/O waits up to a second for its turn; a disk's may be split in three
 EIO = 5
 
 
@@ -140,7 +140,7 @@ def clear(host, parts):
     write(f"{host.folder}/storage.fault", "ok")
 
 
-def set_fault(host, server, parts, fault):
+def set_fault(host, kind, server, parts, fault):
     """One of FAULTS instead of what was before, or `ok`."""
     daemon_pid(host)
     if fault == "drop" and server is None:
@@ -151,7 +151,7 @@ def set_fault(host, server, parts, fault):
     if fault == "hang":
         signal_daemon(host, signal.SIGSTOP, "T")
     elif fault == "slow":
-        pace(host, parts, SLOW_IOPS)
+        pace(host, parts, SLOW_IOPS.get(kind, 1))
     elif fault == "error":
         break_parts(host, parts)
     elif fault == "drop":

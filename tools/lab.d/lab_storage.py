@@ -46,8 +46,8 @@ def sanlock_direct(lab, *arguments, timeout=20, check=True):
                 env={"SANLOCK_RUN_DIR": run, "SANLOCK_PRIVILEGED": "0"})
 
 
-def make_loop(file, sector):
-    return call("losetup", "--find", "--show", "--sector-size", str(sector), file).strip()
+def make_loop(file, sector, *options):
+    return call("losetup", "--find", "--show", "--sector-size", str(sector), *options, file).strip()
 
 
 def server(lab, settings):
@@ -94,9 +94,9 @@ def binds(host):
     return {"/srv/storage": f"{host.folder}/storage", **devices}
 
 
-def add_device(host, name, file, sector):
+def add_device(host, name, file, sector, *options):
     """A loop device of the host's own on the file; its node lies in the host's folder, so that nobody else's changes."""
-    number = os.stat(make_loop(file, sector)).st_rdev
+    number = os.stat(make_loop(file, sector, *options)).st_rdev
     node = f"{host.folder}/device/lab-{name}"
     os.mknod(node, 0o600 | stat.S_IFBLK, number)
     os.chmod(node, 0o660)
@@ -155,11 +155,23 @@ def attach(host, settings):
         add_device(host, "disk", f"{folder(host.lab)}/disk", settings["sector"])
     if settings["storage"] == "block":
         for name in FILES:
-            add_device(host, name, f"{host.folder}/storage/{name}", settings["sector"])
+            # Direct: an I/O of the host is one of the daemon's, and not one for each page.
+            add_device(host, name, f"{host.folder}/storage/{name}", settings["sector"], "--direct-io=on")
 
 
 def set_fault(host, settings, fault):
-    lab_export.set_fault(host, server(host.lab, settings), parts(host.lab, settings), fault)
+    dropped = state(host) == "drop"
+    lab_export.set_fault(host, settings["storage"], server(host.lab, settings), parts(host.lab, settings), fault)
+    if dropped:
+        renew_proxy(host, settings)
+
+
+def renew_proxy(host, settings):
+    """Begins a client of NFS 4 anew: it does not get over the loss of what the server knew of it."""
+    it = proxy(host, settings)
+    if it is not None:
+        it.stop()
+        it.start()
 
 
 def state(host):
@@ -172,9 +184,14 @@ def switch_server(lab, settings, action):
     if it is None:
         raise LabError(f"storage {settings['storage']} has no server")
     if action == "stop":
+        for host in lab.hosts():
+            if proxy(host, settings):
+                proxy(host, settings).stop()
         it.stop()
     elif not it.runs():
         it.start()
+        for host in lab.hosts():
+            renew_proxy(host, settings)
 
 
 def lease(lab):
