@@ -12,6 +12,7 @@ import time
 
 import lab_config
 import lab_engine
+import lab_storage
 from lab_place import Lab, LabError
 
 TOP = os.path.realpath(f"{os.path.dirname(__file__)}/../..")
@@ -131,11 +132,13 @@ class LabDriver:
 
     def join(self, *hosts):
         """All hosts at once: each takes three times the io_timeout."""
+        settings = self.lab.required_settings()
+        lockspace = lab_storage.path_in_host(settings, "lockspace")
+
         def join_one(host):
             number = str(host).rstrip("c")
-            self.run(host, "sanlock", "client", "add_lockspace", "-s",
-                     f"hosted-engine:{number}:/srv/storage/lockspace:0", "-o",
-                     self.lab.required_settings()["io_timeout"])
+            self.run(host, "sanlock", "client", "add_lockspace", "-s", f"hosted-engine:{number}:{lockspace}:0", "-o",
+                     settings["io_timeout"])
         with concurrent.futures.ThreadPoolExecutor(len(hosts)) as pool:
             list(pool.map(join_one, hosts))
 

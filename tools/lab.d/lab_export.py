@@ -13,7 +13,7 @@ import socket
 import subprocess
 
 import lab_network
-from lab_place import CLEAN_ENVIRONMENT, LabError, call, read, read_pid, until, write, write_pid
+from lab_place import CLEAN_ENVIRONMENT, LabError, read, read_pid, until, write, write_pid
 from storage_servers import CHAP_PASSWORD, CHAP_USER, IQN
 
 FAULTS = ("hang", "slow", "error", "drop")
@@ -21,7 +21,7 @@ SLOW_IOPS = {"block": 3}  # of each part: an I/O waits up to a second for its tu
 EIO = 5
 
 
-def blockdev(host, server, path, number, name):
+def blockdev(host, server, path, number):
     """The lowest node of a part: options of its driver as --blockdev takes them; `path` its file or device."""
     if server is None:
         return f"driver=host_device,filename={path},locking=off"
@@ -44,7 +44,7 @@ def start(host, server, parts):
     for number, (name, path) in enumerate(parts.items(), 1):
         open(f"{exports}/{name}", "a").close()
         command += ["--object", f"throttle-group,id=pace-{name}",
-                    "--blockdev", f"node-name=way-{name},cache.direct=on," + blockdev(host, server, path, number, name),
+                    "--blockdev", f"node-name=way-{name},cache.direct=on," + blockdev(host, server, path, number),
                     "--blockdev", f"driver=throttle,node-name={name},throttle-group=pace-{name},file=way-{name},"
                     "cache.direct=on", "--export", f"type=fuse,id={name},node-name={name},mountpoint={exports}/{name},"
                     "writable=on,allow-other=on"]

@@ -175,8 +175,6 @@ class GlusterServer(Server):
     port = 24007
     options = (("network.ping-timeout", "2"), ("group", "virt"), ("performance.stat-prefetch", "off"),
                ("network.remote-dio", "disable"), ("performance.strict-o-direct", "on"), ("features.shard", "off"))
-    # Its folders have one name in each mount namespace: there they are the lab's own.
-    places = ("/var/lib/glusterd", "/var/log/glusterfs", "/run")
 
     def __init__(self, folder, space, address, bricks):
         super().__init__(folder, space, address)
@@ -196,6 +194,7 @@ class GlusterServer(Server):
         os.makedirs(f"{self.folder}/log/bricks", exist_ok=True)
         if new:
             shutil.copytree("/var/lib/glusterd", f"{self.folder}/work", symlinks=True)
+        # Its folders have one name in each mount namespace: in this one they are the lab's.
         process = self.begin("glusterd", "unshare", "--mount", "--propagation", "private", "sh", "-c",
                              'mount --bind "$1/work" /var/lib/glusterd && mount --bind "$1/log" /var/log/glusterfs && '
                              'mount --bind "$2" /mnt && mount -t tmpfs gluster /run && mkdir -p "$2" /run/gluster && '
