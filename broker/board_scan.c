@@ -49,6 +49,8 @@ static void cycle_go_on(struct board *board)
 	enum board_scan_io io = board->scanned ? BOARD_SCAN_CYCLE : BOARD_SCAN_ALL;
 	int r;
 
+	/* Only now: who hears of what was read may ask for another cycle, over the same images. */
+	board->scan_io = BOARD_SCAN_IDLE;
 	if (board->cycle_all &&
 	    (board->domain_at == MONO_UNSET || mono_passed(board->domain_at, DOMAIN_MS, board_now(board)))) {
 		/* Before the hosts' blocks: who reads those knows whose they are. */
@@ -129,7 +131,6 @@ static void read_done(struct store_op *op, int error)
 	enum board_scan_io io = board->scan_io;
 	mono_t now = board_now(board);
 
-	board->scan_io = BOARD_SCAN_IDLE;
 	if (error < 0 && io == BOARD_SCAN_DOMAIN && board->domain_at != MONO_UNSET) {
 		/* Whose whiteboard it was is known, and the hosts' blocks may be fine. */
 		if (board->domain_error != error)
@@ -142,8 +143,10 @@ static void read_done(struct store_op *op, int error)
 	}
 	board_note_read(board, error);
 	/* What was read before stays, and grows old by itself. */
-	if (error < 0)
+	if (error < 0) {
+		board->scan_io = BOARD_SCAN_IDLE;
 		return;
+	}
 	if (io == BOARD_SCAN_DOMAIN) {
 		board->domain_error = 0;
 		board_judge_domain(board, board->identity_buffer);

@@ -246,7 +246,7 @@ static int start(struct service *service)
 	const char *const paths[PART_COUNT] = {engine->metadata.path, engine->lockspace.path,
 					       engine->lease.path, engine->disk.path};
 	struct store_text store;
-	char path[PATH_MAX], what[256];
+	char path[PATH_MAX], what[256] = "can't be used";
 	int r;
 
 	r = loop_new(&service->loop);
@@ -258,7 +258,7 @@ static int start(struct service *service)
 		r = store_open(store.spec, &store.access, service->loop, &service->ports.store, what,
 			       sizeof(what));
 	if (r < 0) {
-		log_error("metadata_path can't be used: %s", strerror(-r));
+		log_error("metadata_path %s: %s", what, strerror(-r));
 		return r;
 	}
 	fill_lease(engine, &lease);

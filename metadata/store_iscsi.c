@@ -228,6 +228,8 @@ static int take_capacity(struct iscsi_link *link, struct scsi_task *task)
 	if (capacity->block_length < 512 || capacity->block_length > SECTOR_MAX ||
 	    SECTOR_MAX % capacity->block_length != 0 || link->config->offset % capacity->block_length != 0)
 		return -EINVAL;
+	if (capacity->returned_lba >= UINT64_MAX / SECTOR_MAX)
+		return -EIO; /* no size of a unit: all of it would lie beyond the end */
 	link->sector = capacity->block_length;
 	link->sectors = capacity->returned_lba + 1;
 	return 0;

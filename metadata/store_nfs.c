@@ -303,7 +303,10 @@ static int link_connect(void *base, const struct remote_address *address, struct
 		nfs4_set_client_name(link->nfs, client);
 	}
 	if (r == 0)
-		r = begun(nfs_mount_async(link->nfs, address->text, config->folder, mount_done, link));
+		/* It fails at once where no way leads there. */
+		r = nfs_mount_async(link->nfs, address->text, config->folder, mount_done, link) < 0
+			    ? -ENETUNREACH
+			    : 0;
 	if (r < 0) {
 		link_destroy(link);
 		return r;

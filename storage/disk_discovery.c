@@ -206,9 +206,9 @@ static void join(struct disk *to, struct disk *path)
 {
 	struct lun *lun = &to->lun;
 
+	path->taken = true;
 	if (lun->n_paths == LUN_PATHS_MAX)
 		return;
-	path->taken = true;
 	if (lun->n_paths == 0) {
 		memcpy(lun->transport, path->lun.transport, sizeof(lun->transport));
 		memcpy(lun->vendor, path->lun.vendor, sizeof(lun->vendor));

@@ -95,11 +95,17 @@ static int check_space(const struct folder *folder, char ret_why[DOMAIN_WHY_SIZE
 	return 0;
 }
 
-/* The old domain ends here, durably, before anything of it is replaced. */
+/* The old domain ends here, durably, before anything of it is replaced. What is not of a domain's kind is
+ * seen before: a folder of one of the names would stop it in the middle. */
 static int remove_old(const struct folder *folder)
 {
 	static const char *const first[] = {"metadata", UNNAMED};
+	struct stat st;
 
+	for (int i = 0; i < AREA_COUNT; i++)
+		if (fstatat(folder->fd, domain_area_names[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISDIR(st.st_mode))
+			return -EISDIR;
 	for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++)
 		if (unlinkat(folder->fd, first[i], 0) < 0 && errno != ENOENT)
 			return -errno;

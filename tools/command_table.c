@@ -141,8 +141,8 @@ static const struct tool_command tool_commands[] = {
 			"LUNs of Fibre\n"
 			"Channel. block: all disks of this host. Of each LUN it says whether it is free, and "
 			"what it holds.\n"
-			"Changes nothing; needs neither configuration nor daemons. Returns within the "
-			"timeout, whatever hangs.\n",
+			"Changes nothing; needs neither configuration nor daemons. Returns a second "
+			"after the timeout at the latest, whatever hangs.\n",
 		.run = command_run_discover_storage,
 	},
 };

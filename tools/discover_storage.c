@@ -117,7 +117,7 @@ static void own_name(char ret[256])
 		return;
 	}
 	gethostname(host, sizeof(host) - 1);
-	snprintf(ret, 256, "iqn.2011-11.org.ovirt:%s", host);
+	snprintf(ret, 256, "iqn.2014-07.org.ovirt:%s", host);
 }
 
 static int find_secret(const struct invocation *call, char ret[SECRET_SIZE], char why[DISCOVERY_WHY_SIZE])

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* --vm-status: asks the broker for its facts and all blocks, sanlock for its renewals, and hands them to the
- * printer. Decides what is
- * said when the broker is away; scripts that asked for JSON get an object then, too. */
+ * printer. Decides what is said when the broker is away; scripts that asked for JSON get an object then,
+ * too. */
 #include <errno.h>
 #include <string.h>
 
@@ -11,7 +11,7 @@
 #include "tools/deployment.h"
 #include "util/cleanup.h"
 
-#define RENEWALS_MS 100 /* of an answer from memory */
+#define RENEWALS_MS 40 /* of an answer from memory */
 
 static int refused(int error, bool json)
 {

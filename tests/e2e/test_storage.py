@@ -24,7 +24,8 @@ def sector_size(lab, host):
     return int(dict(line.split(None, 1) for line in words.splitlines() if " " in line)["sector_size"])
 
 
-@pytest.mark.parametrize("kind", [on(kind, sector, full=(kind, sector) != ("iscsi", 4096)) for kind, sector in KINDS])
+@pytest.mark.parametrize("kind", [on(kind, sector, "--io-timeout", "3", full=(kind, sector) != ("iscsi", 4096))
+                                  for kind, sector in KINDS])
 def test_vm_moves_on(lab, kind, request):
     host, before = lab.vm_host(), lab.qemu()
     assert sector_size(lab, host) == int(request.node.callspec.id.rpartition("-")[2])

@@ -193,7 +193,10 @@ class GlusterServer(Server):
         new = not os.path.isdir(f"{self.folder}/work")
         os.makedirs(f"{self.folder}/log/bricks", exist_ok=True)
         if new:
-            shutil.copytree("/var/lib/glusterd", f"{self.folder}/work", symlinks=True)
+            # Nothing of a server that the machine may have: neither its name nor its volumes.
+            shutil.copytree("/var/lib/glusterd", f"{self.folder}/work", symlinks=True,
+                            ignore=shutil.ignore_patterns("glusterd.info", "peers", "vols", "snaps", "bitd", "scrub",
+                                                          "quotad", "nfs", "glustershd"))
         # Its folders have one name in each mount namespace: in this one they are the lab's.
         process = self.begin("glusterd", "unshare", "--mount", "--propagation", "private", "sh", "-c",
                              'mount --bind "$1/work" /var/lib/glusterd && mount --bind "$1/log" /var/log/glusterfs && '
