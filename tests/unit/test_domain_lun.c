@@ -402,6 +402,14 @@ struct cut_world {
 	size_t size;
 };
 
+/* sanlock's library writes what its stack has behind the last field of a lease's second sector, which nobody
+ * reads. */
+static void blank_lease_ends(uint8_t *disk, const struct domain *domain)
+{
+	for (unsigned i = 0; i < DOMAIN_LEASES; i++)
+		memset(disk + domain->areas[AREA_LEASES].offset + i * domain->alignment + 512 + 20, 0, 4);
+}
+
 static void check_cut(struct cut_world *world, size_t cut, size_t way)
 {
 	static struct domain domain;
@@ -427,6 +435,7 @@ static void check_cut(struct cut_world *world, size_t cut, size_t way)
 	world->found++;
 	now = place_read(&world->place, &size);
 	assert_memory_equal(&domain, &world->whole, sizeof(domain));
+	blank_lease_ends(now, &domain);
 	assert_memory_equal(now + MIB, world->after + MIB, 14 * MIB);
 	free(now);
 }
@@ -455,6 +464,7 @@ static void test_power_cut(void **state)
 	write_fault_end(NULL);
 	world.n = write_fault_kept(&world.kept);
 	world.after = place_read(&world.place, &world.size);
+	blank_lease_ends(world.after, &world.whole);
 
 	for (size_t cut = 1; cut <= world.n; cut++) {
 		bool flush = world.kept[cut - 1].size == 0;
@@ -472,6 +482,7 @@ static void test_power_cut(void **state)
 			world.flushed_to = cut;
 	}
 	assert_true(world.n > 20 && world.old > 0 && world.found > 0);
+	blank_lease_ends(world.flushed, &world.whole);
 	assert_memory_equal(world.flushed, world.after, world.size); /* all of it was flushed */
 	free(world.after);
 	free(world.flushed);
