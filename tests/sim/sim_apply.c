@@ -158,7 +158,7 @@ static struct sim_host *find_target(const struct one_fault *one)
 	case FAULT_DAEMONS_STOP: /* SIGTERM waits, as clients do */
 		if (sim_stands(&cluster->sim, host->id, SIM_DAEMON_AGENT))
 			return NULL;
-		/* fall through */
+		__attribute__((fallthrough));
 	case FAULT_GLOBAL_ON:
 	case FAULT_GLOBAL_OFF:
 	case FAULT_LOCAL_ON:
