@@ -122,14 +122,15 @@ void broker_changed(struct broker *broker)
 					 mono_add(broker->told_at, CHANGED_GAP_MS));
 }
 
-/* Paused, or a start of ours that may wait for its lease, as the agent says. It hears of the run by libvirt's
- * event, and says so at once. */
+/* Paused, migrated, or a start of ours that may wait for its lease, as the agent says. It hears of the run by
+ * libvirt's event, and says so at once. */
 static bool vm_waits(const struct broker *broker)
 {
 	const struct claim *said = &broker->board.published.claim;
 
 	return broker->agent && broker->board.published_at != MONO_UNSET && said->vm != VM_UNKNOWN &&
-	       (said->detail == DETAIL_PAUSED || said->detail == DETAIL_WAIT_FOR_LAUNCH);
+	       (said->detail == DETAIL_PAUSED || said->detail == DETAIL_WAIT_FOR_LAUNCH ||
+		said->detail == DETAIL_MIGRATION_SOURCE || said->detail == DETAIL_MIGRATION_DESTINATION);
 }
 
 /* Everything is read every second while a change is due; while the VM is up elsewhere, its host's block is.

@@ -16,7 +16,7 @@ STRTAB_DEFINE(owner_kind, enum owner_kind, OWNER_KIND_COUNT, "unread", "nobody",
 STRTAB_DEFINE(held, enum held, HELD_COUNT, "unknown", "no", "yes")
 STRTAB_DEFINE(monitor, enum monitor, MONITOR_COUNT, "network", "mgmt-bridge", "mem-free", "cpu-load",
 	      "engine-health", "storage-domain")
-STRTAB_DEFINE(pause, enum pause, PAUSE_COUNT, "none", "starting", "io-error", "other")
+STRTAB_DEFINE(pause, enum pause, PAUSE_COUNT, "none", "starting", "io-error", "migration", "other")
 STRTAB_DEFINE(outcome, enum outcome, OUTCOME_COUNT, "none", "ok", "failed", "lease-held", "survived")
 STRTAB_DEFINE(action, enum action, ACTION_COUNT, "none", "start", "start-paused", "resume", "shutdown",
 	      "destroy", "kill", "reset-host")
@@ -434,6 +434,10 @@ static bool check_local_maintenance(struct view *view)
 	}
 	if (m->state == STATE_START || m->state == STATE_REINITIALIZE || m->state == STATE_ENGINE_DOWN)
 		return false; /* its row finds the VM first */
+	if (row_arrives(view)) {
+		row_stay(view, REASON_MIGRATION_UNDER_WAY); /* it is moved on when it runs here */
+		return true;
+	}
 	if (!view->outlook.can_move) {
 		/* It stays as it is, but for a paused one, which serves nobody: its rule holds in every
 		 * state. */

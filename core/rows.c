@@ -146,9 +146,14 @@ enum reason row_start_ended(struct view *view, enum outcome outcome)
 	}
 }
 
+bool row_arrives(const struct view *view)
+{
+	return view->known->vm.vm == VM_UP && view->known->vm.detail == DETAIL_MIGRATION_DESTINATION;
+}
+
 static void row_reinitialize(struct view *view)
 {
-	if (view->known->vm.vm == VM_UP)
+	if (view->known->vm.vm == VM_UP && !row_arrives(view))
 		row_enter(view, STATE_ENGINE_STARTING, REASON_VM_UP_HERE);
 	else
 		row_enter(view, STATE_ENGINE_DOWN, REASON_INITIALIZED);
@@ -286,6 +291,10 @@ static void row_engine_down(struct view *view)
 	enum reason why;
 	mono_t turn;
 
+	if (row_arrives(view)) {
+		row_stay(view, REASON_MIGRATION_UNDER_WAY);
+		return;
+	}
 	if (view->known->vm.vm == VM_UP) {
 		row_enter(view, STATE_ENGINE_STARTING, REASON_VM_UP_HERE);
 		return;
@@ -339,18 +348,22 @@ bool row_paused(struct view *view)
 	struct machine *m = &view->step->next;
 	const struct cluster *c = &view->known->cluster;
 	const struct sample *storage = &c->monitors[MONITOR_STORAGE_DOMAIN];
+	int64_t limit = view->policy->paused;
 
 	if (view->known->vm.pause == PAUSE_NONE || m->in_flight == ACTION_START ||
 	    m->in_flight == ACTION_RESUME)
 		return false;
-	if (view->known->vm.detail == DETAIL_MIGRATION_SOURCE ||
-	    view->known->vm.detail == DETAIL_MIGRATION_DESTINATION)
+	/* A target's QEMU is paused for as long as memory is copied; the source's for the hand-over, which
+	 * may wait for the lease as a start may. */
+	if (row_arrives(view))
 		return false;
-	if (mono_passed(m->paused_since, view->policy->paused, view->now)) {
+	if (view->known->vm.detail == DETAIL_MIGRATION_SOURCE)
+		limit = later(limit, lease_start_ms(&c->lease));
+	if (mono_passed(m->paused_since, limit, view->now)) {
 		row_enter(view, STATE_ENGINE_FORCE_STOP, REASON_VM_PAUSED);
 		return true;
 	}
-	row_wake(view, mono_add(m->paused_since, view->policy->paused));
+	row_wake(view, mono_add(m->paused_since, limit));
 	if (view->known->vm.pause == PAUSE_IO_ERROR && storage->known && storage->value == 1 &&
 	    m->held_version != 0 && c->owner != OWNER_UNREAD && c->owner_begun > m->paused_since &&
 	    c->owner_version == m->held_version && m->in_flight == ACTION_NONE &&
@@ -518,6 +531,10 @@ static void row_unexpectedly_down(struct view *view)
 	struct machine *m = &view->step->next;
 	enum reason why;
 
+	if (row_arrives(view)) {
+		row_stay(view, REASON_MIGRATION_UNDER_WAY);
+		return;
+	}
 	if (view->known->vm.vm == VM_UP) {
 		row_enter(view, STATE_ENGINE_UP, REASON_VM_UP_HERE);
 		return;

@@ -108,6 +108,7 @@ enum pause { /* why a VM that is up does not run */
 	     PAUSE_NONE,
 	     PAUSE_STARTING, /* created by us and not yet resumed, or started paused by the operator */
 	     PAUSE_IO_ERROR, /* QEMU stopped it on an I/O error */
+	     PAUSE_MIGRATION, /* it is being taken in, or handed over to its target */
 	     PAUSE_OTHER,
 	     PAUSE_COUNT
 };

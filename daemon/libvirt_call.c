@@ -129,7 +129,9 @@ static int on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event
 		break;
 	case VIR_DOMAIN_EVENT_SUSPENDED:
 		message.kind = LIBVIRT_SUSPENDED;
-		message.pause = detail == VIR_DOMAIN_EVENT_SUSPENDED_IOERROR ? PAUSE_IO_ERROR : PAUSE_OTHER;
+		message.pause = detail == VIR_DOMAIN_EVENT_SUSPENDED_IOERROR	? PAUSE_IO_ERROR
+				: detail == VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED ? PAUSE_MIGRATION
+										: PAUSE_OTHER;
 		break;
 	default:
 		break;
@@ -232,6 +234,7 @@ static void translate_state(int state, int reason, struct domain_view *ret)
 		ret->state = DOMAIN_PAUSED;
 		ret->pause = reason == VIR_DOMAIN_PAUSED_IOERROR       ? PAUSE_IO_ERROR
 			     : reason == VIR_DOMAIN_PAUSED_STARTING_UP ? PAUSE_STARTING
+			     : reason == VIR_DOMAIN_PAUSED_MIGRATION   ? PAUSE_MIGRATION
 								       : PAUSE_OTHER;
 		break;
 	case VIR_DOMAIN_CRASHED: /* preserved: its QEMU lives and does not run */

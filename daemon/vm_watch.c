@@ -21,6 +21,18 @@ static void note_listed(struct vm_watch *watch, mono_t now)
 		watch->none_since = now;
 }
 
+/* Both sides of a migration are paused with the same word: the target's QEMU has not run here. */
+static void note_migration(struct vm_watch *watch)
+{
+	if (!view_lives(&watch->view)) {
+		watch->ran = false;
+		return;
+	}
+	if (watch->view.state != DOMAIN_PAUSED)
+		watch->ran = true;
+	watch->taken_in = !watch->ran && watch->view.pause == PAUSE_MIGRATION;
+}
+
 void vm_watch_init(struct vm_watch *watch, int64_t shutdown_ms)
 {
 	memset(watch, 0, sizeof(*watch));
@@ -51,6 +63,7 @@ void vm_watch_view(struct vm_watch *watch, const struct domain_view *view, mono_
 	}
 	watch->view = *view;
 	note_listed(watch, now);
+	note_migration(watch);
 	if (runs && watch->running_since == MONO_UNSET)
 		watch->running_since = now;
 	if (!runs)
@@ -152,7 +165,7 @@ void vm_watch_settle(struct vm_watch *watch)
 	watch->end_wanted = false;
 	if (view_lives(&watch->view))
 		return;
-	watch->was_up = false;
+	watch->was_up = watch->taken_in = false;
 	watch->created = false;
 	watch->ends_then = watch->view.ends;
 }
@@ -163,7 +176,9 @@ static void living_facts(const struct vm_watch *watch, struct vm_facts *ret)
 	ret->running_since = watch->running_since;
 	switch (watch->view.state) {
 	case DOMAIN_PAUSED:
-		ret->detail = DETAIL_PAUSED;
+		ret->detail = watch->view.pause != PAUSE_MIGRATION ? DETAIL_PAUSED
+			      : watch->taken_in			   ? DETAIL_MIGRATION_DESTINATION
+								   : DETAIL_MIGRATION_SOURCE;
 		ret->pause = watch->view.pause == PAUSE_OTHER && watch->created ? PAUSE_STARTING
 										: watch->view.pause;
 		ret->reason = ENGINE_REASON_BAD_VM_STATUS;
@@ -191,7 +206,8 @@ static void ended_facts(const struct vm_watch *watch, struct vm_facts *ret)
 		ret->reason = ENGINE_REASON_MIGRATED;
 		return;
 	}
-	if (watch->end_wanted)
+	/* Nor is the end of one that could not be taken in: the VM runs on where it came from, if it can. */
+	if (watch->end_wanted || watch->taken_in)
 		return;
 	if (!told)
 		ret->vm = VM_DOWN_MISSING;

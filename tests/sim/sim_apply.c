@@ -10,15 +10,21 @@
 
 #define AGAIN_MS 500
 #define EXTEND_MS 200
+#define COPY_MS 800 /* of the memory of a small guest that is migrated, measured */
 
 static struct sim *sim_of(const struct one_fault *one)
 {
 	return &one->faults->cluster->sim;
 }
 
+static bool is_migration(enum fault fault)
+{
+	return fault == FAULT_VM_MIGRATED || fault == FAULT_VM_MIGRATED_SLOWLY;
+}
+
 static bool is_vm_fault(enum fault fault)
 {
-	return fault <= FAULT_VM_SUSPENDED || fault == FAULT_VM_MIGRATED;
+	return fault <= FAULT_VM_SUSPENDED || is_migration(fault);
 }
 
 /* The disk fault that it is, or -1. */
@@ -137,6 +143,7 @@ static struct sim_host *find_target(const struct one_fault *one)
 	case FAULT_VM_SUSPENDED:
 		return host->powered && sim_vm_runs(&host->vm) ? host : sim_cluster_runner(cluster);
 	case FAULT_VM_MIGRATED:
+	case FAULT_VM_MIGRATED_SLOWLY:
 		host = sim_cluster_runner(cluster);
 		return host && sim_migration_gives(&host->migration) && find_migration_target(one, host)
 			       ? host
@@ -427,8 +434,10 @@ static void begin(struct one_fault *one)
 		ask(one, COMMAND_VM_POWEROFF);
 		break;
 	case FAULT_VM_MIGRATED:
+	case FAULT_VM_MIGRATED_SLOWLY:
 		one->moves_before = host->migration.done + host->migration.failed;
-		sim_guest_migrate(host, find_migration_target(one, host));
+		sim_guest_migrate(host, find_migration_target(one, host),
+				  what->value ? what->value : COPY_MS);
 		break;
 	case FAULT_CLOCK_DRIFT:
 		sim_drift(host, (int32_t)what->value);
@@ -519,7 +528,7 @@ static bool hit(const struct one_fault *one)
 	int fault = disk_fault(one->what->fault);
 
 	/* A migration is over when it has ended, well or not. */
-	if (one->what->fault == FAULT_VM_MIGRATED)
+	if (is_migration(one->what->fault))
 		return migration->done + migration->failed > one->moves_before;
 	return fault < 0 || one->host->disk.fired[fault] > one->disk_before;
 }

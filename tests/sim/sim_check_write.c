@@ -140,8 +140,13 @@ void check_block0_released(struct check *check, unsigned host)
 
 void check_join(struct check *check, unsigned host)
 {
-	/* Rule 4. One that the operator started by hand a moment ago could not be seen. */
-	if (lives(check, host, check_now(check), 2 * SECOND))
+	bool ran = false;
+
+	/* Rule 4. One that the operator started by hand a moment ago could not be seen, and one that has not
+	 * run here, of a migration, has nothing that the join could free. */
+	for (unsigned q = 0; q < CHECK_QEMUS_MAX; q++)
+		ran |= check->hosts[host].qemus[q].life && check->memory[host].ran[q];
+	if (ran && lives(check, host, check_now(check), 2 * SECOND))
 		check_fail(check, "join-with-qemu", "host %u joins while a QEMU of the engine lives here",
 			   check->hosts[host].id);
 }

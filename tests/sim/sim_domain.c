@@ -4,6 +4,7 @@
  * and sim_migrate.c. */
 #include "tests/sim/sim_domain.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,6 +55,8 @@ int sim_domain_check(const struct sim_vm *vm)
 {
 	char why[DOMAIN_WHY_MAX] = "";
 
+	if (!vm->xml)
+		return -ENOENT; /* it was killed meanwhile */
 	return domain_xml_check(vm->xml, strlen(vm->xml), UUID, &lease, why);
 }
 

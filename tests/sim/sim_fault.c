@@ -8,7 +8,6 @@
 
 #include "tests/sim/sim_log.h"
 
-#define COPY_MS 800 /* of a live migration, measured */
 
 static const char *const fault_names[SIM_DISK_FAULT_COUNT] = {"eio", "hang", "lost", "torn", "stale", "slow"};
 
@@ -169,10 +168,10 @@ void sim_guest_resume(struct sim_host *host)
 	sim_vm_resume(&host->vm);
 }
 
-void sim_guest_migrate(struct sim_host *from, struct sim_host *to)
+void sim_guest_migrate(struct sim_host *from, struct sim_host *to, int64_t copy_ms)
 {
 	sim_log_line(from->id, "fault guest is migrated to=h%u", to->id);
-	sim_migration_begin(&from->migration, &to->vm, COPY_MS);
+	sim_migration_begin(&from->migration, &to->vm, copy_ms);
 }
 
 void sim_qemu_unkillable(struct sim_host *host, bool unkillable)

@@ -45,7 +45,7 @@ void sim_guest_hang(struct sim_host *host, bool hangs);
 void sim_guest_suspend(struct sim_host *host); /* `virsh suspend` */
 void sim_guest_resume(struct sim_host *host);  /* `virsh resume` */
 /* Somebody migrates the guest, live; host->migration tells how often that ended well. */
-void sim_guest_migrate(struct sim_host *from, struct sim_host *to);
+void sim_guest_migrate(struct sim_host *from, struct sim_host *to, int64_t copy_ms);
 void sim_qemu_unkillable(struct sim_host *host, bool unkillable); /* state D */
 void sim_libvirt_loses(struct sim_host *host); /* libvirt does not list the QEMU that lives any more */
 void sim_vm_behaves(struct sim_host *host, const struct sim_vm_ways *ways);

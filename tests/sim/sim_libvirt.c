@@ -406,6 +406,7 @@ static void job_drop(struct sim_job *job, const char *why)
 void sim_vm_libvirt_start(struct sim_vm *vm)
 {
 	vm->libvirt_up = true;
+	vm->libvirt_starts++;
 	vm->libvirt_hangs = false;
 	if (vm->attached) {
 		vm->looking = false;

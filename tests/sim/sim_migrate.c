@@ -9,20 +9,22 @@
 #include "tests/sim/sim_libvirt.h"
 
 #define HAND_OVER_MS 30
-#define WAIT_MS 1000
+#define LOOK_MS 1000 /* so often it is seen whether both sides are there still */
 
 static bool source_lives(const struct sim_migration *migration)
 {
 	const struct sim_vm *from = migration->from;
 
-	return from->pid != 0 && from->number == migration->from_number && !from->killed && from->libvirt_up;
+	return from->pid != 0 && from->number == migration->from_number && !from->killed && !from->lost &&
+	       from->libvirt_up && from->libvirt_starts == migration->from_starts;
 }
 
 static bool target_lives(const struct sim_migration *migration)
 {
 	const struct sim_vm *to = migration->to;
 
-	return to->pid != 0 && to->number == migration->to_number && !to->killed && to->libvirt_up;
+	return to->pid != 0 && to->number == migration->to_number && !to->killed && to->libvirt_up &&
+	       to->libvirt_starts == migration->to_starts;
 }
 
 static void fails(struct sim_migration *migration)
@@ -32,7 +34,7 @@ static void fails(struct sim_migration *migration)
 	sim_cancel(migration->from->sim, &migration->step);
 	migration->failed++;
 	if (migration->to->pid != 0 && migration->to->number == migration->to_number)
-		sim_vm_kill(migration->to, END_BY_US);
+		sim_vm_kill(migration->to, END_CRASHED);
 	if (source_lives(migration))
 		sim_vm_resume(migration->from);
 }
@@ -56,6 +58,15 @@ static void taken(void *data, int error)
 		sim_vm_kill(migration->from, END_MIGRATED);
 }
 
+static void look_again(struct sim_migration *migration)
+{
+	struct sim *sim = migration->from->sim;
+	int64_t left = migration->copied_at - sim->now;
+
+	sim_set(sim, &migration->step, migration->from->clock->host,
+		sim->now + (left > LOOK_MS ? LOOK_MS : left));
+}
+
 static void step_fired(struct sim_event *event)
 {
 	struct sim_migration *migration = (struct sim_migration *)event;
@@ -70,20 +81,24 @@ static void step_fired(struct sim_event *event)
 	/* One whose target died, or which was forgotten, never ends by itself. */
 	if (migration->stage == SIM_MIGRATION_WAITS) {
 		if (to->sanlock->acquires[SIM_LEASE_ENGINE].active)
-			sim_set(from->sim, event, from->clock->host, from->sim->now + WAIT_MS);
+			sim_set(from->sim, event, from->clock->host, from->sim->now + LOOK_MS);
 		else
 			fails(migration);
 		return;
 	}
+	if (migration->stage == SIM_MIGRATION_COPIES && from->sim->now < migration->copied_at) {
+		look_again(migration);
+		return;
+	}
 	if (migration->stage == SIM_MIGRATION_COPIES) {
 		migration->stage = SIM_MIGRATION_HANDS_OVER;
-		sim_vm_suspend(from, PAUSE_OTHER);
+		sim_vm_suspend(from, PAUSE_MIGRATION);
 		sim_set(from->sim, event, from->clock->host, from->sim->now + HAND_OVER_MS);
 		return;
 	}
 	migration->stage = SIM_MIGRATION_WAITS;
 	from->sim->reaches = true;
-	sim_set(from->sim, event, from->clock->host, from->sim->now + WAIT_MS);
+	sim_set(from->sim, event, from->clock->host, from->sim->now + LOOK_MS);
 	r = to->sanlock->running && !to->sanlock->stopped
 		    ? sim_sanlock_acquire(to->sanlock, SIM_LEASE_ENGINE, to->pid, taken, migration)
 		    : -ECONNREFUSED;
@@ -110,7 +125,7 @@ void sim_migration_begin(struct sim_migration *migration, struct sim_vm *to, int
 
 	if (migration->stage != SIM_MIGRATION_NONE || from->guest != SIM_GUEST_RUNNING || from == to)
 		return;
-	if (!sim_migration_gives(migration) || !sim_migration_takes(to)) {
+	if (!sim_migration_gives(migration) || from->lost || !sim_migration_takes(to)) {
 		migration->failed++;
 		return;
 	}
@@ -118,10 +133,13 @@ void sim_migration_begin(struct sim_migration *migration, struct sim_vm *to, int
 	migration->stage = SIM_MIGRATION_COPIES;
 	from->sim->reaches = true;
 	migration->from_number = from->number;
+	migration->from_starts = from->libvirt_starts;
+	migration->to_starts = to->libvirt_starts;
 	sim_vm_create(to, from);
 	migration->to_number = to->number;
 	sim_libvirt_told(to);
-	sim_set(from->sim, &migration->step, from->clock->host, from->sim->now + copy_ms);
+	migration->copied_at = from->sim->now + copy_ms;
+	look_again(migration);
 }
 
 void sim_migration_init(struct sim_migration *migration, struct sim_vm *from)

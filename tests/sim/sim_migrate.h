@@ -19,6 +19,8 @@ struct sim_migration {
 	struct sim_vm *from, *to;
 	enum sim_migration_stage stage;
 	uint32_t from_number, to_number; /* of the two QEMUs */
+	uint32_t from_starts, to_starts; /* of the two libvirtds: neither goes on with what it began before */
+	int64_t copied_at;		 /* in the simulator's time */
 	unsigned done, failed;
 };
 

@@ -74,6 +74,7 @@ static const struct {
 	[FAULT_BROKER_HANG] = {"broker-hang", 3, {500, 40 * SECOND}, {0}},
 	[FAULT_GUARD_HANG] = {"guard-hang", 3, {500, 20 * SECOND}, {0}},
 	[FAULT_CLOCK_DRIFT] = {"clock-drift", 3, {1 * MINUTE, 20 * MINUTE}, {-1000, 1000}},
+	[FAULT_VM_MIGRATED_SLOWLY] = {"vm-migrated-slowly", 4, {0}, {10 * SECOND, 12 * MINUTE}},
 };
 
 const char *fault_str(enum fault fault)
@@ -223,6 +224,11 @@ static const struct part recipes[][PARTS_MAX] = {
 	{{FAULT_BROKER_HANG, 0, 18 * SECOND, false},
 	 {FAULT_LEASE_REWRITTEN, 1 * SECOND, 200 * SECOND, false},
 	 {FAULT_AGENT_HANG, 10 * SECOND, 18 * SECOND, false}},
+	/* a migration that takes long, and what goes meanwhile on one side */
+	{{FAULT_VM_MIGRATED_SLOWLY, 0, 0, false}, {FAULT_LOCAL_ON, 1 * MINUTE, 0, true}},
+	{{FAULT_VM_MIGRATED_SLOWLY, 0, 0, false}, {FAULT_AGENT_KILL, 40 * SECOND, 20 * SECOND, true}},
+	{{FAULT_VM_MIGRATED_SLOWLY, 0, 0, false}, {FAULT_HOST_CUT, 1 * MINUTE, 30 * SECOND, false}},
+	{{FAULT_VM_MIGRATED_SLOWLY, 0, 0, false}, {FAULT_LIBVIRT_KILL, 1 * MINUTE, 2 * SECOND, true}},
 };
 #define N_RECIPES (sizeof(recipes) / sizeof(recipes[0]))
 
@@ -241,7 +247,7 @@ static size_t recipes_of(unsigned kinds_used)
 /* Some need a host beside the VM's. */
 static bool takes_two(enum fault fault)
 {
-	return fault == FAULT_VM_UNLEASED || fault == FAULT_VM_MIGRATED;
+	return fault == FAULT_VM_UNLEASED || fault == FAULT_VM_MIGRATED || fault == FAULT_VM_MIGRATED_SLOWLY;
 }
 
 static void add_recipe(struct schedule *schedule, uint64_t *state, size_t which, int64_t at, uint16_t host)

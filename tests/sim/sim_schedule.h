@@ -76,9 +76,10 @@ enum fault {
 	FAULT_CLOCK_DRIFT, /* for, value: ppm that this host's clocks are fast */
 	FAULT_VM_STRIPPED, /* for: a hook of libvirt takes the lease out of what is created */
 	/* Daemons that stand still, alone; systemd's watchdog ends them at last */
-	FAULT_AGENT_HANG,  /* for */
-	FAULT_BROKER_HANG, /* for */
-	FAULT_GUARD_HANG,  /* for */
+	FAULT_AGENT_HANG,	  /* for */
+	FAULT_BROKER_HANG,	  /* for */
+	FAULT_GUARD_HANG,	  /* for */
+	FAULT_VM_MIGRATED_SLOWLY, /* as above, value: ms that its memory is copied */
 	FAULT_COUNT
 };
 

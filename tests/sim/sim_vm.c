@@ -122,7 +122,7 @@ int32_t sim_vm_create(struct sim_vm *vm, const struct sim_vm *from)
 	vm->number++;
 	vm->killed = vm->unkillable = vm->lost = false;
 	vm->ending = END_CRASHED;
-	vm->pause = PAUSE_STARTING;
+	vm->pause = from ? PAUSE_MIGRATION : PAUSE_STARTING;
 	guest_to(vm, SIM_GUEST_PAUSED);
 	sim_domain_create(vm, from);
 	sim_sanlock_register(vm->sanlock, vm->pid);

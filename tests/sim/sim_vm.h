@@ -79,6 +79,7 @@ struct sim_vm {
 
 	/* libvirtd. */
 	bool libvirt_up, libvirt_hangs;
+	uint32_t libvirt_starts; /* how often it came up */
 	struct sim_job acting, destroying;
 
 	/* The agent's connection. */

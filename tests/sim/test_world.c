@@ -288,14 +288,26 @@ static void test_global_maintenance(void **state)
 	sim_cluster_free(cluster);
 }
 
-/* Seen by the hosts as what it is: nobody is unexpectedly down. */
+/* Seen by the hosts as what it is, however long it takes: nobody ends it or starts a second one, nobody is
+ * unexpectedly down, also when it comes to nothing. */
+static const struct migration {
+	const char *name;
+	int64_t copy_ms;
+	bool target_fails; /* its libvirtd dies halfway */
+} migrations[] = {
+	{"migrated", 800, false},
+	{"migrated slowly", 900 * S, false},
+	{"migrated slowly, in vain", 300 * S, true},
+};
+
 static void test_migration(void **state)
 {
+	const struct migration *row = *state;
 	struct sim_cluster_config config = {
 		.seed = 5, .n_hosts = 3, .policy = policy_default, .watchdog = true};
 	struct sim_cluster *cluster = sim_cluster_new(&config);
 	struct watch watch = {.cluster = cluster};
-	struct sim_host *from, *to;
+	struct sim_host *from, *to, *runs, *does_not;
 
 	cluster->after = look;
 	cluster->data = &watch;
@@ -304,26 +316,35 @@ static void test_migration(void **state)
 	from = sim_cluster_runner(cluster);
 	assert_non_null(from);
 	to = sim_cluster_host(cluster, from->id % 3 + 1);
-	sim_guest_migrate(from, to);
-	sim_cluster_run(cluster, SETTLED + 100 * S);
-	assert_int_equal(from->migration.done, 1);
-	assert_ptr_equal(sim_cluster_runner(cluster), to);
-	assert_int_equal(to->step.next.state, STATE_ENGINE_UP);
-	assert_int_equal(from->step.next.state, STATE_ENGINE_DOWN);
-	assert_int_equal(from->step.score.value, 3400);
+	sim_guest_migrate(from, to, row->copy_ms);
+	sim_cluster_run(cluster, SETTLED + row->copy_ms / 2);
+	if (row->target_fails)
+		sim_crash(to, SIM_LIBVIRT_SERVICE, 2 * S);
+	sim_cluster_run(cluster, SETTLED + row->copy_ms + 100 * S);
+	runs = row->target_fails ? from : to;
+	does_not = row->target_fails ? to : from;
+	assert_int_equal(from->migration.done, row->target_fails ? 0 : 1);
+	assert_int_equal(from->migration.failed, row->target_fails ? 1 : 0);
+	assert_ptr_equal(sim_cluster_runner(cluster), runs);
+	assert_int_equal(runs->step.next.state, STATE_ENGINE_UP);
+	assert_int_equal(does_not->step.next.state, STATE_ENGINE_DOWN);
+	assert_int_equal(does_not->step.score.value, 3400);
 	assert_int_equal(watch.most, 1);
 	sim_cluster_free(cluster);
 }
 
 int main(void)
 {
-	enum { N = sizeof(cases) / sizeof(cases[0]) };
-	struct CMUnitTest tests[N + 3] = {cmocka_unit_test(test_same_seed_same_run),
-					  cmocka_unit_test(test_global_maintenance),
-					  cmocka_unit_test(test_migration)};
+	enum { N = sizeof(cases) / sizeof(cases[0]), M = sizeof(migrations) / sizeof(migrations[0]) };
+	struct CMUnitTest tests[2 + M + N] = {cmocka_unit_test(test_same_seed_same_run),
+					      cmocka_unit_test(test_global_maintenance)};
 
+	for (size_t i = 0; i < M; i++)
+		tests[2 + i] = (struct CMUnitTest){.name = migrations[i].name,
+						   .test_func = test_migration,
+						   .initial_state = (void *)&migrations[i]};
 	for (size_t i = 0; i < N; i++)
-		tests[i + 3] = (struct CMUnitTest){
+		tests[2 + M + i] = (struct CMUnitTest){
 			.name = cases[i].name, .test_func = test_case, .initial_state = (void *)&cases[i]};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	setenv("TZ", "UTC", 1);
