@@ -2,6 +2,7 @@
 /* The store of a logical unit on an iSCSI target, by libiscsi; the only file that includes it. It decides how
  * the library is asked and what its answers mean; metadata/store_remote.c decides about connections and time.
  * It may not use a session again that had an error. Called by metadata/store_open.c. */
+#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
@@ -46,6 +47,7 @@ struct iscsi_link {
 	uint32_t sector;  /* bytes */
 	enum durable durable;
 	bool write_protected;
+	bool sent_on; /* by the portal, to another one */
 	uint64_t at;
 	uint8_t *buffer;     /* of a read */
 	const uint8_t *data; /* of a write */
@@ -269,11 +271,47 @@ static void ready_done(struct iscsi_context *iscsi, int status, void *data, void
 		remote_ended(link->queue, error);
 }
 
+static void connect_done(struct iscsi_context *iscsi, int status, void *data, void *private);
+
+/* Before a port and a group. */
+static bool is_address(const char *portal)
+{
+	char host[64] = "";
+	struct in6_addr any;
+	bool v6 = portal[0] == '[';
+	size_t length = strcspn(portal + v6, v6 ? "]" : ":,");
+
+	if (length < sizeof(host))
+		memcpy(host, portal + v6, length);
+	return inet_pton(v6 ? AF_INET6 : AF_INET, host, &any) == 1;
+}
+
+/* Many targets have one portal for all, which sends each initiator to another one. A name of it would be
+ * asked for in the loop: it must be an address. Followed once: portals that send us round in a circle end
+ * there. */
+static int follow(struct iscsi_link *link)
+{
+	const char *portal = iscsi_get_target_address(link->iscsi);
+
+	if (link->sent_on || strlen(portal) >= sizeof(link->portal) || !is_address(portal))
+		return -EREMOTE;
+	link->sent_on = true;
+	snprintf(link->portal, sizeof(link->portal), "%s", portal);
+	(void)iscsi_disconnect(link->iscsi);
+	return iscsi_connect_async(link->iscsi, link->portal, connect_done, link) < 0 ? -ECONNREFUSED : 0;
+}
+
 static void login_done(struct iscsi_context *iscsi, int status, void *data, void *private)
 {
 	struct iscsi_link *link = private;
 	int error = 0;
 
+	if (status == SCSI_STATUS_REDIRECT) {
+		error = follow(link);
+		if (error < 0)
+			remote_ended(link->queue, error);
+		return;
+	}
 	/* The target said no: to the name, the user or the password. */
 	if (status != SCSI_STATUS_GOOD)
 		error = status == SCSI_STATUS_ERROR ? -EACCES : -ECONNRESET;

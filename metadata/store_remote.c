@@ -6,36 +6,29 @@
  * stores over networks. */
 #include "metadata/store_remote.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "metadata/identity.h"
+#include "metadata/remote_names.h"
 #include "util/cleanup.h"
 #include "util/loop.h"
 #include "util/worker.h"
-
-#define ADDRESSES_MAX 16
 
 enum link_state {
 	LINK_NONE,
 	LINK_RESOLVING,
 	LINK_CONNECTING,
 	LINK_IDLE,
+	LINK_CONFIRMING, /* reads the identity block, before the first write */
 	LINK_BUSY,
-};
-
-struct address_list {
-	struct remote_address list[ADDRESSES_MAX];
-	size_t n;
 };
 
 struct resolve_job {
@@ -43,7 +36,7 @@ struct resolve_job {
 	struct remote_queue *queue; /* only for done(), in the loop's thread */
 	struct store_place places[STORE_PLACES_MAX];
 	size_t n_places;
-	struct address_list found;
+	struct remote_addresses found;
 	int error;
 };
 
@@ -51,7 +44,7 @@ struct remote_queue {
 	struct op_queue ops;
 	struct store_remote *store;
 	struct worker *resolver; /* NULL: all places are addresses */
-	struct address_list addresses;
+	struct remote_addresses addresses;
 	size_t address; /* the one in use, or tried first */
 	size_t tried;	/* by this operation */
 	enum link_state state;
@@ -59,6 +52,7 @@ struct remote_queue {
 	int epoll;	/* of the link's descriptor, which libraries change under us */
 	int watched_fd; /* in it, -1 none */
 	bool proven;	/* the link has ended an operation well */
+	bool confirmed; /* it leads to the storage that the identity was read from */
 	mono_t attempt_until;
 
 	bool ended; /* said by the library, to be looked at when it has returned */
@@ -71,6 +65,7 @@ struct remote_queue {
 	uint8_t *bytes;	  /* where the library reads: the caller's blocks, or ours */
 	uint8_t *scanned; /* ours, of a scan */
 	uint8_t data[BLOCK_SIZE];
+	uint8_t identity[BLOCK_SIZE]; /* that this link gave */
 };
 
 struct store_remote {
@@ -83,6 +78,8 @@ struct store_remote {
 	struct loop *loop;
 	struct clock_port *clock;
 	struct store_health health;
+	bool identified;	      /* the identity was read once */
+	uint8_t identity[BLOCK_SIZE]; /* as our user read it last, or as the first link gave it */
 	struct remote_queue queues[STORE_QUEUE_COUNT];
 };
 
@@ -98,27 +95,29 @@ void remote_ended(struct remote_queue *queue, int error)
 }
 
 /* Safety rule 13: what was given up must not be sent later. Closed in the usual way, a connection goes on in
- * the kernel, and a write from before a break of the network would reach the server after it. So it is reset:
- * what was not sent is dropped (libnfs does so by itself). What the server has taken it may still write, on
- * any connection: readers know such a record by its generation and timestamp, and the own block is read back.
+ * the kernel, and a write from before a break of the network would reach the server after it; and while a
+ * child of ours that was just begun still has the descriptor, it is not even closed. So it is disconnected,
+ * whoever has it: what was not sent is dropped, and the server told. What the server has taken it may still
+ * write, on any connection: readers know such a record by its generation and timestamp, and the own block is
+ * read back.
  */
 static void drop_link(struct remote_queue *queue)
 {
 	const struct remote_library *library = queue->store->library;
-	static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+	static const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
 
 	if (queue->link) {
 		int fd = library->fd(queue->link);
 
 		if (fd >= 0)
-			(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+			(void)connect(fd, &nobody, sizeof(nobody));
 		if (queue->watched_fd >= 0)
 			(void)epoll_ctl(queue->epoll, EPOLL_CTL_DEL, queue->watched_fd, NULL);
 		queue->watched_fd = -1;
 		library->destroy(TAKE_PTR(queue->link));
 	}
 	queue->state = LINK_NONE;
-	queue->proven = false;
+	queue->proven = queue->confirmed = false;
 	queue->ended = false;
 }
 
@@ -132,12 +131,49 @@ static void finish(struct remote_queue *queue, int error)
 	queue->result = error;
 }
 
+static uint64_t place_of(const struct store_remote *store, uint32_t first, uint32_t count)
+{
+	return store->offset + block_offset(first, count);
+}
+
+/* Safety rule 8: a new connection may lead to other storage under the same address - a unit mapped anew,
+ * another export in the place of ours - and nothing is written there. Our user judges what the identity block
+ * says; here it only has to be what he read last. */
+static void take_identity(struct store_remote *store, const uint8_t block[BLOCK_SIZE])
+{
+	if (store->identified && memcmp(store->identity, block, BLOCK_SIZE) == 0)
+		return;
+	store->identified = true;
+	memcpy(store->identity, block, BLOCK_SIZE);
+	for (size_t i = 0; i < STORE_QUEUE_COUNT; i++)
+		store->queues[i].confirmed = false;
+}
+
+static int confirm(struct remote_queue *queue)
+{
+	struct store_remote *store = queue->store;
+
+	/* Where nobody has read it yet, the first link's counts. */
+	if (!store->identified)
+		take_identity(store, queue->identity);
+	queue->confirmed = memcmp(store->identity, queue->identity, BLOCK_SIZE) == 0;
+	return queue->confirmed ? 0 : -EXDEV;
+}
+
 static void start_io(struct remote_queue *queue)
 {
 	const struct remote_library *library = queue->store->library;
 	mono_t now = now_of(queue);
 	int r;
 
+	if (queue->ops.write && !queue->confirmed) {
+		queue->state = LINK_CONFIRMING;
+		r = library->read(queue->link, place_of(queue->store, IDENTITY_BLOCK, 1), queue->identity,
+				  BLOCK_SIZE, now);
+		if (r < 0)
+			remote_ended(queue, r);
+		return;
+	}
 	queue->state = LINK_BUSY;
 	r = queue->ops.write ? library->write(queue->link, queue->at, queue->data, queue->size, now)
 			     : library->read(queue->link, queue->at, queue->bytes, queue->size, now);
@@ -171,62 +207,11 @@ static void connect_next(struct remote_queue *queue, int error)
 		finish(queue, error);
 }
 
-static int add_address(struct address_list *list, const struct sockaddr *address, socklen_t length,
-		       uint16_t port)
-{
-	struct remote_address *ret = &list->list[list->n];
-
-	if (list->n == ADDRESSES_MAX)
-		return -ENOSPC;
-	if (getnameinfo(address, length, ret->text, sizeof(ret->text), NULL, 0, NI_NUMERICHOST) != 0)
-		return -EINVAL;
-	ret->port = port;
-	ret->v6 = address->sa_family == AF_INET6;
-	list->n++;
-	return 0;
-}
-
-static int lookup_error(int error)
-{
-	switch (error) {
-	case EAI_AGAIN:
-		return -EAGAIN;
-	case EAI_MEMORY:
-		return -ENOMEM;
-	case EAI_SYSTEM:
-		return errno ? -errno : -EIO;
-	default:
-		return -EHOSTUNREACH;
-	}
-}
-
-/* Blocks on name servers unless `flags` has AI_NUMERICHOST. */
-static int resolve(const struct store_place *place, int flags, struct address_list *list)
-{
-	struct addrinfo hints = {.ai_flags = flags, .ai_socktype = SOCK_STREAM}, *found = NULL;
-	int r = getaddrinfo(place->host, NULL, &hints, &found);
-
-	if (r != 0)
-		return lookup_error(r);
-	for (const struct addrinfo *a = found; a && r == 0; a = a->ai_next)
-		r = add_address(list, a->ai_addr, a->ai_addrlen, place->port);
-	freeaddrinfo(found);
-	return r == -ENOSPC ? 0 : r;
-}
-
 static void resolve_run(struct job *base)
 {
 	struct resolve_job *job = (struct resolve_job *)base;
 
-	/* One name that is not known hides no other. */
-	for (size_t i = 0; i < job->n_places; i++) {
-		int r = resolve(&job->places[i], 0, &job->found);
-
-		if (r < 0)
-			job->error = r;
-	}
-	if (job->found.n > 0)
-		job->error = 0;
+	job->error = remote_names_resolve(job->places, job->n_places, &job->found);
 }
 
 static void resolve_destroy(struct job *base)
@@ -295,6 +280,20 @@ static void start_link(struct remote_queue *queue)
 		start_connect(queue);
 }
 
+/* A server that was restarted, a handle of a file that was replaced: a link that had worked fails, and a new
+ * one does: once, since the new one is not proven. The same bytes to the same place a second time harm
+ * nobody.
+ */
+static void give_up_link(struct remote_queue *queue, int error)
+{
+	if (!queue->proven) {
+		finish(queue, error);
+		return;
+	}
+	drop_link(queue);
+	start_link(queue);
+}
+
 /* The link has ended what it was asked for. */
 static void advance(struct remote_queue *queue, int error)
 {
@@ -305,21 +304,21 @@ static void advance(struct remote_queue *queue, int error)
 		else
 			start_io(queue);
 		return;
+	case LINK_CONFIRMING:
+		if (error == 0)
+			error = confirm(queue);
+		if (error == 0)
+			start_io(queue);
+		else
+			give_up_link(queue, error);
+		return;
 	case LINK_BUSY:
 		if (error == 0) {
 			queue->proven = true;
 			finish(queue, 0);
 			return;
 		}
-		/* A server that was restarted, a handle of a file that was replaced: a link that had worked
-		 * fails, and a new one does: once, since the new one is not proven. The same bytes to the
-		 * same place a second time harm nobody. */
-		if (queue->proven) {
-			drop_link(queue);
-			start_link(queue);
-			return;
-		}
-		finish(queue, error);
+		give_up_link(queue, error);
 		return;
 	default: /* nobody asked: the peer has closed it, or has lost its mind */
 		drop_link(queue);
@@ -375,6 +374,8 @@ static void settle(struct remote_queue *queue)
 	queue->finished = false;
 	if (queue->result != -ETIMEDOUT)
 		queue->ops.stuck_since = MONO_UNSET;
+	if (queue->result == 0 && !queue->ops.write && queue->at == place_of(store, IDENTITY_BLOCK, 1))
+		take_identity(store, queue->bytes);
 	if (queue->result == 0 && !queue->ops.write)
 		op_queue_fill(&queue->ops, queue->bytes, queue->size / BLOCK_SIZE);
 	free(TAKE_PTR(queue->scanned));
@@ -433,7 +434,7 @@ static int queue_begin(struct remote_queue *queue, uint32_t first, uint32_t coun
 	}
 	r = op_queue_begin(&queue->ops, store->clock, blocks, images, op);
 	assert(r == 0);
-	queue->at = store->offset + block_offset(first, count);
+	queue->at = place_of(store, first, count);
 	queue->size = size;
 	queue->scanned = scanned;
 	queue->bytes = images ? scanned : blocks;
@@ -512,24 +513,13 @@ static void remote_close(struct store *base)
 	free(store);
 }
 
-/* 0 with all the addresses, or -errno when some place is a name. */
-static int known_addresses(const struct store_remote *store, struct address_list *ret)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < store->n_places && r == 0; i++)
-		r = resolve(&store->places[i], AI_NUMERICHOST, ret);
-	return r;
-}
-
 static int queue_init(struct remote_queue *queue, struct store_remote *store, const char *name)
 {
 	int r;
 
 	*queue = (struct remote_queue){.store = store, .epoll = -1, .watched_fd = -1};
 	op_queue_init(&queue->ops, timer_fired);
-	if (known_addresses(store, &queue->addresses) < 0) {
-		queue->addresses.n = 0;
+	if (remote_names_known(store->places, store->n_places, &queue->addresses) < 0) {
 		r = worker_new(name, &queue->resolver);
 		if (r == 0)
 			r = loop_add_worker(store->loop, queue->resolver);

@@ -96,7 +96,9 @@ class Store:
     """One store_drive. Answers come when they come: each is waited for by its word and queue."""
 
     def __init__(self, space, program, spec, *access):
-        self.process = subprocess.Popen(["nsenter", f"--net=/run/netns/{space.name}", "--", program, spec, *access],
+        """`program`: its path, or that with what begins it before."""
+        program = (program,) if isinstance(program, str) else program
+        self.process = subprocess.Popen(["nsenter", f"--net=/run/netns/{space.name}", "--", *program, spec, *access],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
         self.lines = queue.Queue()
         self.kept = []

@@ -4,6 +4,7 @@ import errno
 import glob
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -254,6 +255,21 @@ def test_nothing_is_sent_after_the_deadline(kind, store, space):
     assert kind.stored(1) == b"\x31" * BLOCK
 
 
+def test_other_storage_behind_the_same_address(kind, store):
+    """Safety rule 8: nothing is written before its identity is known."""
+    assert works(store, 1, 0x31)
+    kind.server.stop()
+    with open(kind.file, "r+b") as file:
+        file.seek((BLOCKS - 1) * BLOCK)
+        file.write(b"domain=another")
+    kind.server.start()
+    until(lambda: store.write(1, 0x32)[0] == -errno.EXDEV, RETRY, "it writes to other storage")
+    assert store.write(0, 0x32, which=1)[0] == -errno.EXDEV
+    assert kind.stored(1) == b"\x31" * BLOCK
+    assert store.read(BLOCKS - 1)[0] == 0  # who reads it judges it
+    assert works(store, 1, 0x33)
+
+
 @pytest.mark.parametrize("what", ["export", "file", "folder", "read-only"])
 def test_wrong_place(kind, open_store, what):
     path, errors = kind.wrong[what]
@@ -309,6 +325,62 @@ def test_second_address(kind, open_store):
 def test_name(kind, open_store):
     store = open_store(kind, server="localhost")
     assert works(store, 1, 0x37)
+
+
+def test_dead_address_is_not_asked_again(kind, open_store):
+    """It costs its share of the first operation of each queue, and nothing when the other one's server is begun anew."""
+    store = open_store(kind, server=f"{SILENT},{kind.address}")
+    assert store.write(1, 0x36, ms=4000)[0] == 0
+    for byte in range(0x41, 0x44):
+        kind.server.stop()
+        kind.server.start()
+        error, ms = store.write(1, byte, ms=4000)
+        assert error == 0 and ms < 2000
+
+
+@pytest.mark.parametrize("kind", ["iscsi512"], indirect=True)
+def test_portal_that_sends_on(kind, space, open_store):
+    other = Iscsi(space, 4096)
+    other.prepare()
+    other.server.stop()
+    other.server.start()
+    try:
+        kind.server.send_on(other.address)
+        assert works(open_store(kind), 1, 0x37)
+        assert other.stored(1) == b"\x37" * BLOCK and kind.stored(1) == bytes(BLOCK)
+        other.server.send_on(SILENT)  # a second time
+        assert open_store(kind).write(1, 0x38)[0] == -errno.EREMOTE
+    finally:
+        kind.server.stop()
+        other.server.stop()
+
+
+@pytest.mark.parametrize("kind", ["iscsi512"], indirect=True)
+def test_portal_that_sends_on_to_a_name(kind, space, open_store):
+    """It would be asked for in the loop."""
+    kind.server.stop()
+    with subprocess.Popen(["nsenter", f"--net=/run/netns/{space.name}", "--", sys.executable,
+                           f"{os.path.dirname(__file__)}/sending_portal.py", kind.address, "storage.example:3260,1"],
+                          stdout=subprocess.PIPE) as portal:
+        try:
+            assert portal.stdout.readline() == b"listening\n"
+            assert open_store(kind).write(1, 0x38)[0] == -errno.EREMOTE
+        finally:
+            portal.kill()
+
+
+@pytest.mark.parametrize("kind", ["nfs3"], indirect=True)
+def test_no_server_is_asked_for_names_of_ports(kind, space, open_store):
+    """libnfs asks for one with each connection, in the loop; a module of a name server would be loaded for it."""
+    sources, log = f"{space.folder}/nsswitch.conf", f"{space.folder}/loaded"
+    with open(sources, "w") as file:
+        file.write("hosts: files\nservices: nowhere files\n")
+    store = open_store(kind, program=("unshare", "--mount", "--propagation", "private", "sh", "-c",
+                                      'mount --bind "$0" /etc/nsswitch.conf && exec "$@"', sources,
+                                      "env", "LD_DEBUG=libs", f"LD_DEBUG_OUTPUT={log}", PROGRAM))
+    assert works(store, 1, 0x39)
+    loaded = "".join(open(path).read() for path in glob.glob(f"{log}.*"))
+    assert "libnfs" in loaded and "libnss_nowhere" not in loaded
 
 
 def test_silent_server(kind, open_store):

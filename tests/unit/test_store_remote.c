@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <semaphore.h>
@@ -18,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "metadata/identity.h"
 #include "metadata/image.h"
 #include "metadata/store_remote.h"
 #include "util/loop.h"
@@ -45,7 +48,8 @@ static struct {
 	struct timer limit;
 	const int *answers; /* ended by none: good from then on */
 	size_t n_answers;
-	char asked[256]; /* C and the address, R, W, D for a link that was destroyed */
+	char asked[256];  /* C and the address, I for the identity, R, W, D for a link that was destroyed */
+	uint8_t identity; /* of each byte of its block */
 	struct link *last;
 	unsigned links;
 	bool close_in_done;
@@ -73,21 +77,39 @@ static int answer(struct link *link)
 	return 0;
 }
 
-/* Safety rule 13: what is not sent yet goes with the connection. */
+/* Safety rule 13: the connection is over for everybody who has its descriptor, as a child of ours may. */
 static void fake_destroy(void *base)
 {
 	struct link *link = base;
-	struct linger linger;
-	socklen_t size = sizeof(linger);
+	struct sockaddr_storage address;
+	socklen_t size = sizeof(address);
 
-	assert_int_equal(getsockopt(link->fd, SOL_SOCKET, SO_LINGER, &linger, &size), 0);
-	assert_true(link != f.last || (linger.l_onoff && linger.l_linger == 0));
+	if (link == f.last)
+		assert_int_equal(getpeername(link->fd, (struct sockaddr *)&address, &size), -1);
 	note("D");
 	f.links--;
 	remote_ended(link->queue, -EPIPE); /* libraries end what they had, and nobody may listen */
 	close(link->fd);
 	close(link->peer);
 	free(link);
+}
+
+/* Two ends of a TCP connection. */
+static void connection(int ends[2])
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(address);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+	ends[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(ends[0], (struct sockaddr *)&address, size), 0);
+	ends[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(ends[1] >= 0);
+	assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+	close(listener);
 }
 
 static int fake_connect(void *config, const struct remote_address *address, struct remote_queue *queue,
@@ -97,7 +119,7 @@ static int fake_connect(void *config, const struct remote_address *address, stru
 	int ends[2], r;
 
 	assert_non_null(link);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+	connection(ends);
 	*link = (struct link){.queue = queue, .fd = ends[0], .peer = ends[1]};
 	note("C");
 	note(address->text + strlen(address->text) - 1);
@@ -114,8 +136,8 @@ static int fake_connect(void *config, const struct remote_address *address, stru
 
 static int fake_read(void *link, uint64_t at, uint8_t *buffer, size_t size, mono_t now)
 {
-	note("R");
-	memset(buffer, (int)(at / BLOCK_SIZE), size);
+	note(at == IDENTITY_BLOCK * BLOCK_SIZE ? "I" : "R");
+	memset(buffer, at == IDENTITY_BLOCK * BLOCK_SIZE ? f.identity : (int)(at / BLOCK_SIZE), size);
 	return answer(link);
 }
 
@@ -228,15 +250,18 @@ static const struct row {
 	int error;
 	const char *asked;
 } rows[] = {
-	{"all is well", {0}, 0, 0, 0, "C1W"},
-	{"the first address refuses", {-ECONNREFUSED}, 1, 0, 0, "C1DC2W"},
-	{"the first address refuses at once", {-1000 - ECONNREFUSED}, 1, 0, 0, "C1DC2W"},
+	{"all is well", {0}, 0, 0, 0, "C1IW"},
+	{"the first address refuses", {-ECONNREFUSED}, 1, 0, 0, "C1DC2IW"},
+	{"the first address refuses at once", {-1000 - ECONNREFUSED}, 1, 0, 0, "C1DC2IW"},
 	{"all refuse", {-EACCES, -1000 - ENETUNREACH, -ECONNREFUSED}, 3, 0, -ECONNREFUSED, "C1DC2DC3D"},
-	{"the first is silent", {NEVER}, 1, 300, 0, "C1DC2W"},
+	{"the first is silent", {NEVER}, 1, 300, 0, "C1DC2IW"},
 	{"all are silent", {NEVER, NEVER, NEVER}, 3, 300, -ETIMEDOUT, "C1DC2DC3D"},
-	{"a new connection that fails is not tried again", {0, -EIO}, 2, 0, -EIO, "C1WD"},
-	{"nor one that fails at once", {0, -1000 - EIO}, 2, 0, -EIO, "C1WD"},
-	{"the server takes no end", {0, NEVER}, 2, 200, -ETIMEDOUT, "C1WD"},
+	{"a new connection that fails is not tried again", {0, 0, -EIO}, 3, 0, -EIO, "C1IWD"},
+	{"nor one that fails at once", {0, 0, -1000 - EIO}, 3, 0, -EIO, "C1IWD"},
+	{"the server takes no end", {0, 0, NEVER}, 3, 200, -ETIMEDOUT, "C1IWD"},
+	{"the identity can't be read", {0, -EIO}, 2, 0, -EIO, "C1ID"},
+	{"nor asked for", {0, -1000 - EIO}, 2, 0, -EIO, "C1ID"},
+	{"the identity does not come", {0, NEVER}, 2, 200, -ETIMEDOUT, "C1ID"},
 };
 
 static void test_first_operation(void **state)
@@ -265,7 +290,7 @@ static void test_first_operation(void **state)
 static void test_later_operations(void **state)
 {
 	static const char *const hosts[] = {"192.0.2.1", "192.0.2.2"};
-	static const int fails[] = {-ESTALE}, fails_twice[] = {-ESTALE, 0, -EROFS}, silent[] = {NEVER},
+	static const int fails[] = {-ESTALE}, fails_twice[] = {-ESTALE, 0, 0, -EROFS}, silent[] = {NEVER},
 			 moves[] = {-ECONNREFUSED};
 	struct store_health health;
 
@@ -277,15 +302,15 @@ static void test_later_operations(void **state)
 	f.answers = fails;
 	f.n_answers = 1;
 	assert_int_equal(run(true, LONG_MS), 0);
-	assert_string_equal(f.asked, "WDC1W");
+	assert_string_equal(f.asked, "WDC1IW");
 	f.answers = fails_twice;
-	f.n_answers = 3;
+	f.n_answers = 4;
 	assert_int_equal(run(true, LONG_MS), -EROFS);
-	assert_string_equal(f.asked, "WDC1WD");
+	assert_string_equal(f.asked, "WDC1IWD");
 	f.answers = moves;
 	f.n_answers = 1;
 	assert_int_equal(run(true, LONG_MS), 0);
-	assert_string_equal(f.asked, "C1DC2W");
+	assert_string_equal(f.asked, "C1DC2IW");
 	/* What is late is not tried again, and its connection is gone; the address that worked comes first.
 	 */
 	f.answers = silent;
@@ -295,9 +320,50 @@ static void test_later_operations(void **state)
 	f.store->health(f.store, &health);
 	assert_true(health.stuck_since != MONO_UNSET);
 	assert_int_equal(run(true, LONG_MS), 0);
-	assert_string_equal(f.asked, "C2W");
+	assert_string_equal(f.asked, "C2IW");
 	f.store->health(f.store, &health);
 	assert_true(health.stuck_since == MONO_UNSET);
+	finish();
+}
+
+/* Safety rule 8: behind a new connection is what the caller read last, or nothing is written. */
+static void test_other_storage(void **state)
+{
+	static const char *const hosts[] = {"192.0.2.1"};
+	static const int dropped[] = {-ECONNRESET};
+	struct call call = {.op = {.done = ended}};
+
+	begin(hosts, 1);
+	f.identity = 0x11;
+	assert_int_equal(run(true, LONG_MS), 0);
+	assert_int_equal(run(true, LONG_MS), 0);
+	assert_string_equal(f.asked, "W");
+	f.identity = 0x22;
+	for (int i = 0; i < 3; i++) {
+		f.answers = dropped;
+		f.n_answers = i == 0;
+		assert_int_equal(run(true, LONG_MS), -EXDEV);
+		assert_string_equal(f.asked, i == 0 ? "WDC1ID" : "C1ID");
+	}
+	/* Reading is free, and whoever reads the identity knows it. */
+	assert_int_equal(run(false, LONG_MS), 0);
+	assert_int_equal(run(true, LONG_MS), -EXDEV);
+	assert_string_equal(f.asked, "IDC1ID");
+	call.op.deadline = f.clock->now(f.clock) + LONG_MS;
+	assert_int_equal(f.store->read(f.store, STORE_QUEUE_SCAN, IDENTITY_BLOCK, 1, f.data, &call.op), 0);
+	while (call.ended == 0)
+		assert_int_equal(loop_run(f.loop), 0);
+	assert_int_equal(run(true, LONG_MS), 0);
+	assert_string_equal(f.asked, "C1IW");
+	/* What a link was confirmed by counts no longer once another identity is read. */
+	f.identity = 0x33;
+	call.ended = 0;
+	assert_int_equal(f.store->read(f.store, STORE_QUEUE_SCAN, IDENTITY_BLOCK, 1, f.data, &call.op), 0);
+	while (call.ended == 0)
+		assert_int_equal(loop_run(f.loop), 0);
+	f.identity = 0x22;
+	assert_int_equal(run(true, LONG_MS), -EXDEV);
+	assert_string_equal(f.asked, "IDC1ID");
 	finish();
 }
 
@@ -350,14 +416,14 @@ static void test_names(void **state)
 	assert_int_equal(threads_that_hang(), 1);
 	names = NAMES_GOOD;
 	assert_int_equal(run(true, LONG_MS), 0);
-	assert_string_equal(f.asked, "C7W");
+	assert_string_equal(f.asked, "C7IW");
 	/* Known addresses do without name servers, whether those fail or hang. */
 	for (int i = 0; i < 2; i++) {
 		f.answers = fails;
 		f.n_answers = 1;
 		names = i == 0 ? NAMES_FAIL : NAMES_HANG;
 		assert_int_equal(run(true, i == 0 ? LONG_MS : 400), 0);
-		assert_string_equal(f.asked, "WDC7W");
+		assert_string_equal(f.asked, "WDC7IW");
 	}
 	assert_int_equal(threads_that_hang(), 2);
 	assert_int_equal(sem_post(&name_server) + sem_post(&name_server), 0);
@@ -410,7 +476,7 @@ static void test_closed_while_idle(void **state)
 		assert_int_equal(loop_run(f.loop), 0);
 	}
 	assert_int_equal(run(true, LONG_MS), 0);
-	assert_string_equal(f.asked, "C1W");
+	assert_string_equal(f.asked, "C1IW");
 	finish();
 }
 
@@ -441,6 +507,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_operation),
 		cmocka_unit_test(test_later_operations),
+		cmocka_unit_test(test_other_storage),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_scan),
 		cmocka_unit_test(test_closed_while_idle),

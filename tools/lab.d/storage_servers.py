@@ -130,6 +130,12 @@ class IscsiServer(Server):
         self.admin("--op", "bind", "--mode", "target", *one, "-I", "ALL")
 
 
+    def send_on(self, address):
+        """Who logs in is told to go to another portal."""
+        for name, value in (("RedirectAddress", address), ("RedirectPort", str(self.port)), ("RedirectReason", "Temporary")):
+            self.admin("--op", "update", "--mode", "target", "--tid", "1", "--name", name, "--value", value)
+
+
 class NfsServer(Server):
     """The folder `export`, mounted as its own path by either version, and `read_only` for reading alone; versions "3", "4"
     or "3,4"."""
