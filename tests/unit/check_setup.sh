@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # tools/setup where packages are missing, and after a run that was killed: no service starts during an installation, and
-# afterwards policy-rc.d is as the machine had it. /usr/sbin, the lock, apt, dpkg-query, flock and id are this test's
-# own, in a mount namespace; apt and flock write down what policy-rc.d answers. Usage: check_setup.sh SETUP
+# afterwards policy-rc.d is as the machine had it; the units of storage servers that came with it are disabled.
+# /usr/sbin, the lock, apt, dpkg-query, systemctl, flock and id are this test's own, in a mount namespace; apt and flock
+# write down what policy-rc.d answers, systemctl what it is told. Usage: check_setup.sh SETUP
 set -euo pipefail
 
 [ $# = 2 ] || exec unshare --map-root-user --mount "$0" "$1" inside
@@ -39,15 +40,23 @@ cat >"$work/bin/apt-get" <<'E'
 [[ " $* " == *" install "* ]] && word=install || word=update
 echo "$word $(answers)$([ ! -e /proc/$$/fd/9 ] || echo ', with the lock')" >>"$WORK/told"
 [ ! -e "$WORK/fails" ] || exit 1
-[ $word != install ] || rm -f "$WORK/missing"
+[ $word != install ] || rm -f "$WORK"/missing*
 [ $word != install ] || [ ! -e "$WORK/dies" ] || kill -KILL "$(cat "$WORK/pid")"
 E
 cat >"$work/bin/dpkg-query" <<'E'
 #!/bin/bash
+if [ "$1" = -L ]; then
+	printf '/lib/systemd/system/%s.%s\n' "$2" service "$2" socket "$2" conf
+	exit
+fi
 shift 3
 for package in "$@"; do
-	[ -e "$WORK/missing" ] && [ "$package" = git ] || echo "$package installed"
+	[ -e "$WORK/missing" ] && [ "$package" = git ] || [ -e "$WORK/missing-$package" ] || echo "$package installed"
 done
+E
+cat >"$work/bin/systemctl" <<'E'
+#!/bin/bash
+echo "$3 $4" >>"$WORK/told"
 E
 printf '#!/bin/bash\necho known\n' >"$work/bin/apt-cache"
 printf '#!/bin/bash\n[ -e "$WORK/user" ] && echo 1000 || echo 0\n' >"$work/bin/id"
@@ -56,7 +65,7 @@ chmod 755 "$work/bin"/*
 
 # What policy-rc.d the machine has: none, or one that answers with this code.
 machine() {
-	rm -f $policy* "$work"/{missing,fails,dies,user}
+	rm -f $policy* "$work"/missing* "$work"/{fails,dies,user}
 	[ "$1" = none ] || { printf '#!/bin/sh\nexit %s\n' "$1" >$policy; chmod 755 $policy; }
 }
 
@@ -80,6 +89,10 @@ for own in none 7; do
 	machine $own
 	touch "$work/missing"
 	try "one is missing" 0 "flock $own,update 101,install 101" $own
+	machine $own
+	touch "$work/missing-tgt" "$work/missing-clang"
+	try "a storage server is missing" 0 \
+		"flock $own,update 101,install 101,disable tgt.service,disable tgt.socket" $own
 	machine $own
 	touch "$work/missing" "$work/fails"
 	try "apt fails" 1 "flock $own,update 101" $own
