@@ -37,6 +37,7 @@ struct broker {
 	mono_t told_at; /* last EVENT_CHANGED */
 	mono_t guard_asked, guard_away_since;
 	int guard_error;
+	bool storage_slow; /* the last I/O of the whiteboard was */
 	struct digest told;
 	void (*stopped)(void *data);
 	void *stopped_data;

@@ -13,6 +13,7 @@
 #define GUARD_MS 5000	    /* of the guard */
 #define MONITOR_SILENT 3    /* periods without a sample: its monitor is dead */
 #define FIRST_WORDS 3	    /* samples after which a monitor should have told something */
+#define SLOW_MS 500	    /* of one I/O of the whiteboard: a healthy storage takes a few */
 
 void broker_sample(struct broker *broker, enum monitor monitor, bool known, int32_t value)
 {
@@ -43,6 +44,25 @@ static bool storage_good(const struct broker *broker)
 	broker->ports.store->health(broker->ports.store, &health);
 	return board->scanned && board->read_failing_since == MONO_UNSET &&
 	       board->write_failing_since == MONO_UNSET && health.stuck_since == MONO_UNSET;
+}
+
+/* Slow is no reason to move anything, but people should hear of it before it gets worse. */
+static void look_for_slowness(struct broker *broker)
+{
+	struct store_health health;
+	int64_t ms;
+
+	broker->ports.store->health(broker->ports.store, &health);
+	ms = health.read_ms > health.write_ms ? health.read_ms : health.write_ms;
+	if (!broker->storage_slow && ms >= SLOW_MS) {
+		broker->storage_slow = true;
+		log_warning(
+			"storage is slow, which is tolerated up to the io_deadline: read=%lldms write=%lldms",
+			(long long)health.read_ms, (long long)health.write_ms);
+	} else if (broker->storage_slow && ms < SLOW_MS / 2) {
+		broker->storage_slow = false;
+		log_info("storage is as fast again as it should be");
+	}
 }
 
 /* In its rhythm, and at once when it turns. */
@@ -85,6 +105,7 @@ static void watch_fired(struct timer *timer)
 
 	broker->ports.clock->set(broker->ports.clock, timer, mono_add(now, WATCH_MS));
 	look_at_guard(broker, now);
+	look_for_slowness(broker);
 	for (unsigned i = 0; i < MONITOR_COUNT; i++) {
 		if (broker->config.monitor_ms[i] == 0)
 			continue;

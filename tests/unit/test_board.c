@@ -475,6 +475,30 @@ static void hung_storage_keeps_answering(void **state)
 	assert_null(strstr(text, "storage"));
 }
 
+static void slow_storage_is_said_and_moves_nothing(void **state)
+{
+	struct world *world = joined(state);
+	char text[TEXT_MAX];
+
+	world_publish(world, 3400);
+	world_run(world, 2000);
+	broker_trouble(world->broker, text);
+	assert_null(strstr(text, "storage"));
+	world_fault(world, (struct store_fault){.kind = STORE_FAULT_DELAY, .delay_ms = 1000});
+	world_publish(world, 2000);
+	world_run(world, 4000);
+	assert_int_equal(world->published_error, 0);
+	assert_int_equal(world_cluster(world).monitors[MONITOR_STORAGE_DOMAIN].value, 1);
+	broker_trouble(world->broker, text);
+	assert_non_null(strstr(text, "storage: slow, the last read took "));
+	assert_non_null(strstr(text, "the last write 1001 ms"));
+	world_heal(world);
+	world_publish(world, 3400);
+	world_run(world, 4000);
+	broker_trouble(world->broker, text);
+	assert_null(strstr(text, "storage"));
+}
+
 static void reads_blocks_in_use_only(void **state)
 {
 	struct world *world = *state;
@@ -702,6 +726,7 @@ int main(void)
 		ROW(noise_in_our_block_is_repaired),
 		ROW(failed_write_is_tried_again_and_told),
 		ROW(hung_storage_keeps_answering),
+		ROW(slow_storage_is_said_and_moves_nothing),
 		ROW(reads_blocks_in_use_only),
 		ROW(unread_domain_hides_no_host),
 		ROW(blocks_that_nobody_listed_are_found),
