@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Decides how a whiteboard is read: through the broker, or from a file past the page cache. Never writes. */
+/* Decides how a whiteboard is read: through the broker, from a file past the page cache, or from a server by
+ * the store that the broker would have. Never writes. */
 #include "tools/board_source.h"
 
 #include <errno.h>
@@ -10,9 +11,12 @@
 
 #include "broker/broker_client.h"
 #include "util/cleanup.h"
+#include "util/loop.h"
 
 #define OPEN_MS 5000
 #define ANSWER_MS 5000
+#define SERVER_MS 10000
+#define IMAGE_SIZE ((size_t)BLOCKS_MAX * BLOCK_SIZE)
 #define PIECE ((size_t)1024 * 1024)
 
 /* Reads up to `size` bytes from the start of `fd`; what the file lacks stays as it is. 0 or -errno. */
@@ -43,13 +47,9 @@ static int read_up_to(int fd, uint8_t *buf, size_t size)
 	return 0;
 }
 
-static int read_blocks(const char *path, struct slot_block **ret, size_t *ret_n)
+static int read_file(const char *path, uint8_t image[IMAGE_SIZE])
 {
-	_cleanup_free_ struct slot_block *blocks = NULL;
-	_cleanup_free_ uint8_t *image = NULL;
 	_cleanup_close_ int fd = -1;
-	size_t n = 0;
-	int r;
 
 	/* O_DIRECT, since other hosts write and the page cache does not know of it. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
@@ -57,13 +57,52 @@ static int read_blocks(const char *path, struct slot_block **ret, size_t *ret_n)
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	image = aligned_alloc(BLOCK_SIZE, (size_t)BLOCKS_MAX * BLOCK_SIZE);
-	if (!image)
-		return -ENOMEM;
-	memset(image, 0, (size_t)BLOCKS_MAX * BLOCK_SIZE);
-	r = read_up_to(fd, image, (size_t)BLOCKS_MAX * BLOCK_SIZE);
+	return read_up_to(fd, image, IMAGE_SIZE);
+}
+
+struct server_read {
+	struct store_op op; /* first */
+	struct loop *loop;
+	int error;
+};
+
+static void server_read_done(struct store_op *op, int error)
+{
+	struct server_read *read = (struct server_read *)op;
+
+	read->error = error;
+	loop_stop(read->loop);
+}
+
+static int read_server(const char *spec, const struct store_access *access, uint8_t image[IMAGE_SIZE])
+{
+	struct server_read read = {.op.done = server_read_done};
+	struct store *store = NULL;
+	char what[256];
+	int r = loop_new(&read.loop);
+
 	if (r < 0)
 		return r;
+	r = store_open(spec, access, read.loop, &store, what, sizeof(what));
+	if (r == 0) {
+		struct clock_port *clock = loop_clock(read.loop);
+
+		read.op.deadline = mono_add(clock->now(clock), SERVER_MS);
+		r = store->read(store, STORE_QUEUE_SCAN, 0, BLOCKS_MAX, image, &read.op);
+		if (r == 0)
+			r = loop_run(read.loop);
+		if (r == 0)
+			r = read.error;
+		store->close(store);
+	}
+	loop_free(read.loop);
+	return r;
+}
+
+static int blocks_in_use(const uint8_t image[IMAGE_SIZE], struct slot_block **ret, size_t *ret_n)
+{
+	_cleanup_free_ struct slot_block *blocks = NULL;
+	size_t n = 0;
 
 	for (size_t i = 0; i < BLOCKS_MAX; i++)
 		n += image[i * BLOCK_SIZE] != 0;
@@ -84,11 +123,19 @@ static int read_blocks(const char *path, struct slot_block **ret, size_t *ret_n)
 	return 0;
 }
 
-int board_from_file(const char *path, struct slot_block **ret_blocks, struct board_status *ret)
+int board_from_place(const char *place, const struct store_access *access, struct slot_block **ret_blocks,
+		     struct board_status *ret)
 {
+	_cleanup_free_ uint8_t *image = aligned_alloc(BLOCK_SIZE, IMAGE_SIZE);
 	size_t n = 0;
-	int r = read_blocks(path, ret_blocks, &n);
+	int r;
 
+	if (!image)
+		return -ENOMEM;
+	memset(image, 0, IMAGE_SIZE);
+	r = access ? read_server(place, access, image) : read_file(place, image);
+	if (r == 0)
+		r = blocks_in_use(image, ret_blocks, &n);
 	if (r == 0)
 		*ret = (struct board_status){
 			.blocks = *ret_blocks, .n_blocks = n, .now = MONO_UNSET, .trouble = ""};

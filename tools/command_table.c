@@ -112,9 +112,13 @@ static const struct tool_command tool_commands[] = {
 		.operand = "FILE",
 		.options = {{.name = "json", .help = "one line of JSON"}},
 		.help = "show what a whiteboard, or a copy of one, says",
-		.details = "Works on any host, needs neither configuration nor daemons. Unreadable blocks "
-			   "are shown with the cause,\n"
-			   "absent ones left out. Exit code 0 if FILE could be read.\n",
+		.details = "FILE is a path, or an address of nfs:// or iscsi:// as metadata_path may be. "
+			   "Works on "
+			   "any host, needs\n"
+			   "no daemon. Unreadable blocks are shown with the cause, absent ones left out. "
+			   "Exit code "
+			   "0 if FILE could\n"
+			   "be read.\n",
 		.run = command_run_dump_whiteboard,
 	},
 	{

@@ -2,6 +2,7 @@
 """The stores that reach servers by libraries of their own, on real servers that hang, die, refuse and come back."""
 import errno
 import glob
+import json
 import os
 import signal
 import subprocess
@@ -388,3 +389,48 @@ def test_silent_server(kind, open_store):
     error, ms = store.write(1, 0x38, ms=800)
     assert error == -errno.ETIMEDOUT and 800 <= ms < 800 + GAP_MS
     assert store.gap() < GAP_MS
+
+
+COMMAND = f"{os.path.dirname(PROGRAM)}/../../tools/hosted-engine"
+
+
+def dump(space, spec, user="", password=""):
+    """--dump-whiteboard in the servers' namespace; the configuration says who we are."""
+    folder = f"{space.folder}/conf/ovirt-hosted-engine"
+    os.makedirs(folder, exist_ok=True)
+    with open(f"{folder}/hosted-engine.conf", "w") as file:
+        file.write(f"user={user}\npassword={password}\n")
+    return subprocess.run(["nsenter", f"--net=/run/netns/{space.name}", "--", COMMAND, "--dump-whiteboard", spec, "--json"],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=30,
+                          env={**os.environ, "OVIRT_HA_CONF_DIR": f"{space.folder}/conf"})
+
+
+def test_command_reads_a_whiteboard_on_a_server(kind, space):
+    with open(kind.file, "r+b") as file:
+        file.seek(2000 * BLOCK)
+        file.write(b"no record")
+    done = dump(space, kind.spec(), *kind.access)
+    assert done.returncode == 0 and not done.stderr
+    assert list(json.loads(done.stdout)) == ["2000"]
+    assert done.stdout == dump(space, kind.file).stdout
+
+
+@pytest.mark.parametrize("what", ["export", "file"])
+def test_command_says_what_is_wrong(kind, space, what):
+    path, errors = kind.wrong[what]
+    done = dump(space, kind.spec(path=path), *kind.access)
+    assert done.returncode == 1
+    assert done.stderr in [f"Cannot read {kind.spec(path=path)}: {os.strerror(error)}\n" for error in errors]
+
+
+@pytest.mark.parametrize("kind", ["iscsi512"], indirect=True)
+def test_command_with_a_wrong_password(kind, space):
+    done = dump(space, kind.spec(), CHAP_USER, "not-the-password")
+    assert done.returncode == 1
+    assert done.stderr == f"Cannot read {kind.spec()}: {os.strerror(errno.EACCES)}\n"
+
+
+def test_command_knows_no_such_address(space):
+    done = dump(space, "smb://server/share/file")
+    assert done.returncode == 1 and done.stderr.startswith("Cannot read smb://server/share/file: is of no kind")
+    assert done.stderr.count("\n") == 1

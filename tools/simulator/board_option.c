@@ -29,7 +29,7 @@ struct board *board_open(const struct invocation *call)
 		fputs("Out of memory\n", stderr);
 		return NULL;
 	}
-	r = path ? board_from_file(path, &board->blocks, &board->status)
+	r = path ? board_from_place(path, NULL, &board->blocks, &board->status)
 		 : board_from_broker(&board->reply, &board->blocks, &board->status);
 	if (r == 0)
 		return board;
