@@ -62,6 +62,9 @@ void broker_publish(struct broker *broker, const struct publish_request *request
 /* -ENOENT: nobody waits for this ticket (any more). */
 int broker_answer(struct broker *broker, uint64_t ticket, int error, const char *text);
 
+/* Other periods of the monitors than broker_new() was told. */
+void broker_set_monitor_ms(struct broker *broker, const int64_t monitor_ms[MONITOR_COUNT]);
+
 /* Requests. The facts' peers are copied to `peers` (room for HOST_ID_MAX), their number is the result. */
 size_t broker_facts(struct broker *broker, struct cluster *ret, struct peer *peers);
 void broker_status(struct broker *broker, struct status_reply *ret); /* all but the header */

@@ -74,6 +74,27 @@ const struct settings broker_settings = {
 		 "with ms, s, min or h.",
 };
 
+static int check_window(const struct broker_conf *conf, const char *name, struct problems *problems)
+{
+	if (conf->cpu_load_window >= conf->cpu_load_period)
+		return 0;
+	problems_add(problems, name, 0, "cpu_load_window", NULL,
+		     "is shorter than cpu_load_period; make it longer or the period shorter");
+	return -EINVAL;
+}
+
+int broker_conf_overlay(const struct keyfile *shared, struct broker_conf *conf, struct problems *problems)
+{
+	struct broker_conf both = *conf;
+	int r = settings_apply(&broker_settings, shared, &both, problems);
+
+	if (r == 0)
+		r = check_window(&both, keyfile_name(shared), problems);
+	if (r == 0)
+		*conf = both;
+	return r;
+}
+
 int broker_conf_load(const char *path, struct broker_conf *ret, struct problems *problems)
 {
 	_cleanup_keyfile_ struct keyfile *file = NULL;
@@ -85,14 +106,7 @@ int broker_conf_load(const char *path, struct broker_conf *ret, struct problems 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	r = settings_apply(&broker_settings, file, ret, problems);
-	if (r < 0)
-		return r;
-	if (ret->cpu_load_window < ret->cpu_load_period) {
-		problems_add(problems, path, 0, "cpu_load_window", NULL,
-			     "is shorter than cpu_load_period; make it longer or the period shorter");
-		return -EINVAL;
-	}
-	return 0;
+	return r < 0 ? r : check_window(ret, path, problems);
 }
 
 void broker_conf_monitor_ms(const struct broker_conf *conf, int64_t ret[MONITOR_COUNT])

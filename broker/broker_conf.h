@@ -32,6 +32,10 @@ extern const struct settings broker_settings;
 /* As engine_conf_load(); a file that is not there gives the defaults and 0. */
 int broker_conf_load(const char *path, struct broker_conf *ret, struct problems *problems);
 
+/* The shared file over what the struct has from this host's own. 0, or -EINVAL with every problem said and
+ * the struct as it was. */
+int broker_conf_overlay(const struct keyfile *shared, struct broker_conf *conf, struct problems *problems);
+
 /* The longest time, ms, between two samples of each monitor while it works, slow or failed probes included:
  * one that says nothing for a multiple of it is dead. */
 void broker_conf_monitor_ms(const struct broker_conf *conf, int64_t ret[MONITOR_COUNT]);

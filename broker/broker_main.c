@@ -14,6 +14,7 @@
 #include "broker/broker.h"
 #include "broker/broker_conf.h"
 #include "broker/broker_ports.h"
+#include "broker/conf_refresh.h"
 #include "broker/ipc_server.h"
 #include "broker/monitor.h"
 #include "daemon/agent_conf.h"
@@ -26,10 +27,12 @@
 #include "util/problems.h"
 
 #define STATUS_MS 2000
+#define SHARED_CONF_MS 10000 /* the agent takes a copy of 60 s for outdated */
 
 struct configuration {
 	struct engine_conf engine;
 	struct agent_conf agent;
+	struct broker_conf broker_local; /* without the shared one over it */
 	struct broker_conf broker;
 };
 
@@ -45,6 +48,7 @@ struct service {
 	struct broker_ports ports;
 	struct broker *broker;
 	struct ipc_server *ipc;
+	struct conf_refresh *refresh;
 	struct monitor_network *network;
 	struct monitor_bridge *bridge;
 	struct monitor_memory *memory;
@@ -85,6 +89,28 @@ static void check_store(const struct engine_conf *engine, const char *path, stru
 		problems_add(problems, path, 0, "metadata_path", engine->metadata.path, "%s", what);
 }
 
+/* The shared broker.conf over this host's. One that is not right must not end the broker of every host: it is
+ * said, and what was before stays. */
+static void overlay(struct configuration *configuration, const struct keyfile *shared)
+{
+	struct problems problems = {.say = problems_log};
+	struct broker_conf both = configuration->broker_local;
+
+	if (broker_conf_overlay(shared, &both, &problems) == 0)
+		configuration->broker = both;
+}
+
+static void overlay_copy(struct configuration *configuration)
+{
+	struct problems problems = {.say = problems_log};
+	_cleanup_keyfile_ struct keyfile *shared = NULL;
+	char path[PATH_MAX];
+
+	if (configuration->engine.conf_volume.path[0] &&
+	    keyfile_load(file_path(FILE_SHARED_BROKER_CONF, path), true, &shared, &problems) == 0)
+		overlay(configuration, shared);
+}
+
 /* 0, or -errno with every problem said. */
 static int load(struct configuration *ret, struct problems *problems)
 {
@@ -95,7 +121,9 @@ static int load(struct configuration *ret, struct problems *problems)
 		check_store(&ret->engine, path, problems);
 	}
 	agent_conf_load(file_path(FILE_AGENT_CONF, path), &ret->engine, &ret->agent, problems);
-	broker_conf_load(file_path(FILE_BROKER_CONF, path), &ret->broker, problems);
+	broker_conf_load(file_path(FILE_BROKER_CONF, path), &ret->broker_local, problems);
+	ret->broker = ret->broker_local;
+	overlay_copy(ret);
 	return problems->count ? -EINVAL : 0;
 }
 
@@ -146,6 +174,64 @@ static void start_monitors(struct service *service)
 			     monitor_engine_new(service->loop, engine->health_url, engine->health_ca,
 						conf->engine_health_timeout, conf->engine_health_period,
 						engine_here, sink, &service->engine));
+}
+
+static void stop_monitors(struct service *service)
+{
+	monitor_engine_free(TAKE_PTR(service->engine));
+	monitor_cpu_free(TAKE_PTR(service->cpu));
+	monitor_memory_free(TAKE_PTR(service->memory));
+	monitor_bridge_free(TAKE_PTR(service->bridge));
+	monitor_network_free(TAKE_PTR(service->network));
+}
+
+static bool same_monitors(const struct broker_conf *a, const struct broker_conf *b)
+{
+	size_t begin = offsetof(struct broker_conf, network_period),
+	       end = offsetof(struct broker_conf, io_deadline);
+
+	return memcmp((const char *)a + begin, (const char *)b + begin, end - begin) == 0;
+}
+
+static void shared_changed(void *data, const char *text, size_t length)
+{
+	struct service *service = data;
+	struct problems problems = {.say = problems_log};
+	struct broker_conf before = service->configuration.broker;
+	_cleanup_keyfile_ struct keyfile *shared = NULL;
+	int64_t monitor_ms[MONITOR_COUNT];
+
+	if (keyfile_parse("shared broker.conf", text, length, true, &shared, &problems) < 0)
+		return;
+	overlay(&service->configuration, shared);
+	if (same_monitors(&before, &service->configuration.broker))
+		return;
+	log_info("shared broker.conf has other monitors: they begin anew");
+	stop_monitors(service);
+	broker_conf_monitor_ms(&service->configuration.broker, monitor_ms);
+	broker_set_monitor_ms(service->broker, monitor_ms);
+	start_monitors(service);
+}
+
+/* Without it all else works; the agent sees how old the copy of vm.conf is. */
+static void start_refresh(struct service *service)
+{
+	const struct engine_conf *engine = &service->configuration.engine;
+	struct conf_refresh_config config = {.volume = engine->conf_volume,
+					     .period_ms = SHARED_CONF_MS,
+					     .io_ms = service->configuration.broker.io_deadline,
+					     .changed = shared_changed,
+					     .data = service};
+	int r;
+
+	if (!engine->conf_volume.path[0])
+		return;
+	snprintf(config.vm_conf, sizeof(config.vm_conf), "%s", engine->vm_conf);
+	file_path(FILE_SHARED_BROKER_CONF, config.broker_conf);
+	r = conf_refresh_new(&config, service->loop, &service->refresh);
+	if (r < 0)
+		log_error("the shared configuration is not brought here: %s; restart ovirt-ha-broker",
+			  strerror(-r));
 }
 
 static void fill_place(const char *key, const struct place *place, char *ret, size_t size)
@@ -203,6 +289,7 @@ static void fill_block0(const struct lease_config *lease, struct block0_config *
 	memcpy(ret->lockspace, lease->lockspace, sizeof(ret->lockspace));
 	snprintf(ret->name, sizeof(ret->name), "%s", BLOCK0_LEASE_NAME);
 	ret->engine_place = lease->engine_place;
+	ret->behind = BLOCK0_LEASE_BEHIND;
 }
 
 /* What systemctl status shows. */
@@ -283,6 +370,7 @@ static int start(struct service *service)
 	if (r < 0)
 		return r;
 	start_monitors(service);
+	start_refresh(service);
 	service_account_find(&account);
 	r = ipc_server_new(service->broker, &account, service->loop, &service->ipc);
 	if (r < 0) {
@@ -301,11 +389,8 @@ static void finish(struct service *service)
 		return;
 	loop_clock(service->loop)->cancel(loop_clock(service->loop), &service->status_timer);
 	ipc_server_free(service->ipc);
-	monitor_engine_free(service->engine);
-	monitor_cpu_free(service->cpu);
-	monitor_memory_free(service->memory);
-	monitor_bridge_free(service->bridge);
-	monitor_network_free(service->network);
+	conf_refresh_free(service->refresh);
+	stop_monitors(service);
 	broker_free(service->broker);
 	if (ports->block0)
 		ports->block0->close(ports->block0);

@@ -4,7 +4,6 @@
 #include "broker/broker_ports.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/file_replace.h"
 #include "util/log.h"
 #include "util/loop.h"
 #include "util/worker.h"
@@ -37,34 +37,13 @@ struct keep_job {
 	int error;
 };
 
-static int write_file(const char *path, const char *text)
-{
-	_cleanup_free_ char *temporary = NULL, *directory = strdup(path);
-	_cleanup_close_ int fd = -1, directory_fd = -1;
-	size_t length = strlen(text);
-	char *slash;
-
-	if (!directory || asprintf(&temporary, "%s.new", path) < 0) {
-		temporary = NULL;
-		return -ENOMEM;
-	}
-	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, length) != (ssize_t)length || fsync(fd) < 0 || rename(temporary, path) < 0)
-		return errno ? -errno : -EIO;
-	slash = strrchr(directory, '/');
-	if (slash)
-		*slash = '\0';
-	directory_fd = open(slash ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return directory_fd < 0 || fsync(directory_fd) < 0 ? -errno : 0;
-}
-
 static void keep_run(struct job *job)
 {
 	struct keep_job *keep = (struct keep_job *)job;
 
-	keep->error = write_file(keep->path, keep->value == FLAG_YES ? "maintenance=1\n" : "maintenance=0\n");
+	const char *text = keep->value == FLAG_YES ? "maintenance=1\n" : "maintenance=0\n";
+
+	keep->error = file_replace(keep->path, text, strlen(text), 0640);
 }
 
 static void keep_destroy(struct job *job)

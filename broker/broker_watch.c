@@ -35,6 +35,11 @@ void broker_sample(struct broker *broker, enum monitor monitor, bool known, int3
 	broker_changed(broker);
 }
 
+void broker_set_monitor_ms(struct broker *broker, const int64_t monitor_ms[MONITOR_COUNT])
+{
+	memcpy(broker->config.monitor_ms, monitor_ms, sizeof(broker->config.monitor_ms));
+}
+
 /* Storage is judged from what the whiteboard's I/O does anyway. */
 static bool storage_good(const struct broker *broker)
 {

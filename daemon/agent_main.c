@@ -23,6 +23,7 @@
 #include "util/paths.h"
 
 #define LOCAL_FILES_MS 10000
+#define VM_COPY_S 60 /* six periods of the broker that brings it */
 
 /* What is open, in the order of its opening. */
 struct service {
@@ -66,7 +67,7 @@ static int open_vm(struct service *service)
 		return -ENOMEM;
 	snprintf(config->uri, sizeof(config->uri), "%s", service->conf.libvirt_uri);
 	memcpy(config->uuid, engine->vmid, sizeof(config->uuid));
-	snprintf(config->xml, sizeof(config->xml), "%s", engine->vm_xml);
+	snprintf(config->xml, sizeof(config->xml), "%s", engine_conf_vm(engine));
 	memcpy(config->lockspace, engine->lockspace_name, sizeof(config->lockspace));
 	memcpy(config->lease_name, engine->engine_lease_name, sizeof(config->lease_name));
 	snprintf(config->lease_path, sizeof(config->lease_path), "%s", engine->lease.path);
@@ -84,7 +85,8 @@ static int open_local(struct service *service, struct saved *ret_saved)
 		return -ENOMEM;
 	file_path(FILE_HA_CONF, config->ha_conf);
 	file_path(FILE_AGENT_STATE, config->state);
-	snprintf(config->vm_xml, sizeof(config->vm_xml), "%s", engine->vm_xml);
+	snprintf(config->vm_xml, sizeof(config->vm_xml), "%s", engine_conf_vm(engine));
+	config->vm_age_s = engine_conf_vm_shared(engine) ? VM_COPY_S : 0;
 	memcpy(config->uuid, engine->vmid, sizeof(config->uuid));
 	memcpy(config->lockspace, engine->lockspace_name, sizeof(config->lockspace));
 	memcpy(config->lease_name, engine->engine_lease_name, sizeof(config->lease_name));
@@ -134,7 +136,8 @@ static bool stopping(void *data)
 static int open_service(struct service *service)
 {
 	struct agent_config config = {.policy = service->conf.policy,
-				      .libvirt_ms = service->conf.libvirt_timeout};
+				      .libvirt_ms = service->conf.libvirt_timeout,
+				      .config_shared = engine_conf_vm_shared(&service->engine)};
 	struct saved saved;
 	int r;
 

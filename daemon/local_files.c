@@ -9,8 +9,10 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "daemon/domain_file.h"
+#include "util/clock.h"
 #include "util/ha_conf.h"
 #include "util/log.h"
 #include "util/loop.h"
@@ -28,6 +30,7 @@ struct local_call {
 	bool on;
 	struct saved saved;
 	struct local_view view;
+	bool outdated;
 	char why[DOMAIN_WHY_MAX];
 	char ha_why[HA_WHY_MAX];
 	int error;
@@ -46,6 +49,7 @@ struct local_files {
 	struct saved saved;
 	char told[DOMAIN_WHY_MAX]; /* the fault of the VM's configuration that the log knows */
 	char ha_told[HA_WHY_MAX];  /* that of ha.conf */
+	bool outdated_told;
 };
 
 _Static_assert(offsetof(struct local_files, port) == 0, "the port is its first member");
@@ -70,6 +74,14 @@ static int read_ha(struct local_call *call, struct ha_conf *ret)
 	return r;
 }
 
+/* The wall clock dates files. One that jumps makes a copy look old, or new, until the next touch. */
+static bool is_outdated(const char *path, int64_t age_s)
+{
+	struct stat st;
+
+	return age_s > 0 && (stat(path, &st) < 0 || llabs(clock_wall() - (int64_t)st.st_mtime) > age_s);
+}
+
 static void run_look(struct local_call *call)
 {
 	const struct local_files_config *config = &call->config;
@@ -88,8 +100,10 @@ static void run_look(struct local_call *call)
 	}
 	call->view.vm_known = true;
 	if (domain_file_prepare(config->vm_xml, config->uuid, &lease, &xml, &call->view.vm_memory_mib,
-				call->why) == 0)
-		call->view.vm_config_good = true;
+				call->why) == 0) {
+		call->outdated = is_outdated(config->vm_xml, config->vm_age_s);
+		call->view.vm_config_good = !call->outdated;
+	}
 }
 
 static int run_set(struct local_call *call)
@@ -173,6 +187,16 @@ static void call_done(struct job *job)
 				  call->why);
 		else
 			log_info("%s: the VM's configuration is good again", l->config.vm_xml);
+	}
+	if (looked && call->outdated != l->outdated_told) {
+		l->outdated_told = call->outdated;
+		if (call->outdated)
+			log_warning("%s: not brought from the shared configuration for over %lld s, "
+				    "tolerated, the VM "
+				    "is started from it; the broker's log says why",
+				    l->config.vm_xml, (long long)l->config.vm_age_s);
+		else
+			log_info("%s: up to date again", l->config.vm_xml);
 	}
 	if (looked && strcmp(l->ha_told, call->ha_why) != 0) {
 		memcpy(l->ha_told, call->ha_why, sizeof(l->ha_told));

@@ -13,6 +13,9 @@ struct local_files_config {
 	char uuid[37];
 	char lockspace[48], lease_name[48], lease_path[PATH_MAX];
 	uint64_t lease_offset;
+	/* The VM's configuration is a copy that the broker touches as long as it is up to date: one that was
+	 * not touched for so many seconds is outdated. 0: it is a file of this host's own. */
+	int64_t vm_age_s;
 	int64_t limit_ms; /* what takes longer is given up */
 };
 

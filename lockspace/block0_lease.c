@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The parent of ovirt-ha-whiteboard-lease: starts it, hears `held` on its stdout, lets it go by closing its
- * stdin, and starts it again while the lease is somebody else's and there is time. It never waits: a child
- * that has to end is killed and reaped when its pidfd says so. Called by the broker through its port. */
+/* The parent of ovirt-ha-whiteboard-lease, for whichever lease behind the engine's: starts it, hears `held`
+ * on its stdout, lets it go by closing its stdin, and starts it again while the lease is somebody else's and
+ * there is time. It never waits: a child that has to end is killed and reaped when its pidfd says so. Called
+ * by the broker through its port. */
 #include "lockspace/block0_port.h"
 
 #include <assert.h>
@@ -74,12 +75,13 @@ static void out_drop(struct block0_lease *lease)
 static int child_spawn(struct block0_lease *lease, int in, int out)
 {
 	const char *program = lease->config.program ? lease->config.program : WHITEBOARD_LEASE_PROGRAM;
-	char offset[24], seconds[16];
+	char offset[24], behind[16], seconds[16];
 	char *argv[] = {(char *)"ovirt-ha-whiteboard-lease",
 			lease->config.lockspace,
 			lease->config.name,
 			lease->config.engine_place.path,
 			offset,
+			behind,
 			seconds,
 			NULL};
 	posix_spawn_file_actions_t actions;
@@ -88,6 +90,7 @@ static int child_spawn(struct block0_lease *lease, int in, int out)
 	int r;
 
 	snprintf(offset, sizeof(offset), "%llu", (unsigned long long)lease->config.engine_place.offset);
+	snprintf(behind, sizeof(behind), "%u", lease->config.behind);
 	snprintf(seconds, sizeof(seconds), "%d", BLOCK0_HOLD_S);
 	sigemptyset(&none);
 	sigfillset(&usual);
@@ -98,7 +101,7 @@ static int child_spawn(struct block0_lease *lease, int in, int out)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
 	posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-	if (lease->said)
+	if (lease->said || lease->config.quiet)
 		posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 	lease->said = true;
 	r = posix_spawn(&lease->pid, program, &actions, &attr, argv, environ);
@@ -224,7 +227,7 @@ static void ended(int fd, short revents, void *data)
 	clock->cancel(clock, &lease->timer);
 	lease->step = STEP_IDLE;
 	if (step == STEP_HELD)
-		log_warning("lease of block 0 lost while it was held");
+		log_warning("lease %s lost while it was held", lease->config.name);
 }
 
 static void timer_fired(struct timer *timer)

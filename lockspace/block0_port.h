@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The port of block 0's lease (safety rule 16). The real one (lockspace/block0_lease.c) has a child process
- * hold it; the broker uses it. Nothing blocks. */
+/* The port of block 0's lease (safety rule 16), and of the conf volume's, which is held in the same way: the
+ * real one (lockspace/block0_lease.c) has a child process hold it. The broker and the commands that write the
+ * conf volume use it. Nothing blocks. */
 #pragma once
 
 #include "lockspace/lease_port.h"
@@ -15,13 +16,18 @@ struct block0_port {
 };
 
 #define BLOCK0_LEASE_NAME "whiteboard" /* the resource's */
-#define BLOCK0_TAKE_MS 10000	       /* to get it */
-#define BLOCK0_HOLD_S 120	       /* the child's life, should the broker forget it */
+#define BLOCK0_LEASE_BEHIND 1
+#define CONF_LEASE_NAME "conf"
+#define CONF_LEASE_BEHIND 2
+#define BLOCK0_TAKE_MS 10000 /* to get it */
+#define BLOCK0_HOLD_S 120    /* the child's life, should the broker forget it */
 
 struct block0_config {
 	char lockspace[LEASE_NAME_MAX];
 	char name[LEASE_NAME_MAX];	 /* the resource's */
-	struct lease_place engine_place; /* block 0's lease lies one alignment behind the engine's */
+	struct lease_place engine_place; /* the engine's lease */
+	unsigned behind;		 /* so many alignments behind it lies this one, 1..9 */
+	bool quiet;			 /* what the child says of a refusal is dropped */
 	const char *program; /* ovirt-ha-whiteboard-lease elsewhere, for tests; NULL: the installed one */
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ovirt-ha-whiteboard-lease: holds one sanlock lease until its stdin closes or its time is over (safety rule
- * 16). A process of its own because sanlock kills the holders of a lease that is lost, and that must never be
- * the broker. It reads and writes nothing on the whiteboard. Started by lockspace/block0_lease.c; exit 0:
- * released, 1: not had or lost, by SIGALRM: its time was over. */
+/* ovirt-ha-whiteboard-lease: holds one sanlock lease of those behind the engine's until its stdin closes or
+ * its time is over (safety rule 16). A process of its own because sanlock kills the holders of a lease that
+ * is lost, and that must never be the broker. It reads and writes nothing on the whiteboard. Started by
+ * lockspace/block0_lease.c; exit 0: released, 1: not had or lost, by SIGALRM: its time was over. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,6 +17,7 @@
 #include <sanlock_admin.h>
 #include <sanlock_resource.h>
 
+#define BEHIND_MAX 9
 #define SECONDS_MAX 600
 
 static int number(const char *text, unsigned long long max, unsigned long long *ret)
@@ -69,14 +70,16 @@ int main(int argc, char *argv[])
 {
 	struct lease lease = {0};
 	struct sanlk_resource *list[] = {&lease.res};
-	unsigned long long offset, seconds;
+	unsigned long long offset, behind, seconds;
 	int64_t step;
 	int sanlock, r;
 
-	if (argc != 6 || strlen(argv[1]) >= SANLK_NAME_LEN || strlen(argv[2]) >= SANLK_NAME_LEN ||
+	if (argc != 7 || strlen(argv[1]) >= SANLK_NAME_LEN || strlen(argv[2]) >= SANLK_NAME_LEN ||
 	    strlen(argv[3]) >= SANLK_PATH_LEN || number(argv[4], UINT64_MAX, &offset) < 0 ||
-	    number(argv[5], SECONDS_MAX, &seconds) < 0 || seconds == 0) {
-		fputs("ovirt-ha-whiteboard-lease LOCKSPACE RESOURCE ENGINE_LEASE_PATH OFFSET SECONDS\n",
+	    number(argv[5], BEHIND_MAX, &behind) < 0 || behind == 0 ||
+	    number(argv[6], SECONDS_MAX, &seconds) < 0 || seconds == 0) {
+		fputs("ovirt-ha-whiteboard-lease LOCKSPACE RESOURCE ENGINE_LEASE_PATH OFFSET BEHIND "
+		      "SECONDS\n",
 		      stderr);
 		return EXIT_FAILURE;
 	}
@@ -99,7 +102,7 @@ int main(int argc, char *argv[])
 		fprintf(stderr, "no lease at the offset error=%d\n", (int)step);
 		return EXIT_FAILURE;
 	}
-	lease.disk.offset += (uint64_t)step;
+	lease.disk.offset += behind * (uint64_t)step;
 	/* OWNER_NOWAIT: a dead owner's time is not waited for here, it is longer than anybody's patience. */
 	r = sanlock_acquire(sanlock, -1, SANLK_ACQUIRE_OWNER_NOWAIT, 1, list, NULL);
 	if (r < 0) {

@@ -98,9 +98,12 @@ static int take_argument(int argc, char *const argv[], int *i, FILE *out, FILE *
 	int option;
 
 	if (strncmp(arg, "--", 2) != 0 || is_help(command)) {
-		if (!command->operand || ret->operand)
+		if (command->operand && !ret->operand)
+			ret->operand = arg;
+		else if (command->second && !ret->second)
+			ret->second = arg;
+		else
 			return invalid(ret, "argument", arg, err);
-		ret->operand = arg;
 		return 0;
 	}
 	if (strcmp(arg, "--help") == 0) {
@@ -129,6 +132,16 @@ static int take_argument(int argc, char *const argv[], int *i, FILE *out, FILE *
 		return 1;
 	}
 	return refuse(err, "Option --", arg + 2, strlen(arg + 2), " needs a value\n");
+}
+
+static int missing_operand(const struct invocation *call, const char *name, const char *needed, FILE *out,
+			   FILE *err)
+{
+	if (needed)
+		fprintf(out, "%s\n", needed);
+	else
+		fprintf(err, "%s%s needs a %s\n", call->set->dashes, call->command->name, name);
+	return 1;
 }
 
 static int no_command(const struct command_set *set, const char *word, FILE *err)
@@ -192,11 +205,12 @@ int command_parse(const struct command_set *set, int argc, char *const argv[], F
 				fprintf(out, "%s\n", call.command->options[i].needed);
 				return 1;
 			}
-		if (call.command->operand && call.command->operand[0] != '[' && !call.operand) {
-			fprintf(err, "%s%s needs a %s\n", set->dashes, call.command->name,
-				call.command->operand);
-			return 1;
-		}
+		if (call.command->operand && call.command->operand[0] != '[' && !call.operand)
+			return missing_operand(&call, call.command->operand, call.command->operand_needed,
+					       out, err);
+		if (call.command->second && !call.second)
+			return missing_operand(&call, call.command->second, call.command->second_needed, out,
+					       err);
 	}
 	*ret = call;
 	return 0;
@@ -207,6 +221,8 @@ static void put_synopsis(const struct command_set *set, const struct tool_comman
 	fprintf(out, "%s%s", set->dashes, command->name);
 	if (command->operand)
 		fprintf(out, " %s", command->operand);
+	if (command->second)
+		fprintf(out, " %s", command->second);
 	for (int i = 0; i < COMMAND_OPTIONS_MAX && command->options[i].name; i++) {
 		const struct command_option *option = &command->options[i];
 

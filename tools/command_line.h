@@ -24,7 +24,10 @@ struct invocation;
 struct tool_command {
 	const char *name;    /* without dashes */
 	const char *operand; /* what it takes by itself: "FILE"; "[COMMAND]" may be left out; NULL: none */
-	const char *assign;  /* the option that `--name=VALUE` stands for, NULL: none */
+	const char *second;  /* what it takes after that, never left out; NULL: nothing */
+	const char *operand_needed,
+		*second_needed; /* what to say when it is missing; NULL: the usual words */
+	const char *assign;	/* the option that `--name=VALUE` stands for, NULL: none */
 	struct command_option options[COMMAND_OPTIONS_MAX]; /* ends with a NULL name or the array */
 	const char *help;				    /* one line */
 	const char *details;				    /* lines of the long help */
@@ -43,7 +46,7 @@ struct command_set {
 struct invocation {
 	const struct command_set *set;
 	const struct tool_command *command;
-	const char *operand;			 /* NULL: not given */
+	const char *operand, *second;		 /* NULL: not given */
 	const char *values[COMMAND_OPTIONS_MAX]; /* by the option's place; NULL: not given, "" for one without
 						    value */
 	bool help;				 /* --help beside the command */

@@ -108,6 +108,35 @@ static const struct tool_command tool_commands[] = {
 		.run = command_run_get_shared_config,
 	},
 	{
+		.name = "set-shared-config",
+		.operand = "KEY",
+		.second = "VALUE",
+		.operand_needed = "You must specify a key to set",
+		.second_needed = "You must specify a new value to set",
+		.options = {{.name = "type",
+			     .value = "he_local|he_shared|ha|broker",
+			     .words = true,
+			     .help = "the file that KEY is of, as for --get-shared-config"}},
+		.help = "change a setting of the shared configuration, or of this host's",
+		.details = "What is shared is written beside what counts until then, under a lease, and read "
+			   "back: all "
+			   "hosts see the old\n"
+			   "or the new, whole. Silent when done. broker.conf reaches the hosts within 20 s; "
+			   "a file of this "
+			   "host is read when\n"
+			   "the daemons start. Waits 10 s for the lease and 60 s for the storage at most.\n",
+		.run = command_run_set_shared_config,
+	},
+	{
+		.name = "save-config",
+		.operand = "FILE",
+		.help = "write the shared configuration to a file, as a tar",
+		.details = "FILE is replaced. It has passwords, so only its owner may read it. Waits 10 s at "
+			   "most for "
+			   "the storage.\n",
+		.run = command_run_save_config,
+	},
+	{
 		.name = "dump-whiteboard",
 		.operand = "FILE",
 		.options = {{.name = "json", .help = "one line of JSON"}},

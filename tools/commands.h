@@ -13,5 +13,7 @@ int command_run_check_liveliness(const struct invocation *call);
 int command_run_check_deployed(const struct invocation *call);
 int command_run_set_maintenance(const struct invocation *call);
 int command_run_get_shared_config(const struct invocation *call);
+int command_run_set_shared_config(const struct invocation *call);
+int command_run_save_config(const struct invocation *call);
 int command_run_dump_whiteboard(const struct invocation *call);
 int command_run_discover_storage(const struct invocation *call);

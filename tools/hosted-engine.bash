@@ -8,7 +8,7 @@ _hosted_engine()
 	COMPREPLY=()
 
 	local -A options=(
-		[--help]="--vm-start --vm-start-paused --vm-shutdown --vm-poweroff --vm-status --check-liveliness --check-deployed --set-maintenance --get-shared-config --dump-whiteboard --discover-storage"
+		[--help]="--vm-start --vm-start-paused --vm-shutdown --vm-poweroff --vm-status --check-liveliness --check-deployed --set-maintenance --get-shared-config --set-shared-config --save-config --dump-whiteboard --discover-storage"
 		[--vm-start]="--vm-conf="
 		[--vm-start-paused]=""
 		[--vm-shutdown]=""
@@ -18,6 +18,8 @@ _hosted_engine()
 		[--check-deployed]=""
 		[--set-maintenance]="--mode= --wait"
 		[--get-shared-config]="--type="
+		[--set-shared-config]="--type="
+		[--save-config]=""
 		[--dump-whiteboard]="--json"
 		[--discover-storage]="--server= --user= --password-file= --initiator= --timeout="
 	)
@@ -26,6 +28,8 @@ _hosted_engine()
 		[--mode]="global local none"
 		[--get-shared-config]="KEY"
 		[--type]="he_local he_shared ha broker"
+		[--set-shared-config]="KEY"
+		[--save-config]="FILE"
 		[--dump-whiteboard]="FILE"
 		[--discover-storage]="nfs iscsi fc block"
 		[--server]="HOST"

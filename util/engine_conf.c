@@ -142,6 +142,16 @@ bool engine_conf_deployed(const struct engine_conf *conf)
 	return conf->vmid[0] != '\0';
 }
 
+const char *engine_conf_vm(const struct engine_conf *conf)
+{
+	return engine_conf_vm_shared(conf) ? conf->vm_conf : conf->vm_xml;
+}
+
+bool engine_conf_vm_shared(const struct engine_conf *conf)
+{
+	return !conf->vm_xml[0];
+}
+
 static int missing(const char *name, const char *key, const char *why, struct problems *problems)
 {
 	problems_add(problems, name, 0, key, NULL, "is missing; %s", why);
@@ -233,8 +243,12 @@ int engine_conf_load_deployed(const char *path, struct engine_conf *ret, struct 
 			"this host is not deployed: give the uuid of the engine VM, and the other keys "
 			"that hosted-engine.conf(5) asks for",
 			problems);
-	if (!ret->vm_xml[0])
-		return missing(path, "vm_xml", "name the file with the engine VM's domain XML", problems);
+	if (!ret->vm_xml[0] && !ret->conf_volume.path[0])
+		return missing(
+			path, "conf_path",
+			"name the conf volume, which has the engine VM's configuration, or in vm_xml a "
+			"file with its domain XML",
+			problems);
 	return 0;
 }
 

@@ -59,5 +59,9 @@ int engine_conf_check(const struct engine_conf *conf, const char *name, struct p
 /* Warns when the file asks for a network_test that nothing runs: the host works, and no network is judged. */
 void engine_conf_warn(const struct engine_conf *conf, const char *name, struct problems *problems);
 bool engine_conf_deployed(const struct engine_conf *conf); /* there is a vmid */
+/* The file with the VM's domain XML: vm_xml, or else the local copy of the shared configuration's. */
+const char *engine_conf_vm(const struct engine_conf *conf);
+/* Its copy must be brought from the conf volume: there is no vm_xml. */
+bool engine_conf_vm_shared(const struct engine_conf *conf);
 /* "PATH:OFFSET" or "SCHEME://.." into ret. -ENAMETOOLONG. */
 int place_format(const struct place *place, char *ret, size_t size);

@@ -7,10 +7,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "util/file_replace.h"
 
 /* Parsed lines keep their bytes; key and value are set for entries, section alone for headers. */
 struct line {
@@ -423,9 +423,9 @@ int keyfile_set(struct keyfile *file, const char *section, const char *key, cons
 	return line_insert(file, section_end(file, line.section), line);
 }
 
-static int write_lines(const struct keyfile *file, int fd)
+int keyfile_format(const struct keyfile *file, char **ret, size_t *ret_size)
 {
-	_cleanup_free_ char *text = NULL;
+	char *text = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&text, &size);
 
@@ -433,52 +433,20 @@ static int write_lines(const struct keyfile *file, int fd)
 		return -ENOMEM;
 	for (size_t i = 0; i < file->n_lines; i++)
 		fprintf(out, "%s\n", file->lines[i].raw);
-	if (fclose(out) != 0)
+	if (fclose(out) != 0) {
+		free(text);
 		return -ENOMEM;
-	for (size_t at = 0; at < size;) {
-		ssize_t n = write(fd, text + at, size - at);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		at += n > 0 ? (size_t)n : 0;
 	}
-	return fsync(fd) < 0 ? -errno : 0;
+	*ret = text;
+	*ret_size = size;
+	return 0;
 }
 
 int keyfile_save(const struct keyfile *file, const char *path, mode_t mode)
 {
-	char target[PATH_MAX], folder[PATH_MAX], temporary[PATH_MAX + 16];
-	_cleanup_close_ int fd = -1, folder_fd = -1;
-	struct stat st;
-	bool exists;
-	int r;
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+	int r = keyfile_format(file, &text, &size);
 
-	if (!realpath(path, target)) {
-		if (errno != ENOENT)
-			return -errno;
-		if (strlen(path) >= sizeof(target))
-			return -ENAMETOOLONG;
-		memcpy(target, path, strlen(path) + 1);
-	}
-	exists = stat(target, &st) == 0;
-	snprintf(temporary, sizeof(temporary), "%s.XXXXXX", target);
-	memcpy(folder, target, strlen(target) + 1);
-	folder_fd = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (folder_fd < 0)
-		return -errno;
-	fd = mkostemp(temporary, O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	/* The owner may not be ours to give: then the file is the writer's, with the same mode. */
-	if (exists && fchown(fd, st.st_uid, st.st_gid) < 0 && errno != EPERM)
-		r = -errno;
-	else
-		r = fchmod(fd, exists ? st.st_mode & 07777 : mode) < 0 ? -errno : write_lines(file, fd);
-	if (r == 0 && rename(temporary, target) < 0)
-		r = -errno;
-	if (r < 0) {
-		unlink(temporary);
-		return r;
-	}
-	return fsync(folder_fd) < 0 ? -errno : 0;
+	return r < 0 ? r : file_replace(path, text, size, mode);
 }

@@ -42,7 +42,7 @@ bool keyfile_entry(const struct keyfile *file, size_t i, const char **ret_sectio
 /* Changes the value where it stands, else adds a line at the end of its section (which is made at the end of
  * the file); NULL takes the line out. -EINVAL: a key or value that could not be read back. */
 int keyfile_set(struct keyfile *file, const char *section, const char *key, const char *value);
-/* Replaces the file at `path` in one step and durably: temporary file beside it, fsync, rename, fsync of the
- * directory. Owner and mode of an existing file stay, as far as we may; a new one gets `mode`. A symbolic
- * link is followed. Blocks. 0 or -errno. */
+/* All lines as text with a NUL behind it, for free(). 0 or -ENOMEM. */
+int keyfile_format(const struct keyfile *file, char **ret, size_t *ret_size);
+/* file_replace() with all lines. */
 int keyfile_save(const struct keyfile *file, const char *path, mode_t mode);

@@ -14,6 +14,7 @@ static const struct {
 	[FILE_BROKER_CONF] = {"OVIRT_HA_CONF_DIR", "/etc", "ovirt-hosted-engine-ha/broker.conf"},
 	[FILE_QEMU_CONF] = {"OVIRT_HA_CONF_DIR", "/etc", "libvirt/qemu.conf"},
 	[FILE_HA_CONF] = {"OVIRT_HA_STATE_DIR", "/var/lib/ovirt-hosted-engine-ha", "ha.conf"},
+	[FILE_SHARED_BROKER_CONF] = {"OVIRT_HA_STATE_DIR", "/var/lib/ovirt-hosted-engine-ha", "broker.conf"},
 	[FILE_AGENT_STATE] = {"OVIRT_HA_STATE_DIR", "/var/lib/ovirt-hosted-engine-ha", "agent-state"},
 	[FILE_GLOBAL_FLAG] = {"OVIRT_HA_STATE_DIR", "/var/lib/ovirt-hosted-engine-ha", "global"},
 	[FILE_VM_CONF] = {"OVIRT_HA_RUN_DIR", "/run/ovirt-hosted-engine-ha", "vm.conf"},

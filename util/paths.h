@@ -7,14 +7,15 @@
 #include <limits.h>
 
 enum file {
-	FILE_ENGINE_CONF, /* /etc/ovirt-hosted-engine/hosted-engine.conf */
-	FILE_AGENT_CONF,  /* /etc/ovirt-hosted-engine-ha/agent.conf */
-	FILE_BROKER_CONF, /* /etc/ovirt-hosted-engine-ha/broker.conf */
-	FILE_QEMU_CONF,	  /* /etc/libvirt/qemu.conf, libvirt's own */
-	FILE_HA_CONF,	  /* state directory: ha.conf */
-	FILE_AGENT_STATE, /* state directory: agent-state */
-	FILE_GLOBAL_FLAG, /* state directory: global, the last good value of global maintenance */
-	FILE_VM_CONF,	  /* run directory: vm.conf */
+	FILE_ENGINE_CONF,	 /* /etc/ovirt-hosted-engine/hosted-engine.conf */
+	FILE_AGENT_CONF,	 /* /etc/ovirt-hosted-engine-ha/agent.conf */
+	FILE_BROKER_CONF,	 /* /etc/ovirt-hosted-engine-ha/broker.conf */
+	FILE_QEMU_CONF,		 /* /etc/libvirt/qemu.conf, libvirt's own */
+	FILE_HA_CONF,		 /* state directory: ha.conf */
+	FILE_SHARED_BROKER_CONF, /* state directory: broker.conf, the copy of the shared one */
+	FILE_AGENT_STATE,	 /* state directory: agent-state */
+	FILE_GLOBAL_FLAG,	 /* state directory: global, the last good value of global maintenance */
+	FILE_VM_CONF,		 /* run directory: vm.conf */
 	FILE_COUNT
 };
 

@@ -102,6 +102,7 @@ void domain_open(struct sanlock_domain *domain)
 	init(domain, "-s", "LS:0", 0);
 	init(domain, "-r", "LS:engine", DOMAIN_ENGINE_OFFSET);
 	init(domain, "-r", "LS:whiteboard", DOMAIN_WHITEBOARD_OFFSET);
+	init(domain, "-r", "LS:conf", 3 * DOMAIN_MIB);
 }
 
 static bool answers(void *data)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A real sanlock daemon of one's own, unprivileged, on a file in a temporary directory: io_timeout 1,
- * lockspace `LS` at offset 0, resources `engine` at 1 MiB and `whiteboard` at 2 MiB. For tests of what talks
- * to sanlock; every failure aborts the test. */
+ * lockspace `LS` at offset 0, resources `engine` at 1 MiB, `whiteboard` at 2 MiB and `conf` at 3 MiB. For tests of
+ * what talks to sanlock; every failure aborts the test. */
 #pragma once
 
 #include <stdbool.h>

@@ -38,6 +38,7 @@ static struct block0_config config_of(const struct bench *b)
 		.lockspace = "LS",
 		.name = "whiteboard",
 		.engine_place.offset = DOMAIN_ENGINE_OFFSET,
+		.behind = BLOCK0_LEASE_BEHIND,
 		.program = WHITEBOARD_LEASE,
 	};
 
@@ -240,7 +241,7 @@ static void test_time_of_its_own(void **state)
 		dup2(in[0], STDIN_FILENO);
 		dup2(null, STDOUT_FILENO); /* its word is the parent's to hear, ours is TAP */
 		execl(WHITEBOARD_LEASE, "ovirt-ha-whiteboard-lease", "LS", "whiteboard", b->domain.disk,
-		      offset, "2", (char *)NULL);
+		      offset, "1", "2", (char *)NULL);
 		_exit(127);
 	}
 	assert_int_equal(domain_wait(has_ended, &child, 6000), true);

@@ -103,6 +103,36 @@ static void test_problems(void **state)
 	}
 }
 
+/* The shared file goes over this host's, and does nothing when it is not right. */
+static void test_overlay(void **state)
+{
+	static const struct {
+		const char *name, *text;
+		int r;
+		uint16_t port;
+	} rows[] = {
+		{"its keys alone", "[email]\nsmtp-port=587\n", 0, 587},
+		{"nothing", "", 0, 26},
+		{"a wrong value", "[email]\nsmtp-port=587\nsmtp-timeout=0\n", -EINVAL, 26},
+		{"wrong with the other", "[email]\nsmtp-port=587\n[monitors]\ncpu_load_window=5\n", -EINVAL,
+		 26},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		_cleanup_keyfile_ struct keyfile *shared = NULL;
+		struct problems problems = {0};
+		struct broker_conf c;
+
+		assert_int_equal(load("[email]\nsmtp-port=26\nsmtp-server=here\n", &c), 0);
+		assert_int_equal(
+			keyfile_parse("shared", rows[i].text, strlen(rows[i].text), true, &shared, NULL), 0);
+		if (broker_conf_overlay(shared, &c, &problems) != rows[i].r || c.smtp_port != rows[i].port)
+			fail_msg("%s: port %u", rows[i].name, c.smtp_port);
+		assert_string_equal(c.smtp_server, "here");
+		assert_int_equal(problems.count > 0, rows[i].r < 0);
+	}
+}
+
 /* A monitor that is at work must not look dead: its slowest round fits, with all probes lost. */
 static void test_monitor_ms(void **state)
 {
@@ -128,9 +158,8 @@ static void test_monitor_ms(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_existing_cluster),
-		cmocka_unit_test(test_problems),
+		cmocka_unit_test(test_defaults),   cmocka_unit_test(test_existing_cluster),
+		cmocka_unit_test(test_problems),   cmocka_unit_test(test_overlay),
 		cmocka_unit_test(test_monitor_ms),
 	};
 

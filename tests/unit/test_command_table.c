@@ -380,6 +380,8 @@ static void check_page(const struct command_set *set, const char *name)
 		fprintf(out, "*%s%s*", set->dashes, c->name);
 		if (c->operand)
 			fprintf(out, " %s", c->operand);
+		if (c->second)
+			fprintf(out, " %s", c->second);
 		for (int k = 0; k < COMMAND_OPTIONS_MAX && c->options[k].name; k++) {
 			const struct command_option *o = &c->options[k];
 

@@ -196,7 +196,11 @@ static void test_deployed(void **state)
 		int error;
 	} cases[] = {
 		{DEPLOYED "vm_xml=/etc/vm.xml\n", "", 0},
-		{DEPLOYED, "F: vm_xml: is missing; name the file with the engine VM's domain XML\n", -EINVAL},
+		{DEPLOYED "conf_path=/s/conf\n", "", 0},
+		{DEPLOYED,
+		 "F: conf_path: is missing; name the conf volume, which has the engine VM's configuration, "
+		 "or in vm_xml a file with its domain XML\n",
+		 -EINVAL},
 		{"",
 		 "F: vmid: is missing; this host is not deployed: give the uuid of the engine VM, and the "
 		 "other keys "

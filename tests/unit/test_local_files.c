@@ -2,6 +2,7 @@
 /* The agent's own files on a real loop and a real directory: maintenance is set durably and without loss,
  * tries are saved and read back, a VM's configuration that can't be started is seen. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,6 +19,7 @@
 
 #include "daemon/domain_file.h"
 #include "daemon/local_files.h"
+#include "util/clock.h"
 #include "util/loop.h"
 
 #define UUID "11111111-2222-4333-8444-00000000000a"
@@ -163,6 +165,29 @@ static void test_nothing_there(void **state)
 	assert_false(t.view.maintenance_management || t.view.maintenance_operator);
 	assert_true(t.view.vm_config_good);
 	assert_int_equal(t.view.vm_memory_mib, 96);
+}
+
+/* A copy that nobody touches any more is outdated; it can be started from all the same. */
+static void test_outdated_copy(void **state)
+{
+	static const struct {
+		int64_t limit_s, age_s;
+		bool good;
+	} rows[] = {{0, 1000, true}, {60, 0, true}, {60, 50, true}, {60, 70, false}, {60, -70, false}};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct timespec when = {.tv_sec = clock_wall() - rows[i].age_s};
+
+		t.port->close(t.port);
+		t.config.vm_age_s = rows[i].limit_s;
+		port_open();
+		assert_int_equal(utimensat(AT_FDCWD, t.config.vm_xml, (struct timespec[]){when, when}, 0), 0);
+		look();
+		if (t.view.vm_config_good != rows[i].good)
+			fail_msg("row %zu: good=%d", i, t.view.vm_config_good);
+		assert_true(t.view.vm_known);
+		assert_int_equal(t.view.vm_memory_mib, 96);
+	}
 }
 
 static void test_sets_the_operators_key_alone(void **state)
@@ -351,6 +376,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_nothing_there, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_outdated_copy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sets_the_operators_key_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_noise_is_not_overwritten, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_vm_configuration, setup, teardown),

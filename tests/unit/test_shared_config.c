@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The real hosted-engine --get-shared-config with files here and a conf volume in a file. */
+/* The real hosted-engine --get-shared-config, --set-shared-config and --save-config with files here and a
+ * conf volume in a file. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -168,11 +169,117 @@ static void test_volumes(void **state)
 	check("a file that is none", "fqdn", "--type=he_local", NULL, dir);
 }
 
+static int set_value(const char *key, const char *value, const char *type, char **ret_out, char **ret_err)
+{
+	const char *args[COMMAND_ARGS_MAX] = {"--set-shared-config", key, value, type};
+
+	return command_run(args, ret_out, ret_err);
+}
+
+static void test_set_here(void **state)
+{
+	static const struct {
+		const char *name, *key, *value, *type, *read_back;
+	} rows[] = {
+		{"of a file here", "gateway", "192.0.2.9", "--type=he_local", "192.0.2.9"},
+		{"blanks and quotes", "storage", "a 'b' \"c\" ;d#e", "--type=he_local", "a 'b' \"c\" ;d#e"},
+		{"UTF-8", "storage", "gr\xc3\xbc\xc3\x9f", "--type=he_local", "gr\xc3\xbc\xc3\x9f"},
+		{"nothing", "storage", "", "--type=he_local", ""},
+		{"a key that was not there", "bridge", "br0", "--type=he_local", "br0"},
+		{"maintenance", "local_maintenance", "no", NULL, "no"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		_cleanup_free_ char *out = NULL, *err = NULL;
+		char want[256];
+		int code = set_value(rows[i].key, rows[i].value, rows[i].type, &out, &err);
+
+		if (code != 0 || out[0] || err[0])
+			fail_msg("%s: %d, %s%s", rows[i].name, code, out, err);
+		snprintf(want, sizeof(want), "\n%s : %s, type : %s\n\n", rows[i].key, rows[i].read_back,
+			 rows[i].type ? "he_local" : "ha");
+		check(rows[i].name, rows[i].key, rows[i].type, want, NULL);
+	}
+	check("others stay", "fqdn", "--type=he_local", "\nfqdn : here.example.com, type : he_local\n\n",
+	      NULL);
+}
+
+static void test_set_refused(void **state)
+{
+	static char long_value[100000];
+	static const struct {
+		const char *name, *key, *value, *type, *out, *err;
+	} rows[] = {
+		{"no key", NULL, NULL, NULL, "You must specify a key to set\n", ""},
+		{"no value", "gateway", NULL, NULL, "You must specify a new value to set\n", ""},
+		{"of several", "fqdn", "x", NULL, "", "Duplicate key fqdn, please specify the key type.\n"},
+		{"of none", "nonsense", "x", NULL, "", "Invalid configuration key nonsense.\n"},
+		{"no number", "smtp-port", "many", NULL, "", "The value of smtp-port is not "},
+		{"out of range", "email.smtp-port", "0", NULL, "",
+		 "The value of smtp-port is too small; give whole number, 1 to 65535\n"},
+		{"line end", "storage", "a\nb", "--type=he_local", "",
+		 "The value of storage can't be read back "},
+		{"blank at its end", "storage", "a ", "--type=he_local", "",
+		 "The value of storage can't be read back "},
+		{"mail header", "source-email", "a@b\nBcc: c@d", NULL, "", "The"},
+		{"100 KB", "fqdn", long_value, "--type=he_local", "", "The value of fqdn is too long"},
+		{"no lockspace", "smtp-port", "26", NULL, "", "The shared configuration in "},
+	};
+
+	memset(long_value, 'x', sizeof(long_value) - 1);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		_cleanup_free_ char *out = NULL, *err = NULL;
+		int code = set_value(rows[i].key, rows[i].value, rows[i].type, &out, &err);
+
+		if (code != 1 || strcmp(out, rows[i].out) != 0 ||
+		    strncmp(err, rows[i].err, strlen(rows[i].err)) != 0)
+			fail_msg("%s: %d, %s%s", rows[i].name, code, out, err);
+	}
+	check("nothing changed", "smtp-port", NULL, "\nbroker : 25, type : broker\n\n", NULL);
+	check("here neither", "storage", "--type=he_local", "\nstorage : , type : he_local\n\n", NULL);
+}
+
+static void test_save(void **state)
+{
+	char path[256], bad[320];
+	const char *args[COMMAND_ARGS_MAX] = {"--save-config", path};
+	_cleanup_free_ char *out = NULL, *err = NULL, *bad_out = NULL, *bad_err = NULL;
+	struct conf_archive archive = {0};
+	uint8_t bytes[16384];
+	char cause[CONF_CAUSE_SIZE];
+	struct stat st;
+	size_t size;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/saved.tar", dir);
+	assert_int_equal(command_run(args, &out, &err), 0);
+	assert_string_equal(out, "");
+	assert_string_equal(err, "");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	size = fread(bytes, 1, sizeof(bytes), file);
+	fclose(file);
+	assert_int_equal(conf_archive_unpack(bytes, size, &archive, cause), 0);
+	assert_string_equal(archive.texts[CONF_ENTRY_BROKER].text, "[email]\nsmtp-server=mail.example.com\n");
+	conf_archive_done(&archive);
+	unlink(path);
+
+	snprintf(path, sizeof(path), "%s/none/saved.tar", dir);
+	snprintf(bad, sizeof(bad), "%s cannot be written: No such file or directory\n", path);
+	assert_int_equal(command_run(args, &bad_out, &bad_err), 1);
+	assert_string_equal(bad_err, bad);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_rows, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_volumes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_set_here, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_set_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_save, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

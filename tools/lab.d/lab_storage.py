@@ -21,7 +21,7 @@ from storage_servers import GlusterServer, IscsiServer, NfsProxy, NfsServer
 
 MIB = 1 << 20
 ALIGNMENT = MIB  # sanlock's for sectors of 512 bytes
-FILES = {"lockspace": ALIGNMENT, "leases": 3 * ALIGNMENT, "metadata": 2002 * 4096, "conf": MIB, "disk": 64 * MIB}
+FILES = {"lockspace": ALIGNMENT, "leases": 3 * ALIGNMENT, "metadata": 2002 * 4096, "conf": 4 * MIB, "disk": 64 * MIB}
 EXPORTED = ("lockspace", "leases", "metadata", "conf")
 LOCKSPACE = "hosted-engine"
 KINDS = ("path", "block", "nfs3", "nfs4", "iscsi", "gluster")

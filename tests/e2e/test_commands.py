@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The operator's commands that change what all hosts share: one lab of three hosts for the module, whose agents
+have the VM's configuration from the conf volume alone."""
+import io
+import tarfile
+import threading
+
+import pytest
+
+import lab_config
+import lab_storage
+from conftest import finish, make_lab, UP_SECONDS
+from lab_driver import poll
+from witness import Witness
+
+ENTRIES = ("version", "hosted-engine.conf", "broker.conf", "vm.conf", "fhanswers.conf")
+E3 = "The hosted engine configuration has not been retrieved from shared storage yet,\n"
+FIRST_BLOCKS = 341  # of an archive that has no head yet
+QUICK = ("--set", "agent.policy.loop=2", "--set", "agent.policy.shutdown=20", "--set", "agent.policy.unexpected=20")
+
+
+def conf_volume(driver):
+    return lab_storage.device(driver.lab, "conf")
+
+
+def archive(driver, **texts):
+    """The tar that a deployment of before wrote."""
+    texts = {"version": "1\n", "fhanswers.conf": "", "broker.conf": "[email]\nsmtp-server=localhost\n",
+             "hosted-engine.conf": "fqdn=engine.lab\n", "vm.conf": lab_config.domain_xml(driver.lab, driver.lab.required_settings()), **texts}
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name in ENTRIES:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(texts[name].encode())
+            tar.addfile(entry, io.BytesIO(texts[name].encode()))
+    return data.getvalue()
+
+
+@pytest.fixture(scope="module")
+def hosts(request):
+    worker = getattr(request.config, "workerinput", {}).get("workerid", "main")
+    driver, witness = make_lab(request, worker, "--set", "he.vm_xml=", *QUICK), None
+    try:
+        driver.witness = witness = Witness(driver.lab).start()
+        yield driver
+    finally:
+        finish(request, driver, witness)
+
+
+@pytest.fixture
+def lab(request, hosts):
+    yield hosts
+    if getattr(request.node, "case_failed", False):
+        request.node.parent.case_failed = True  # the lab's evidence is kept
+
+
+def shared(lab, host, key, kind):
+    text = lab.operator(host, "--get-shared-config", key, f"--type={kind}").stdout
+    return text.split(" : ", 1)[1].rsplit(", type : ", 1)[0]
+
+
+def test_vm_comes_from_the_conf_volume(lab):
+    for command in ("--vm-status", "--vm-start"):
+        done = lab.operator(1, command, check=False)
+        assert done.returncode == 1 and done.stdout.startswith(E3), done.stdout + done.stderr
+    refused = lab.operator(1, "--set-shared-config", "smtp-port", "26", check=False)
+    assert refused.returncode == 1 and "nothing was written there yet" in refused.stderr
+    with open(conf_volume(lab), "r+b", buffering=0) as volume:
+        volume.write(archive(lab))
+    lab.wait_well(UP_SECONDS)
+    host = lab.vm_host()
+    lab.wait(f"state@{host}=EngineUp && health@{host}=good", UP_SECONDS)
+
+
+@pytest.mark.parametrize("key, value", [
+    ("storage", "a 'b' \"c\" ;#|é"), ("mnt_options", "x" * 100_000), ("vm_disk_id", ""),
+], ids=("quotes", "100-KB", "nothing"))
+def test_values_come_back(lab, key, value):
+    lab.operator(1, "--set-shared-config", key, value, "--type=he_shared")
+    assert shared(lab, 2, key, "he_shared") == value
+
+
+def test_writers_at_once(lab):
+    """Each change is of what counts then: none is lost."""
+    changes = {"1": ("email.smtp-server", "mail.lab"), "2": ("smtp-port", "2525"), "3": ("source-email", "ha@lab")}
+    threads = [threading.Thread(target=lab.operator, args=(host, "--set-shared-config", *change))
+               for host, change in changes.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for key, value in changes.values():
+        assert shared(lab, 1, key, "broker") == value
+    poll(lambda: all("smtp-port=2525" in lab.run(host, "cat", "/var/lib/ovirt-hosted-engine-ha/broker.conf").stdout
+                     for host in lab.keys()), 30, "the hosts do not get the new broker.conf")
+
+
+# A change of three blocks of archive, the spare head and the first; with a tar that had no head its header goes before.
+@pytest.mark.parametrize("write", [3, *(pytest.param(n, marks=pytest.mark.full) for n in (1, 2, 4, 5))])
+def test_power_cut_in_the_middle(lab, write):
+    """The host loses power after a write of the change: the others have the old or the new, whole, and once the host is
+    back, and so its lease is dead, change it again."""
+    host = lab.others(lab.vm_host())[0]
+    other = lab.others(host)[0]
+    lab.operator(other, "--set-shared-config", "iqn", "old", "--type=he_shared")
+    command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64", "-e",
+               f"inject=pwrite64:signal=SIGSTOP:when={write}",
+               "hosted-engine", "--set-shared-config", "iqn", "new", "--type=he_shared"]
+    cut = threading.Thread(target=lambda: lab.run(host, *command, timeout=60, check=False))
+    cut.start()
+    stopped = "ps -eo stat,comm | grep -q '^[tT].* hosted-engine$'"
+    poll(lambda: lab.run(host, "sh", "-c", stopped, check=False).returncode == 0, 30, "the write did not come")
+    lab.kill(host)
+    cut.join(60)
+    assert shared(lab, other, "iqn", "he_shared") in ("old", "new")
+    assert "<domain" in lab.run(other, "cat", "/run/ovirt-hosted-engine-ha/vm.conf").stdout
+    refused = lab.operator(other, "--set-shared-config", "iqn", "late", "--type=he_shared", check=False)
+    assert refused.returncode == 1 and "its lease could not be had" in refused.stderr and not refused.stdout
+    lab.boot(host)
+    lab.wait_well(UP_SECONDS)
+    lab.operator(other, "--set-shared-config", "iqn", "late", "--type=he_shared")
+    assert shared(lab, host, "iqn", "he_shared") == "late"

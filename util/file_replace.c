@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Replaces a file by renaming a whole new one over it. Decides nothing of its content. Called by whoever
+ * keeps files on this host. */
+#include "util/file_replace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+
+static int write_all(int fd, const char *data, size_t size)
+{
+	for (size_t at = 0; at < size;) {
+		ssize_t n = write(fd, data + at, size - at);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		at += n > 0 ? (size_t)n : 0;
+	}
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+int file_replace(const char *path, const void *data, size_t size, mode_t mode)
+{
+	char target[PATH_MAX], folder[PATH_MAX], temporary[PATH_MAX + 16];
+	_cleanup_close_ int fd = -1, folder_fd = -1;
+	struct stat st;
+	bool exists;
+	int r;
+
+	if (!realpath(path, target)) {
+		if (errno != ENOENT)
+			return -errno;
+		if (strlen(path) >= sizeof(target))
+			return -ENAMETOOLONG;
+		memcpy(target, path, strlen(path) + 1);
+	}
+	exists = stat(target, &st) == 0;
+	snprintf(temporary, sizeof(temporary), "%s.XXXXXX", target);
+	memcpy(folder, target, strlen(target) + 1);
+	folder_fd = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (folder_fd < 0)
+		return -errno;
+	fd = mkostemp(temporary, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	/* The owner may not be ours to give: then the file is the writer's, with the same mode. */
+	if (exists && fchown(fd, st.st_uid, st.st_gid) < 0 && errno != EPERM)
+		r = -errno;
+	else
+		r = fchmod(fd, exists ? st.st_mode & 07777 : mode) < 0 ? -errno : write_all(fd, data, size);
+	if (r == 0 && rename(temporary, target) < 0)
+		r = -errno;
+	if (r < 0) {
+		unlink(temporary);
+		return r;
+	}
+	return fsync(folder_fd) < 0 ? -errno : 0;
+}
