@@ -36,7 +36,7 @@ STRTAB_DEFINE(reason, enum reason, REASON_COUNT, "started", "initialized", "stay
 	      "start-timeout", "lease-refused", "lease-not-to-be-had", "starting-timeout",
 	      "bad-health-timeout", "shutdown-timeout", "shutdown-refused", "destroyed", "away-timeout",
 	      "unexpected-timeout", "alone", "moved", "move-failed", "lease-lost", "lease-moved",
-	      "kill-failed", "storage-back", "qemu-lives", "alien-peer")
+	      "kill-failed", "storage-back", "qemu-lives", "alien-peer", "look-old")
 
 #define HEALTH_LOOPS 3 /* the first answers of a broker that is back come within so many loops */
 

@@ -88,6 +88,7 @@ enum reason {
 	REASON_STORAGE_BACK, /* paused on an I/O error, storage good again: resume */
 	REASON_QEMU_LIVES,   /* libvirt has no VM here, /proc has its QEMU or can't be read */
 	REASON_ALIEN_PEER,   /* safety rule 9: of an alarm alone, the step's own reason stands */
+	REASON_LOOK_OLD,     /* libvirt was asked too long ago: what it says now comes first */
 	REASON_COUNT
 };
 STRTAB_DECLARE(reason, enum reason);

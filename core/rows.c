@@ -239,6 +239,11 @@ static bool start_possible(struct view *view, enum reason *ret_why)
 		row_stay(view, REASON_NOT_READY);
 		return false;
 	}
+	/* The agent stood still: what it was told before says nothing of now, and the answer is under way. */
+	if (view->known->vm.look_old) {
+		row_stay(view, REASON_LOOK_OLD);
+		return false;
+	}
 	/* libvirt says down, /proc not: a QEMU that dies slowly, or one that libvirt has lost and that may
 	 * run without its lease. A second one beside it is what rule 3 is there against. */
 	if (view->known->cluster.qemu_pid != 0) {

@@ -125,6 +125,8 @@ struct vm_facts {
 	mono_t seen_at;	      /* begin of the look that this is the answer of, or when the event came that it
 				 follows from */
 	int32_t memory_mib;   /* what the VM needs, 0 unknown */
+	bool look_old; /* libvirt was asked longer ago than it may take to answer: the VM may be here by
+			  now */
 };
 
 /* The end of an action. */

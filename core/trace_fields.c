@@ -128,7 +128,7 @@ static const struct trace_field vm_fields[] = {
 	WORD(vm_facts, vm, vm, VM_COUNT),	   WORD(vm_facts, detail, detail, DETAIL_COUNT),
 	WORD(vm_facts, pause, pause, PAUSE_COUNT), WORD(vm_facts, reason, engine_reason, ENGINE_REASON_COUNT),
 	FIELD(vm_facts, running_since, MOMENT),	   FIELD(vm_facts, seen_at, MOMENT),
-	FIELD(vm_facts, memory_mib, I32),
+	FIELD(vm_facts, memory_mib, I32),	   FIELD(vm_facts, look_old, BOOL),
 };
 
 static const struct trace_field known_fields[] = {

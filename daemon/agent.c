@@ -24,6 +24,8 @@
 #define FIRST_ANSWERS_MS 3000
 #define BEAT_CLOSE_MS 1000
 #define STOP_MS 1000
+/* What libvirt said so much longer ago than it may take to answer begins no start. */
+#define LOOK_OLD_MS 2000
 /* The VM's configuration was good so long ago at most when its file can't be read now. A look at it comes
  * each loop and gives up after 10 s: three in a row. */
 #define CONFIG_KEPT_MS 60000
@@ -75,8 +77,11 @@ void agent_result(struct agent *agent, enum action action, enum outcome outcome,
 
 void agent_vm_facts(struct agent *agent, struct vm_facts *ret)
 {
-	vm_watch_facts(&agent->watch, agent->cluster.qemu_pid, agent->cluster.held_begun, agent_now(agent),
-		       ret);
+	mono_t now = agent_now(agent);
+
+	vm_watch_facts(&agent->watch, agent->cluster.qemu_pid, agent->cluster.held_begun, now, ret);
+	/* An answer that has just come is younger: a libvirtd that is slow holds no start up for ever. */
+	ret->look_old = mono_passed(ret->seen_at, agent->config.libvirt_ms + LOOK_OLD_MS, now);
 	ret->memory_mib = agent->local.vm_memory_mib;
 }
 

@@ -141,14 +141,17 @@ void command_take(struct agent *agent, uint64_t ticket, enum command command, co
 }
 
 /* QEMU dies a moment after libvirt ceased to list its domain, and what the broker saw of it is older still:
- * the core would refuse a start that comes right behind the end. What lives on counts as up soon. */
-static bool qemu_dies(struct agent *agent)
+ * the core would refuse a start that comes right behind the end. What lives on counts as up soon. So does a
+ * start wait for libvirt's answer of now. */
+static bool start_waits(struct agent *agent)
 {
 	struct vm_facts vm;
 
+	agent_vm_facts(agent, &vm);
+	if (vm.look_old)
+		return true;
 	if (agent->cluster.qemu_pid <= 0 || agent->machine.in_flight != ACTION_NONE)
 		return false;
-	agent_vm_facts(agent, &vm);
 	return vm.vm != VM_UP && vm.vm != VM_UNKNOWN && vm.detail != DETAIL_WAIT_FOR_LAUNCH;
 }
 
@@ -160,7 +163,7 @@ enum action command_wanted(struct agent *agent, mono_t now)
 	if (order->command && order->wanted != ACTION_NONE && now >= order->deadline)
 		answer(agent, order, -EAGAIN, "it could not be begun: reason=%s",
 		       reason_str(agent->step.reason));
-	return order->command && !(start && qemu_dies(agent)) ? order->wanted : ACTION_NONE;
+	return order->command && !(start && start_waits(agent)) ? order->wanted : ACTION_NONE;
 }
 
 /* Why the core did not begin it, in the order of what an operator would look at. */

@@ -19,14 +19,16 @@ void check_agent_began(struct check *check, unsigned host)
 	check->memory[host].futile_at[0] = check->memory[host].futile_at[1] = -MINUTE;
 }
 
-/* Does a living host other than `host` run the VM with its lease, for long enough that all could know? */
+/* Does a living host other than `host` run the VM with its lease, without a break for long enough that all
+ * could know? */
 static bool owner_runs(const struct check *check, unsigned host, int64_t now)
 {
 	for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++)
 		for (unsigned q = 0; i != host && check->hosts[i].id && q < CHECK_QEMUS_MAX; q++)
 			if (check->hosts[i].qemus[q].life && check->hosts[i].qemus[q].runs &&
 			    check->hosts[i].qemus[q].leased && check->hosts[i].sanlock &&
-			    now > check->memory[i].life_since[q] + MINUTE)
+			    now > later_of(check->memory[i].life_since[q], check->memory[i].stood_at[q]) +
+					    MINUTE)
 				return true;
 	return false;
 }
@@ -101,10 +103,9 @@ static void check_start(struct check *check, unsigned host, const struct agent *
 				   check->hosts[host].id, peer->id);
 		break;
 	}
-	/* One that stood still acts once on what it knew before, and libvirt refuses a second domain. */
+	/* libvirt's answer is 12 s old at most, whoever stood still meanwhile; clocks drift. */
 	for (unsigned q = 0; q < CHECK_QEMUS_MAX; q++)
-		if (check->hosts[host].qemus[q].life &&
-		    now > later_of(m->life_since[q], m->agent_since) + 12 * SECOND)
+		if (check->hosts[host].qemus[q].life && now > m->life_since[q] + 12 * SECOND + 50)
 			check_fail(check, "second-qemu",
 				   "host %u begins a start beside the QEMU that lives here",
 				   check->hosts[host].id);

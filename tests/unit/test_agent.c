@@ -101,6 +101,28 @@ static void test_broker_away_begins_nothing(void **state)
 	world_end();
 }
 
+/* Whoever stood still for 20 s knows what was: libvirt is heard first. */
+static void test_look_of_long_ago_begins_nothing(void **state)
+{
+	struct cluster facts;
+
+	world_make();
+	world.cluster.maintenance = FLAG_YES;
+	world_start(NULL);
+	world_run(25 * S);
+	world.clock.now += 20 * S;
+	world.cluster.maintenance = FLAG_NO;
+	facts = world.cluster;
+	facts.held_begun = facts.owner_begun = world.clock.now - 1;
+	world.view.state = DOMAIN_RUNNING;
+	world_own_lease(true);
+	agent_broker_calls.facts(world.agent, 0, &facts, &world.peer, 0);
+	world_run(30 * S);
+	assert_int_equal(world.n_acted, 0);
+	assert_int_equal(world.last.next.state, STATE_ENGINE_UP);
+	world_end();
+}
+
 static void test_crash_is_restarted_when_alone(void **state)
 {
 	world_make_with_vm_up();
@@ -261,6 +283,7 @@ int main(void)
 		cmocka_unit_test(test_restart_leaves_the_vm_alone),
 		cmocka_unit_test(test_restart_while_libvirt_is_silent),
 		cmocka_unit_test(test_broker_away_begins_nothing),
+		cmocka_unit_test(test_look_of_long_ago_begins_nothing),
 		cmocka_unit_test(test_crash_is_restarted_when_alone),
 		cmocka_unit_test(test_crash_is_over_when_the_machine_took_it_in),
 		cmocka_unit_test(test_failed_tries_are_saved_and_read),

@@ -107,6 +107,26 @@ static void test_start_paused_only_in_global_maintenance(void **state)
 	world_end();
 }
 
+/* What stood still for 20 s hears libvirt before it takes a start. */
+static void test_start_waits_for_libvirt(void **state)
+{
+	for (int here = 0; here < 2; here++) {
+		world_make();
+		world.cluster.maintenance = FLAG_YES;
+		world_start(NULL);
+		world_run(25 * S);
+		world.clock.now += 20 * S;
+		if (here)
+			world.view.state = DOMAIN_RUNNING;
+		agent_broker_calls.command(world.agent, 3, COMMAND_VM_START, "");
+		world_run(S);
+		assert_int_equal(world.n_acted, here ? 0 : 1);
+		assert_int_equal(world.answered_ticket, 3);
+		assert_int_equal(world.answered_error, here ? -ECANCELED : 0);
+		world_end();
+	}
+}
+
 static void test_second_command_is_refused(void **state)
 {
 	world_make();
@@ -259,6 +279,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_vm_commands),
 		cmocka_unit_test(test_start_paused_only_in_global_maintenance),
+		cmocka_unit_test(test_start_waits_for_libvirt),
 		cmocka_unit_test(test_second_command_is_refused),
 		cmocka_unit_test(test_start_right_behind_the_poweroff),
 		cmocka_unit_test(test_poweroff_of_a_start_that_waits),

@@ -44,7 +44,7 @@ static const char *const lines[] = {
 	"now=7 local_maintenance=1 stop_wanted=1 config_outdated=1 broker_answers=1 wanted=start-paused",
 	"now=7 vm.vm=up vm.detail=Powering_up vm.pause=io-error vm.reason=failed_liveliness_check "
 	"vm.running_since=5 "
-	"vm.seen_at=6 vm.memory_mib=4096",
+	"vm.seen_at=6 vm.memory_mib=4096 vm.look_old=1",
 	"now=7 vm.reason=Storage_of_VM_is_locked._Is_another_host_already_starting_the_VM?",
 	"now=7 cluster.host_id=2000 cluster.membership=joined cluster.maintenance=yes cluster.qemu_pid=-1 "
 	"cluster.monitor.network=5/1000/1 cluster.monitor.storage-domain=1/0/0",
@@ -245,7 +245,7 @@ static bool skip_machine(size_t offset)
 
 static bool skip_vm(size_t offset)
 {
-	return offset >= offsetof(struct vm_facts, memory_mib) + sizeof(int32_t);
+	return offset >= offsetof(struct vm_facts, look_old) + sizeof(bool);
 }
 
 static bool skip_policy(size_t offset)

@@ -83,6 +83,7 @@ static const char *const reasons[] = {
 	[REASON_STORAGE_BACK] = "the storage is back: the VM goes on",
 	[REASON_QEMU_LIVES] = "a QEMU of the VM lives that libvirt does not know",
 	[REASON_ALIEN_PEER] = "a host of other storage writes the whiteboard",
+	[REASON_LOOK_OLD] = "libvirt was asked too long ago, its answer is waited for",
 };
 _Static_assert(sizeof(reasons) / sizeof(reasons[0]) == REASON_COUNT, "a reason without a sentence");
 
