@@ -20,7 +20,8 @@
 
 struct run {
 	const char *program, *expect, *folder;
-	bool loud, shrink;
+	enum trial_log log;
+	bool shrink;
 	bool hit; /* what was expected was found */
 	uint64_t seeds, failures, missed;
 	uint64_t events, starts;
@@ -37,7 +38,7 @@ static bool fails_alike(const struct schedule *schedule, void *data)
 	const struct shrinking *shrinking = data;
 	struct trial trial;
 
-	trial_run_apart(schedule, TRIAL_SECONDS, false, false, &trial);
+	trial_run_apart(schedule, TRIAL_SECONDS, TRIAL_QUIET, false, &trial);
 	return strcmp(trial.failed, shrinking->failed) == 0;
 }
 
@@ -74,10 +75,10 @@ static void run_schedule(struct run *run, struct schedule *schedule, bool twice)
 {
 	struct trial trial, again;
 
-	trial_run_apart(schedule, TRIAL_SECONDS, run->loud, false, &trial);
+	trial_run_apart(schedule, TRIAL_SECONDS, run->log, false, &trial);
 	take_in(run, schedule, &trial);
 	if (twice && !trial.failed[0]) {
-		trial_run_apart(schedule, TRIAL_SECONDS, false, true, &again);
+		trial_run_apart(schedule, TRIAL_SECONDS, TRIAL_QUIET, true, &again);
 		if (again.hash != trial.hash || again.events != trial.events || again.failed[0]) {
 			printf("# seed %" PRIu64 ": two runs differ: hash %016" PRIx64 " and %016" PRIx64
 			       ", %s %s\n",
@@ -103,7 +104,7 @@ static void run_schedule(struct run *run, struct schedule *schedule, bool twice)
 		struct shrinking shrinking = {.failed = trial.failed};
 
 		schedule_shrink(schedule, fails_alike, &shrinking, SHRINK_TRIALS);
-		trial_run_apart(schedule, TRIAL_SECONDS, false, false, &again);
+		trial_run_apart(schedule, TRIAL_SECONDS, TRIAL_QUIET, false, &again);
 		if (again.failed[0])
 			trial = again;
 	}
@@ -172,15 +173,20 @@ static int replay(struct run *run, const char *path)
 		fprintf(stderr, "%s: %s\n", path, in ? why : strerror(errno));
 		return 2;
 	}
-	trial_run_apart(&schedule, TRIAL_SECONDS, run->loud, false, &trial);
-	printf("%s at=%" PRId64 " hash=%016" PRIx64 " events=%" PRIu64 " starts=%" PRIu64 " up_after=%" PRId64
-	       "%s%s%s%s\n",
-	       trial.failed[0] ? trial.failed : "all-holds", trial.at, trial.hash, trial.events, trial.starts,
-	       trial.up_after, trial.text[0] ? ": " : "", trial.text, trial.missed[0] ? " missed: " : "",
-	       trial.missed);
+	trial_run_apart(&schedule, TRIAL_SECONDS, run->log, false, &trial);
+	if (run->log == TRIAL_TRACE)
+		printf("end: %s%s%s%s%s\n", trial.failed[0] ? trial.failed : "all holds",
+		       trial.text[0] ? ": " : "", trial.text, trial.missed[0] ? ", did not fire: " : "",
+		       trial.missed);
+	else
+		printf("%s at=%" PRId64 " hash=%016" PRIx64 " events=%" PRIu64 " starts=%" PRIu64
+		       " up_after=%" PRId64 "%s%s%s%s\n",
+		       trial.failed[0] ? trial.failed : "all-holds", trial.at, trial.hash, trial.events,
+		       trial.starts, trial.up_after, trial.text[0] ? ": " : "", trial.text,
+		       trial.missed[0] ? " missed: " : "", trial.missed);
 	if (run->shrink && trial.failed[0])
 		run_schedule(run, &schedule, false);
-	return trial.failed[0] != 0;
+	return trial.failed[0] != 0 || trial.missed[0] != 0;
 }
 
 static void report(const struct run *run, mono_t took)
@@ -197,20 +203,27 @@ static void usage(const char *program)
 		"usage: %s [--from SEED] [--seeds COUNT] [--known FILE] [--hours N] [--planted PATCH] "
 		"[--shrink] [--loud]\n"
 		"          [--all-fire] [--folder DIR] | --print SEED[:KINDS] | --replay FILE [--shrink] "
-		"[--loud]\n",
+		"[--loud]\n"
+		"          | --trace FILE\n",
 		program);
 	exit(2);
 }
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"from", required_argument, NULL, 'f'},	   {"seeds", required_argument, NULL, 'n'},
-		{"known", required_argument, NULL, 'k'},   {"hours", required_argument, NULL, 'h'},
-		{"planted", required_argument, NULL, 'e'}, {"shrink", no_argument, NULL, 's'},
-		{"loud", no_argument, NULL, 'l'},	   {"all-fire", no_argument, NULL, 'a'},
-		{"folder", required_argument, NULL, 'd'},  {"print", required_argument, NULL, 'p'},
-		{"replay", required_argument, NULL, 'r'},  {0}};
+	static const struct option options[] = {{"from", required_argument, NULL, 'f'},
+						{"seeds", required_argument, NULL, 'n'},
+						{"known", required_argument, NULL, 'k'},
+						{"hours", required_argument, NULL, 'h'},
+						{"planted", required_argument, NULL, 'e'},
+						{"shrink", no_argument, NULL, 's'},
+						{"loud", no_argument, NULL, 'l'},
+						{"all-fire", no_argument, NULL, 'a'},
+						{"folder", required_argument, NULL, 'd'},
+						{"print", required_argument, NULL, 'p'},
+						{"replay", required_argument, NULL, 'r'},
+						{"trace", required_argument, NULL, 't'},
+						{0}};
 	struct run run = {.program = argv[0], .folder = "."};
 	static struct known known[KNOWN_MAX];
 	struct known printed;
@@ -244,7 +257,7 @@ int main(int argc, char **argv)
 			run.shrink = true;
 			break;
 		case 'l':
-			run.loud = true;
+			run.log = TRIAL_LOUD;
 			break;
 		case 'a':
 			all_fire = true;
@@ -258,6 +271,9 @@ int main(int argc, char **argv)
 			schedule_generate(printed.seed, printed.kinds, &schedule);
 			schedule_print(&schedule, stdout);
 			return 0;
+		case 't':
+			run.log = TRIAL_TRACE;
+			__attribute__((fallthrough));
 		case 'r':
 			replayed = optarg;
 			break;

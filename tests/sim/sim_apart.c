@@ -12,18 +12,19 @@
 
 #include "tests/sim/sim_trial.h"
 
-static void child(const struct schedule *schedule, unsigned limit_s, bool loud, bool whole, int out)
+static void child(const struct schedule *schedule, unsigned limit_s, enum trial_log log, bool whole, int out)
 {
 	struct rlimit none = {0, 0};
 	struct trial trial = {0};
 
 	setrlimit(RLIMIT_CORE, &none);
 	alarm(limit_s);
-	if (!loud && !freopen("/dev/null", "we", stderr))
+	if (log != TRIAL_LOUD && !freopen("/dev/null", "we", stderr))
 		_exit(3);
-	trial_run(schedule, loud, whole, &trial);
+	trial_run(schedule, log, whole, &trial);
 	if (write(out, &trial, sizeof(trial)) != (ssize_t)sizeof(trial))
 		_exit(3);
+	fflush(stdout);
 	fflush(stderr);
 	_exit(0);
 }
@@ -44,7 +45,7 @@ static bool read_all(int in, void *into, size_t size)
 	return true;
 }
 
-void trial_run_apart(const struct schedule *schedule, unsigned limit_s, bool loud, bool whole,
+void trial_run_apart(const struct schedule *schedule, unsigned limit_s, enum trial_log log, bool whole,
 		     struct trial *ret)
 {
 	int ends[2], status = 0;
@@ -59,7 +60,7 @@ void trial_run_apart(const struct schedule *schedule, unsigned limit_s, bool lou
 	}
 	if (pid == 0) {
 		close(ends[0]);
-		child(schedule, limit_s, loud, whole, ends[1]);
+		child(schedule, limit_s, log, whole, ends[1]);
 	}
 	close(ends[1]);
 	ended = read_all(ends[0], ret, sizeof(*ret));

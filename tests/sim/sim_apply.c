@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "metadata/record.h"
 #include "tests/sim/sim_libvirt.h"
 #include "tests/sim/sim_log.h"
 
@@ -43,6 +44,8 @@ static int disk_fault(enum fault fault)
 		return SIM_DISK_TORN;
 	case FAULT_DISK_STALE:
 		return SIM_DISK_STALE;
+	case FAULT_DISK_CUT:
+		return SIM_DISK_CUT;
 	default:
 		return -1;
 	}
@@ -262,14 +265,11 @@ static void fault_disk(struct one_fault *one)
 
 static void mend_disk(struct one_fault *one)
 {
-	static const enum fault all[] = {FAULT_DISK_EIO,  FAULT_DISK_HANG, FAULT_DISK_SLOW,
-					 FAULT_DISK_LOST, FAULT_DISK_TORN, FAULT_DISK_STALE};
-
 	/* What hangs goes on only when all is healed; the others' faults come back at once. */
 	sim_storage_heal(one->host);
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		if (faults_active(one->faults, one->host, all[i]))
-			sim_storage_fault(one->host, (enum sim_disk_fault)disk_fault(all[i]), 1000);
+	for (enum fault fault = 0; fault < FAULT_COUNT; fault++)
+		if (disk_fault(fault) >= 0 && faults_active(one->faults, one->host, fault))
+			sim_storage_fault(one->host, (enum sim_disk_fault)disk_fault(fault), 1000);
 }
 
 /* What stands for longer is killed by systemd: WatchdogSec= and TimeoutStopSec= of the units. */
@@ -383,6 +383,7 @@ static void begin(struct one_fault *one)
 	case FAULT_DISK_LOST:
 	case FAULT_DISK_TORN:
 	case FAULT_DISK_STALE:
+	case FAULT_DISK_CUT:
 		fault_disk(one);
 		break;
 	case FAULT_LEASE_REWRITTEN:
@@ -447,6 +448,20 @@ static void begin(struct one_fault *one)
 	}
 }
 
+/* Half a record that names its host is written over by it; the rest is cleared by an operator. */
+static void clear_half(struct sim_host *host)
+{
+	static const uint8_t none[BLOCK_SIZE];
+	struct sim_storage *storage = &host->cluster->storage;
+	const uint8_t *block = sim_storage_block(storage, host->id);
+	char cause[RECORD_CAUSE_SIZE];
+	struct record record;
+
+	if (record_decode(block, host->id, &record, cause) != RECORD_OK &&
+	    !record_half_written(block, host->id, host->name))
+		sim_storage_write(storage, 0, host->id, none, 0xff);
+}
+
 static void mend(struct one_fault *one)
 {
 	struct sim_host *host = one->host;
@@ -454,6 +469,8 @@ static void mend(struct one_fault *one)
 
 	if (disk_fault(one->what->fault) >= 0) {
 		mend_disk(one);
+		if (one->what->fault == FAULT_DISK_CUT)
+			clear_half(host);
 		return;
 	}
 	if (one->ghost.kind == GHOST_ALIEN)

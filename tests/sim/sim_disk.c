@@ -118,6 +118,7 @@ static int8_t choose_fault(struct sim_disk *disk, const struct sim_io *io)
 	for (int fault = 0; fault < SIM_DISK_FAULT_COUNT; fault++) {
 		bool possible = fault == SIM_DISK_LOST	  ? io->write && !io->areas
 				: fault == SIM_DISK_TORN  ? io->write && !io->areas
+				: fault == SIM_DISK_CUT	  ? io->write && !io->areas
 				: fault == SIM_DISK_STALE ? !io->write && !io->areas
 							  : true;
 
@@ -157,6 +158,10 @@ void sim_io_begin(struct sim_io *io)
 	case SIM_DISK_TORN:
 		io->sectors = (uint8_t)sim_random_between(random, 1, ALL_SECTORS - 1);
 		io->error = sim_random_chance(random, 500) ? -EIO : 0;
+		break;
+	case SIM_DISK_CUT: /* where a record has its line */
+		io->cut = (uint16_t)sim_random_between(random, 1, SIM_SECTOR / 4);
+		io->error = -EIO;
 		break;
 	case SIM_DISK_SLOW:
 		io_go(io, disk->slow_ms);

@@ -52,6 +52,7 @@ enum sim_disk_fault {
 	SIM_DISK_TORN,	/* a write of a block lands in some of its sectors, and fails or is acknowledged */
 	SIM_DISK_STALE, /* a read of blocks gives what stood there before the last write */
 	SIM_DISK_SLOW,	/* takes `slow_ms` more */
+	SIM_DISK_CUT,	/* a write of a block lands up to a byte of its first sector, and fails */
 	SIM_DISK_FAULT_COUNT
 };
 
@@ -71,6 +72,7 @@ struct sim_io {
 	int8_t fault;	 /* enum sim_disk_fault, -1 none */
 	int error;	 /* of its end */
 	uint8_t sectors; /* a write's that land, all set: all, 0: it is lost */
+	uint16_t cut;	 /* so many bytes of a write land, 0: all of `sectors` */
 	/* Its effect on disk->storage, or what is read. NULL: none. */
 	void (*land)(struct sim_io *io);
 	void (*end)(struct sim_io *io, int error); /* 0 or -EIO */

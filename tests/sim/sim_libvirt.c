@@ -273,6 +273,8 @@ static void start_step(struct sim_job *job)
 		job_undo(job, OUTCOME_FAILED, "given up");
 	else if (!job->asked)
 		job_end(job, OUTCOME_FAILED, "nobody goes on");
+	else if (vm->pid == 0) /* ended while libvirtd stood */
+		job_end(job, OUTCOME_FAILED, "QEMU is gone");
 	else if (sim_domain_check(vm) < 0)
 		job_undo(job, OUTCOME_FAILED, "the domain's live XML");
 	else if (job->action == ACTION_START_PAUSED)

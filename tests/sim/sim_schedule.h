@@ -80,6 +80,8 @@ enum fault {
 	FAULT_BROKER_HANG,	  /* for */
 	FAULT_GUARD_HANG,	  /* for */
 	FAULT_VM_MIGRATED_SLOWLY, /* as above, value: ms that its memory is copied */
+	/* Storage, once more */
+	FAULT_DISK_CUT, /* for: writes of a block stop within a sector, and fail */
 	FAULT_COUNT
 };
 

@@ -43,9 +43,21 @@ static void land_read(const struct sim_io *io)
 	}
 }
 
+/* Storage that takes pieces smaller than a sector. */
+static void land_cut(struct sim_io *io)
+{
+	uint8_t block[BLOCK_SIZE];
+
+	memcpy(block, sim_storage_block(io->disk->storage, io->first), BLOCK_SIZE);
+	memcpy(block, io->data, io->cut);
+	sim_storage_write(io->disk->storage, io->disk->host, io->first, block, io->sectors);
+}
+
 static void land(struct sim_io *io)
 {
-	if (io->write)
+	if (io->write && io->cut)
+		land_cut(io);
+	else if (io->write)
 		sim_storage_write(io->disk->storage, io->disk->host, io->first, io->data, io->sectors);
 	else if (io->images)
 		land_scan(io);

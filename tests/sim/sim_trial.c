@@ -15,6 +15,7 @@
 #define MINUTE (60 * MONO_SECOND)
 #define OPEN_MS (60 * MINUTE) /* faults that still wait for their target must have found it by then */
 #define MEND_MS MONO_SECOND
+#define UNLISTED_MS (34 * MINUTE) /* broker/board_scan.c: RESCAN_MS for all blocks */
 
 struct world {
 	struct sim_cluster *cluster;
@@ -23,6 +24,7 @@ struct world {
 	struct check check;
 	struct sim_event heal;
 	int64_t end_at, give_up;
+	char said[512];				/* the trace's last line, without its time */
 	struct sim_lease lease;			/* the engine's, of the last event */
 	bool disturbed[SCHEDULE_HOSTS_MAX + 1]; /* by host id: a fault is on its way to storage, libvirt and
 						   sanlock */
@@ -46,7 +48,7 @@ static void see_disturbed(struct world *world)
 	static const enum fault faults[] = {FAULT_LIBVIRT_HANG, FAULT_LIBVIRT_KILL, FAULT_SANLOCK_HANG,
 					    FAULT_HOST_PAUSE,	FAULT_DISK_EIO,	    FAULT_DISK_HANG,
 					    FAULT_DISK_SLOW,	FAULT_DISK_LOST,    FAULT_DISK_TORN,
-					    FAULT_DISK_STALE};
+					    FAULT_DISK_STALE,	FAULT_DISK_CUT};
 
 	for (uint16_t h = 0; h < world->cluster->n_hosts; h++) {
 		const struct sim_host *host = &world->cluster->hosts[h];
@@ -301,10 +303,10 @@ static void set_up(struct world *world, const struct schedule *schedule, bool wh
 			host->agent_config.policy.lease.io_timeout_s++;
 		}
 	}
-	/* Which blocks are in use is looked for at start, then sanlock tells: those of a host that it does
-	 * not list must have been there. */
+	/* Which blocks are in use is looked for at start, then sanlock tells; those of a host that it does
+	 * not list are found by and by, and most aliens don't live so long. */
 	for (size_t i = 0; i < schedule->n_faults; i++)
-		if (schedule->faults[i].fault == FAULT_ALIEN)
+		if (schedule->faults[i].fault == FAULT_ALIEN && schedule->faults[i].length < UNLISTED_MS)
 			for (uint16_t id = 1; id <= FAULTS_GHOST_IDS; id++)
 				ghost_left_behind(&world->cluster->storage, (uint16_t)(schedule->hosts + id));
 	world->cluster->after = after;
@@ -326,9 +328,21 @@ static void set_up(struct world *world, const struct schedule *schedule, bool wh
 	world->end_at = MONO_NEVER;
 }
 
-static void print_line(void *data, const char *text)
+static void print_loud(void *data, const char *text)
 {
-	fprintf(data, "%s\n", text);
+	fprintf(stderr, "%s\n", text);
+}
+
+static void print_trace(void *data, const char *text)
+{
+	struct world *world = data;
+	const char *said = strchr(text, ' ');
+
+	if (world->cluster->sim.now < world->schedule->faults[0].at || strstr(said, " input ") ||
+	    strncmp(said, world->said, sizeof(world->said) - 1) == 0)
+		return;
+	snprintf(world->said, sizeof(world->said), "%s", said);
+	printf("%s\n", text);
 }
 
 static void tell_trial(struct world *world, struct trial *ret)
@@ -353,7 +367,7 @@ static void tell_trial(struct world *world, struct trial *ret)
 	ret->up_after = check->up_first < 0 || check->healed_at < 0 ? -1 : check->up_first - check->healed_at;
 }
 
-void trial_run(const struct schedule *schedule, bool loud, bool whole, struct trial *ret)
+void trial_run(const struct schedule *schedule, enum trial_log to, bool whole, struct trial *ret)
 {
 	struct world *world = calloc(1, sizeof(*world));
 	struct sim_log log;
@@ -363,9 +377,11 @@ void trial_run(const struct schedule *schedule, bool loud, bool whole, struct tr
 	/* Records carry times of the wall clock for people. */
 	setenv("TZ", "UTC", 1);
 	set_up(world, schedule, whole);
-	log = (struct sim_log){
-		.sim = &world->cluster->sim, .most = LOG_INFO, .line = print_line, .data = stderr};
-	sim_log_to(loud ? &log : NULL);
+	log = (struct sim_log){.sim = &world->cluster->sim,
+			       .most = LOG_INFO,
+			       .line = to == TRIAL_TRACE ? print_trace : print_loud,
+			       .data = world};
+	sim_log_to(to == TRIAL_QUIET ? NULL : &log);
 	sim_cluster_boot(world->cluster);
 	faults_begin(&world->faults, world->cluster, &world->check, schedule);
 	sim_set(&world->cluster->sim, &world->heal, 0, schedule->heal_at + MEND_MS);

@@ -18,9 +18,12 @@ struct trial {
 	int64_t up_after;	     /* ms from the last fault until the VM was up, -1 never */
 };
 
-/* In this process. The daemons' log goes to stderr when `loud`, else nowhere. `whole`: see struct check. */
-void trial_run(const struct schedule *schedule, bool loud, bool whole, struct trial *ret);
-/* In a child of its own, which ends after `limit_s` seconds at the latest. The daemons' log goes to stderr
- * when `loud`, else nowhere. */
-void trial_run_apart(const struct schedule *schedule, unsigned limit_s, bool loud, bool whole,
+/* Who reads what the daemons log and what happens to them. TRIAL_TRACE is for golden cases: to stdout, from
+ * the first fault on, without the inputs of steps, and what is said again and again once. */
+enum trial_log { TRIAL_QUIET, TRIAL_LOUD /* all, to stderr */, TRIAL_TRACE };
+
+/* In this process. `whole`: see struct check. */
+void trial_run(const struct schedule *schedule, enum trial_log log, bool whole, struct trial *ret);
+/* In a child of its own, which ends after `limit_s` seconds at the latest. */
+void trial_run_apart(const struct schedule *schedule, unsigned limit_s, enum trial_log log, bool whole,
 		     struct trial *ret);
