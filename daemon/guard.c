@@ -295,6 +295,14 @@ static void refuse(struct guard *guard, int i, const struct ucred *peer, mono_t 
 	guard_fd_set(guard, SLOT_CLIENTS + i, -1, 0);
 }
 
+/* A client waits for its answer, or has given its request up. */
+static bool has_gone(int fd)
+{
+	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
+
+	return poll(&peer, 1, 0) > 0;
+}
+
 static void request_take(struct guard *guard, int i, mono_t now)
 {
 	int fd = guard->fds[SLOT_CLIENTS + i].fd, slot = SLOT_CLIENTS + i;
@@ -311,6 +319,13 @@ static void request_take(struct guard *guard, int i, mono_t now)
 	}
 	if (!allowed(guard, fd, &peer)) {
 		refuse(guard, i, &peer, now);
+		return;
+	}
+	/* While we stood still: another VM may run by now, with its lease. Who still wants it asks again. */
+	if (has_gone(fd)) {
+		log_info("dropped the request of a client that has gone uid=%u pid=%d", peer.uid, peer.pid);
+		guard->clients[i].waits = false;
+		guard_fd_set(guard, slot, -1, 0);
 		return;
 	}
 	guard->clients[i].heard = now;

@@ -159,9 +159,10 @@ static void fence_fired(struct sim_event *event)
 		fence->failed(fence->data, -ECONNREFUSED);
 	else if (!guard->running)
 		fence->killed(fence->data, -ECONNREFUSED, -1);
-	else if (sim_is_set(&fence->served))
+	else if (sim_is_set(&fence->served)) {
+		sim_cancel(guard->sim, &fence->served); /* the guard drops what its client gave up */
 		fence->killed(fence->data, -ETIMEDOUT, -1);
-	else if (guard->proc_fails)
+	} else if (guard->proc_fails)
 		fence->killed(fence->data, -EACCES, 0);
 	else
 		fence->killed(fence->data, 0, guard->vm->pid != 0);
@@ -174,8 +175,7 @@ static void fence_served(struct sim_event *event)
 
 	if (!guard->proc_fails && guard->vm->pid != 0)
 		kill_qemu(guard, now_of(guard));
-	if (fence->under_way)
-		fence_set(fence, sim_is_set(&guard->vm->dies) ? 10 : KILL_WAIT_MS);
+	fence_set(fence, sim_is_set(&guard->vm->dies) ? 10 : KILL_WAIT_MS);
 }
 
 static int fence_kill(struct fence_port *port, mono_t deadline,
@@ -229,6 +229,7 @@ static void fence_port_close(struct fence_port *port)
 void sim_fence_close(struct sim_fence *fence)
 {
 	sim_cancel(fence->guard->sim, &fence->ends);
+	sim_cancel(fence->guard->sim, &fence->served);
 	fence->under_way = false;
 }
 

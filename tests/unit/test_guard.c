@@ -143,6 +143,11 @@ static bool connected(void *data)
 	return log_has(data, "connected to sanlock");
 }
 
+static bool dropped(void *data)
+{
+	return log_has(data, "dropped the request of a client that has gone");
+}
+
 static void killed(void *data, int error, int alive)
 {
 	struct bench *b = data;
@@ -286,6 +291,26 @@ static unsigned long cpu_ticks(pid_t pid)
 		2);
 	fclose(file);
 	return user + system;
+}
+
+/* It stood still for longer than a client waits: what that one wanted was for the VM of then. */
+static void test_client_that_gave_up(void **state)
+{
+	struct guard_request request = {.version = GUARD_VERSION, .kind = GUARD_KILL, .why = "test"};
+	struct bench *b = *state;
+	int fd;
+
+	guard_start(b);
+	kill(b->guard, SIGSTOP);
+	fd = guard_connect(b);
+	assert_int_equal(send(fd, &request, sizeof(request), MSG_NOSIGNAL), sizeof(request));
+	close(fd);
+	kill(b->guard, SIGCONT);
+	assert_true(domain_wait(dropped, b, 5000));
+	assert_false(log_has(b, "asked to kill"));
+	ask_kill(b);
+	assert_int_equal(b->error, 0);
+	assert_true(log_has(b, "asked to kill"));
 }
 
 static void hang_at(const char *path, pid_t pid)
@@ -487,6 +512,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_prove_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_clients, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_client_that_gave_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hanging_proc, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_daemon, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sanlock_killed, setup, teardown),
