@@ -55,13 +55,13 @@ static void make_record(struct board *board, struct record *ret)
 	ret->config_timestamp =
 		said->config_age_ms < 0 ? 0 : (uint64_t)((now - said->config_age_ms) / MONO_SECOND);
 	ret->parse_version = ret->feature_version = RECORD_VERSION;
-	snprintf(ret->hostname, sizeof(ret->hostname), "%s", board->hostname);
+	strncpy(ret->hostname, board->hostname, sizeof(ret->hostname) - 1);
 	if (said->engine_reason != ENGINE_REASON_NONE)
 		strncpy(ret->engine_reason, engine_reason_str(said->engine_reason),
 			sizeof(ret->engine_reason) - 1);
-	snprintf(ret->state, sizeof(ret->state), "%s", state_str(said->state));
-	snprintf(ret->reason, sizeof(ret->reason), "%s", reason_str(said->reason));
-	snprintf(ret->version, sizeof(ret->version), "%s", VERSION);
+	strncpy(ret->state, state_str(said->state), sizeof(ret->state) - 1);
+	strncpy(ret->reason, reason_str(said->reason), sizeof(ret->reason) - 1);
+	strncpy(ret->version, VERSION, sizeof(ret->version) - 1);
 	if (said->timeout_in_ms >= 0) {
 		/* It was so long when the agent said it. */
 		int64_t left_ms = said->timeout_in_ms - (now - board->published_at);

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -20,28 +19,45 @@
 
 CLEANUP_DEFINE(json_t *, json_decref)
 
-/* Text that is being written to a part of the block. */
+/* Text that is being written to a part of the block. Of a full one nothing more is true. */
 struct writer {
 	char *at;
-	size_t left; /* one byte more is there for a NUL */
+	size_t left;
 	bool full;
 };
 
-static void __attribute__((format(printf, 2, 3))) put(struct writer *writer, const char *format, ...)
+static void put_bytes(struct writer *writer, const char *bytes, size_t length)
 {
-	va_list args;
-	int length;
-
-	/* With room for its NUL, which the writer owns (see `left`) and the next text overwrites. */
-	va_start(args, format);
-	length = vsnprintf(writer->at, writer->left + 1, format, args);
-	va_end(args);
-	if (length < 0 || (size_t)length > writer->left) {
+	if (length > writer->left) {
 		writer->full = true;
 		return;
 	}
+	memcpy(writer->at, bytes, length);
 	writer->at += length;
-	writer->left -= (size_t)length;
+	writer->left -= length;
+}
+
+static void put(struct writer *writer, const char *text)
+{
+	put_bytes(writer, text, strlen(text));
+}
+
+/* By hand: each write has a dozen numbers, for which printf() takes as long as for all the rest of it. */
+static void put_number(struct writer *writer, uint64_t value)
+{
+	char digits[20], *at = digits + sizeof(digits);
+
+	do
+		*--at = (char)('0' + value % 10);
+	while ((value /= 10) != 0);
+	put_bytes(writer, at, (size_t)(digits + sizeof(digits) - at));
+}
+
+static void put_signed(struct writer *writer, int64_t value)
+{
+	if (value < 0)
+		put(writer, "-");
+	put_number(writer, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
 /* Printable ASCII of `text` but for `forbidden`; one `?` for each other character, not for each of its bytes.
@@ -65,75 +81,110 @@ static size_t clean(const char *text, char forbidden, char *ret, size_t size)
 static void put_key(struct writer *writer, const char *key, const char *value)
 {
 	char cleaned[RECORD_PENALTIES_SIZE];
-	size_t of_key = strlen(key), of_value;
 
 	if (*value == '\0')
 		return;
-	of_value = clean(value, '=', cleaned, sizeof(cleaned));
-	if (of_key + of_value + 2 > writer->left) {
-		writer->full = true;
-		return;
-	}
-	memcpy(writer->at, key, of_key);
-	writer->at[of_key] = '=';
-	memcpy(writer->at + of_key + 1, cleaned, of_value);
-	writer->at[of_key + 1 + of_value] = '\n';
-	writer->at += of_key + of_value + 2;
-	writer->left -= of_key + of_value + 2;
+	put(writer, key);
+	put(writer, "=");
+	put_bytes(writer, cleaned, clean(value, '=', cleaned, sizeof(cleaned)));
+	put(writer, "\n");
 }
 
-static void put_number(struct writer *writer, const char *key, uint64_t value)
+static void put_key_number(struct writer *writer, const char *key, uint64_t value)
 {
-	if (value != 0)
-		put(writer, "%s=%" PRIu64 "\n", key, value);
+	put(writer, key);
+	put(writer, "=");
+	put_number(writer, value);
+	put(writer, "\n");
+}
+
+/* Nothing in it has to be escaped: so are the reasons that we know. */
+static bool is_plain(const char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~' || *text == '"' || *text == '\\' || *text == '|')
+			return false;
+	return true;
+}
+
+static int put_escaped(struct writer *writer, const char *text)
+{
+	_cleanup_(json_decref_p) json_t *string = json_string(text);
+	_cleanup_free_ char *quoted = NULL;
+
+	if (!string)
+		return -EINVAL; /* not UTF-8 */
+	quoted = json_dumps(string, JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
+	if (!quoted)
+		return -ENOMEM;
+	for (const char *c = quoted; *c; c++)
+		if (*c == '|' || *c == '\x7f')
+			put(writer, *c == '|' ? "\\u007c" : "\\u007f");
+		else
+			put_bytes(writer, c, 1);
+	return 0;
 }
 
 /* Old agents end when vm, health or detail is missing, and when an engine that is up has no health: bad is
  * what STATES publishes before the first is known. */
-static int status_text(const struct record *record, char ret[RECORD_TEXT_SIZE])
+static int put_status(struct writer *writer, const struct record *record)
 {
 	enum health health = record->claim.health;
-	_cleanup_(json_decref_p) json_t *object = NULL;
-	_cleanup_free_ char *text = NULL;
-	size_t n = 0;
+	int r = 0;
 
 	if (record->claim.vm == VM_UP && health == HEALTH_UNKNOWN)
 		health = HEALTH_BAD;
-	object = json_pack("{s:s, s:s, s:s}", "vm", vm_str(record->claim.vm), "health", health_str(health),
-			   "detail", detail_str(record->claim.detail));
-	if (!object)
-		return -ENOMEM;
-	if (record->engine_reason[0] && health != HEALTH_GOOD &&
-	    json_object_set_new(object, "reason", json_string(record->engine_reason)) < 0)
-		return -EINVAL; /* not UTF-8 */
-	text = json_dumps(object, JSON_ENSURE_ASCII | JSON_PRESERVE_ORDER);
-	if (!text)
-		return -ENOMEM;
-	for (const char *c = text; *c; c++) {
-		const char *escaped = *c == '|' ? "\\u007c" : *c == '\x7f' ? "\\u007f" : NULL;
-		size_t length = escaped ? strlen(escaped) : 1;
-
-		if (n + length >= RECORD_TEXT_SIZE)
-			return -EMSGSIZE;
-		memcpy(ret + n, escaped ? escaped : c, length);
-		n += length;
+	put(writer, "{\"vm\": \"");
+	put(writer, vm_str(record->claim.vm));
+	put(writer, "\", \"health\": \"");
+	put(writer, health_str(health));
+	put(writer, "\", \"detail\": \"");
+	put(writer, detail_str(record->claim.detail));
+	put(writer, "\"");
+	if (record->engine_reason[0] && health != HEALTH_GOOD) {
+		put(writer, ", \"reason\": ");
+		if (is_plain(record->engine_reason)) {
+			put(writer, "\"");
+			put(writer, record->engine_reason);
+			put(writer, "\"");
+		} else {
+			r = put_escaped(writer, record->engine_reason);
+		}
 	}
-	ret[n] = '\0';
-	return 0;
+	put(writer, "}");
+	return r;
+}
+
+static void put_field(struct writer *writer, uint64_t value)
+{
+	put_number(writer, value);
+	put(writer, "|");
 }
 
 /* The sum is over the line with zeros in its place. */
-static int line_text(const struct record *record, const char *status, char *ret)
+static int line_text(const struct record *record, char *ret)
 {
 	struct writer writer = {ret, RECORD_LINE_MAX, false};
 	char hostname[RECORD_TEXT_SIZE], crc[sizeof(CRC_ZERO)], *crc_at;
+	int r;
 
-	clean(record->hostname, '|', hostname, sizeof(hostname));
-	put(&writer, "%d|%d|%" PRIu64 "|%u|%d|%s|%s|%d|%d|", RECORD_VERSION, RECORD_VERSION,
-	    record->claim.timestamp, record->host_id, record->claim.score, status, hostname,
-	    record->claim.maintenance, record->claim.stopped);
+	put_field(&writer, RECORD_VERSION);
+	put_field(&writer, RECORD_VERSION);
+	put_field(&writer, record->claim.timestamp);
+	put_field(&writer, record->host_id);
+	put_signed(&writer, record->claim.score);
+	put(&writer, "|");
+	r = put_status(&writer, record);
+	if (r < 0)
+		return r;
+	put(&writer, "|");
+	put_bytes(&writer, hostname, clean(record->hostname, '|', hostname, sizeof(hostname)));
+	put(&writer, record->claim.maintenance ? "|1" : "|0");
+	put(&writer, record->claim.stopped ? "|1|" : "|0|");
 	crc_at = writer.at;
-	put(&writer, CRC_ZERO "|%d|%" PRIu64, record->config_shared, record->config_timestamp);
+	put(&writer, CRC_ZERO);
+	put(&writer, record->config_shared ? "|1|" : "|0|");
+	put_number(&writer, record->config_timestamp);
 	if (writer.full)
 		return -EMSGSIZE;
 	snprintf(crc, sizeof(crc), "%08x",
@@ -142,11 +193,18 @@ static int line_text(const struct record *record, const char *status, char *ret)
 	return 0;
 }
 
+static void two_digits(char *ret, int value, char blank)
+{
+	ret[0] = value < 10 ? blank : (char)('0' + value / 10);
+	ret[1] = (char)('0' + value % 10);
+}
+
 void record_time_text(int64_t wall, char ret[RECORD_WORD_SIZE])
 {
 	static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 	static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
 					   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+	struct writer writer = {ret + 20, RECORD_WORD_SIZE - 21, false};
 	time_t seconds = wall;
 	struct tm tm;
 
@@ -154,37 +212,60 @@ void record_time_text(int64_t wall, char ret[RECORD_WORD_SIZE])
 		snprintf(ret, RECORD_WORD_SIZE, "%" PRId64, wall);
 		return;
 	}
-	snprintf(ret, RECORD_WORD_SIZE, "%s %s %2d %02d:%02d:%02d %d", days[tm.tm_wday], months[tm.tm_mon],
-		 tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, tm.tm_year + 1900);
+	memcpy(ret, "Thu Jan  1 00:00:00 ", 20);
+	memcpy(ret, days[tm.tm_wday], 3);
+	memcpy(ret + 4, months[tm.tm_mon], 3);
+	two_digits(ret + 8, tm.tm_mday, ' ');
+	two_digits(ret + 11, tm.tm_hour, '0');
+	two_digits(ret + 14, tm.tm_min, '0');
+	two_digits(ret + 17, tm.tm_sec, '0');
+	put_signed(&writer, (int64_t)tm.tm_year + 1900);
+	*writer.at = '\0';
+}
+
+static void put_moment(struct writer *writer, const char *key, uint64_t timestamp, int64_t wall)
+{
+	char text[RECORD_WORD_SIZE];
+
+	record_time_text(wall, text);
+	put(writer, key);
+	put(writer, "=");
+	put_number(writer, timestamp);
+	put(writer, " (");
+	put(writer, text);
+	put(writer, ")\n");
 }
 
 static int extra_text(const struct record *record, int64_t wall, char *ret)
 {
 	struct writer writer = {ret, BLOCK_SIZE - RECORD_LINE_MAX, false};
 	const struct claim *claim = &record->claim;
-	char now[RECORD_WORD_SIZE], config[RECORD_WORD_SIZE];
-
-	record_time_text(wall, now);
 	/* Never refreshed: the epoch, as ever. */
-	record_time_text(record->config_timestamp == 0
-				 ? 0
-				 : wall - (int64_t)(claim->timestamp - record->config_timestamp),
-			 config);
-	put(&writer, "metadata_parse_version=%d\nmetadata_feature_version=%d\n", RECORD_VERSION,
-	    RECORD_VERSION);
-	put(&writer, "timestamp=%" PRIu64 " (%s)\n", claim->timestamp, now);
-	put(&writer, "host-id=%u\nscore=%d\n", record->host_id, claim->score);
-	put(&writer, "vm_conf_refresh_time=%" PRIu64 " (%s)\n", record->config_timestamp, config);
+	int64_t refreshed = record->config_timestamp == 0
+				    ? 0
+				    : wall - (int64_t)(claim->timestamp - record->config_timestamp);
+
+	put_key_number(&writer, "metadata_parse_version", RECORD_VERSION);
+	put_key_number(&writer, "metadata_feature_version", RECORD_VERSION);
+	put_moment(&writer, "timestamp", claim->timestamp, wall);
+	put_key_number(&writer, "host-id", record->host_id);
+	put(&writer, "score=");
+	put_signed(&writer, claim->score);
+	put(&writer, "\n");
+	put_moment(&writer, "vm_conf_refresh_time", record->config_timestamp, refreshed);
 	put_key(&writer, "conf_on_shared_storage", record->config_shared ? "True" : "False");
 	put_key(&writer, "maintenance", claim->maintenance ? "True" : "False");
 	put_key(&writer, "state", record->state);
 	put_key(&writer, "stopped", claim->stopped ? "True" : "False");
 	put_key(&writer, "timeout", record->timeout);
-	put_number(&writer, "generation", claim->generation);
-	put_number(&writer, "io_timeout", claim->io_timeout_s);
-	if (claim->io_timeout_s != 0)
-		put(&writer, "watchdog_fire_timeout=%u\n", claim->watchdog_fire_s);
-	put_number(&writer, "migrating_to", claim->migrating_to);
+	if (claim->generation != 0)
+		put_key_number(&writer, "generation", claim->generation);
+	if (claim->io_timeout_s != 0) {
+		put_key_number(&writer, "io_timeout", claim->io_timeout_s);
+		put_key_number(&writer, "watchdog_fire_timeout", claim->watchdog_fire_s);
+	}
+	if (claim->migrating_to != 0)
+		put_key_number(&writer, "migrating_to", claim->migrating_to);
 	put_key(&writer, "penalties", record->penalties);
 	put_key(&writer, "reason", record->reason);
 	put_key(&writer, "version", record->version);
@@ -193,13 +274,11 @@ static int extra_text(const struct record *record, int64_t wall, char *ret)
 
 int record_encode(const struct record *record, int64_t wall, uint8_t ret[BLOCK_SIZE])
 {
-	char block[BLOCK_SIZE + 1] = {0}, status[RECORD_TEXT_SIZE];
+	char block[BLOCK_SIZE] = {0};
 	int r;
 
 	assert(record->host_id >= 1 && record->host_id <= HOST_ID_MAX);
-	r = status_text(record, status);
-	if (r == 0)
-		r = line_text(record, status, block);
+	r = line_text(record, block);
 	if (r == 0)
 		r = extra_text(record, wall, block + RECORD_LINE_MAX);
 	if (r < 0)
