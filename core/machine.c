@@ -587,12 +587,10 @@ void machine_step(const struct machine *cur, const struct snapshot *known, const
 	assert(cur->state < STATE_COUNT && known->wanted < ACTION_COUNT);
 	*ret = (struct step){.next = *cur, .reason = REASON_STAY, .wake = mono_add(now, policy->loop)};
 
-	outlook_take(known, policy, cur->lease_free_since, 0, now, &view.outlook);
+	outlook_take(known, policy, now, &view.outlook);
 	take_results(&view);
 	keep_memory(&view);
 	take_score(&view);
-	outlook_take(known, policy, ret->next.lease_free_since, ret->score.value, now,
-		     &view.outlook); /* with our rank */
 	decide(&view);
 	take_score(&view); /* again: the new state has its say */
 

@@ -71,30 +71,19 @@ static bool passed_over(const struct peer *peer, const struct policy *policy, mo
 	       mono_passed(peer->able_since, policy->untaken, now);
 }
 
-static void take_peer(const struct peer *peer, const struct snapshot *known, const struct policy *policy,
-		      mono_t lease_free_since, int32_t score, mono_t now, struct outlook *ret)
+static void take_peer(const struct peer *peer, const struct policy *policy, mono_t now, struct outlook *ret)
 {
-	bool dead = peer_dead(peer, peer->claim.generation);
-
 	if (peer_alien(peer, policy, now))
 		ret->alien = true;
 	if (peer->fault != RECORD_OK)
 		return;
 	if (peer->claim.vm == VM_UP && peer->host == HOST_UNKNOWN)
 		ret->knowledge = false;
-	if (!dead && peer_fresh(peer, policy, now)) {
-		ret->claimed_up |= peer->claim.vm == VM_UP;
-		ret->migration |= peer->claim.migrating_to != 0;
-	}
-	if (!peer_eligible(peer, policy, now))
+	if (peer_dead(peer, peer->claim.generation) || !peer_fresh(peer, policy, now))
 		return;
-	ret->can_move = true;
-	if (passed_over(peer, policy, lease_free_since, now))
-		return;
-	if (peer->claim.score > ret->best_remote)
-		ret->best_remote = peer->claim.score;
-	if (peer->claim.score == score && peer->id < known->cluster.host_id)
-		ret->rank++;
+	ret->claimed_up |= peer->claim.vm == VM_UP;
+	ret->migration |= peer->claim.migrating_to != 0;
+	ret->can_move = ret->can_move || peer_eligible(peer, policy, now);
 }
 
 /* Rule 10: right is what the eligible host with the lowest id has. We count as eligible here, or two hosts
@@ -114,8 +103,7 @@ static bool timing_differs(const struct snapshot *known, const struct policy *po
 	return false;
 }
 
-void outlook_take(const struct snapshot *known, const struct policy *policy, mono_t lease_free_since,
-		  int32_t score, mono_t now, struct outlook *ret)
+void outlook_take(const struct snapshot *known, const struct policy *policy, mono_t now, struct outlook *ret)
 {
 	const struct cluster *c = &known->cluster;
 
@@ -124,8 +112,23 @@ void outlook_take(const struct snapshot *known, const struct policy *policy, mon
 	/* Who owns the lease is known to who has joined, hears of the hosts and could read it. */
 	ret->knowledge = ret->ownership != OWNERSHIP_UNKNOWN && c->whiteboard_read && c->maintenance_read;
 	for (size_t i = 0; i < known->n_peers; i++)
-		take_peer(&known->peers[i], known, policy, lease_free_since, score, now, ret);
+		take_peer(&known->peers[i], policy, now, ret);
 	ret->timing_differs = timing_differs(known, policy, now);
+}
+
+void outlook_rivals(const struct snapshot *known, const struct policy *policy, mono_t lease_free_since,
+		    int32_t score, mono_t now, struct rivals *ret)
+{
+	*ret = (struct rivals){0};
+	for (size_t i = 0; i < known->n_peers; i++) {
+		const struct peer *peer = &known->peers[i];
+
+		if (!peer_eligible(peer, policy, now) || passed_over(peer, policy, lease_free_since, now))
+			continue;
+		if (peer->claim.score > ret->best)
+			ret->best = peer->claim.score;
+		ret->rank += peer->claim.score == score && peer->id < known->cluster.host_id;
+	}
 }
 
 bool outlook_lease_free(const struct outlook *outlook)

@@ -26,12 +26,17 @@ struct outlook {
 	bool can_move;		  /* some eligible host */
 	bool claimed_up;	  /* a fresh record of a host that is not dead says up */
 	bool migration;		  /* a fresh record says migrating_to */
-	int32_t best_remote;	  /* highest score of the eligible, 0: none */
-	unsigned rank;		  /* how many of the eligible have our score and a lower id */
 };
 
-/* `lease_free_since`: the machine's; `score`: ours, for the rank. */
-void outlook_take(const struct snapshot *known, const struct policy *policy, mono_t lease_free_since,
-		  int32_t score, mono_t now, struct outlook *ret);
+/* The eligible hosts, but for those that could have taken a free lease and have not. */
+struct rivals {
+	int32_t best;  /* highest score, 0: none */
+	unsigned rank; /* how many have our score and a lower id */
+};
+
+void outlook_take(const struct snapshot *known, const struct policy *policy, mono_t now, struct outlook *ret);
+/* For who asks whose turn it is. `lease_free_since`: the machine's; `score`: ours, for the rank. */
+void outlook_rivals(const struct snapshot *known, const struct policy *policy, mono_t lease_free_since,
+		    int32_t score, mono_t now, struct rivals *ret);
 /* The lease is there for who asks sanlock first. */
 bool outlook_lease_free(const struct outlook *outlook);

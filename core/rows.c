@@ -286,12 +286,18 @@ static void begin_start(struct view *view, enum reason why, enum reason reason)
 	row_enter(view, STATE_ENGINE_START, why == REASON_STAY ? reason : why);
 }
 
+static void take_rivals(const struct view *view, struct rivals *ret)
+{
+	outlook_rivals(view->known, view->policy, view->step->next.lease_free_since, view->step->score.value,
+		       view->now, ret);
+}
+
 /* This path starts the VM. Two hosts may come here at once: the lease lets one through (safety argument). */
 static void row_engine_down(struct view *view)
 {
 	struct machine *m = &view->step->next;
-	const struct outlook *outlook = &view->outlook;
 	int32_t score = view->step->score.value;
+	struct rivals rivals;
 	bool untaken = mono_passed(m->lease_free_since, view->policy->untaken, view->now);
 	enum reason why;
 	mono_t turn;
@@ -313,7 +319,8 @@ static void row_engine_down(struct view *view)
 		row_stay(view, REASON_SCORE_ZERO);
 		return;
 	}
-	if (score > 0 && score < outlook->best_remote) {
+	take_rivals(view, &rivals);
+	if (score > 0 && score < rivals.best) {
 		m->start_due_since = MONO_UNSET;
 		row_stay(view, REASON_BETTER_HOST);
 		return;
@@ -321,7 +328,7 @@ static void row_engine_down(struct view *view)
 	/* Equal scores: by host id, half a second apart, so that the lease is asked for once as a rule. */
 	if (m->start_due_since == MONO_UNSET)
 		m->start_due_since = view->now;
-	turn = mono_add(m->start_due_since, outlook->rank * view->policy->rank_delay);
+	turn = mono_add(m->start_due_since, rivals.rank * view->policy->rank_delay);
 	if (view->now < turn) {
 		row_stay(view, REASON_RANK_WAIT);
 		row_wake(view, turn);
@@ -418,11 +425,12 @@ static bool should_move(struct view *view)
 {
 	struct machine *m = &view->step->next;
 	const struct score *score = &view->step->score;
-	bool better = view->outlook.can_move && score->entries[PENALTY_NO_KNOWLEDGE].points == 0 &&
-		      score->entries[PENALTY_BLOCKED].points == 0 &&
-		      view->outlook.best_remote >= score->value + view->policy->better_threshold;
+	struct rivals rivals;
 
-	if (!better) {
+	take_rivals(view, &rivals);
+	if (!view->outlook.can_move || score->entries[PENALTY_NO_KNOWLEDGE].points != 0 ||
+	    score->entries[PENALTY_BLOCKED].points != 0 ||
+	    rivals.best < score->value + view->policy->better_threshold) {
 		m->better_since = MONO_UNSET;
 		return false;
 	}

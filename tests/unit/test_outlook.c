@@ -67,7 +67,8 @@ static void test_words(void **state)
 	CHECK_WORDS(ownership, OWNERSHIP_COUNT);
 }
 
-static void take(const char *more, const char *facts, int32_t score, struct outlook *ret)
+static void take(const char *more, const char *facts, int32_t score, struct outlook *ret,
+		 struct rivals *ret_rivals)
 {
 	static struct peer peers[8];
 	struct trace trace;
@@ -78,7 +79,9 @@ static void take(const char *more, const char *facts, int32_t score, struct outl
 	snprintf(line, sizeof(line), "%s %s %s", base, more, facts);
 	if (trace_parse(line, &trace, &at) < 0)
 		fail_msg("%s", line + at);
-	outlook_take(&trace.known, &trace.policy, trace.machine.lease_free_since, score, trace.now, ret);
+	outlook_take(&trace.known, &trace.policy, trace.now, ret);
+	outlook_rivals(&trace.known, &trace.policy, trace.machine.lease_free_since, score, trace.now,
+		       ret_rivals);
 }
 
 static void test_owners(void **state)
@@ -86,8 +89,9 @@ static void test_owners(void **state)
 	for (size_t i = 0; i < sizeof(owners) / sizeof(owners[0]); i++) {
 		bool own = i < 6;
 		struct outlook outlook;
+		struct rivals rivals;
 
-		take(own ? "" : owned, owners[i].facts, 3400, &outlook);
+		take(own ? "" : owned, owners[i].facts, 3400, &outlook, &rivals);
 		if (outlook.ownership != owners[i].ownership)
 			fail_msg("%s: %s", owners[i].name, ownership_str(outlook.ownership));
 		assert_int_equal(outlook_lease_free(&outlook), outlook.ownership == OWNERSHIP_FREE ||
@@ -121,8 +125,9 @@ static void test_knowledge(void **state)
 {
 	for (size_t i = 0; i < sizeof(knowings) / sizeof(knowings[0]); i++) {
 		struct outlook outlook;
+		struct rivals rivals;
 
-		take("", knowings[i].facts, 3400, &outlook);
+		take("", knowings[i].facts, 3400, &outlook, &rivals);
 		if (outlook.knowledge != knowings[i].knowledge)
 			fail_msg("%s", knowings[i].name);
 	}
@@ -164,14 +169,15 @@ static void test_views(void **state)
 {
 	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++) {
 		struct outlook o;
+		struct rivals rivals;
 
-		take("", views[i].facts, views[i].score, &o);
-		if (o.best_remote != views[i].best || o.rank != views[i].rank ||
+		take("", views[i].facts, views[i].score, &o, &rivals);
+		if (rivals.best != views[i].best || rivals.rank != views[i].rank ||
 		    o.can_move != views[i].can_move || o.claimed_up != views[i].claimed_up ||
 		    o.migration != views[i].migration || o.timing_differs != views[i].differs)
 			fail_msg("%s: best=%d rank=%u can_move=%d claimed_up=%d migration=%d differs=%d",
-				 views[i].name, o.best_remote, o.rank, o.can_move, o.claimed_up, o.migration,
-				 o.timing_differs);
+				 views[i].name, rivals.best, rivals.rank, o.can_move, o.claimed_up,
+				 o.migration, o.timing_differs);
 	}
 }
 
