@@ -133,14 +133,18 @@ static int32_t best_remote(const struct agent *agent, mono_t now)
 	return best;
 }
 
-static void log_step(const struct agent *agent, const struct machine *before,
-		     const struct score *score_before, const struct snapshot *known, mono_t now)
+static void log_state(const struct agent *agent, const struct machine *before, const struct snapshot *known,
+		      mono_t now)
 {
 	const struct step *step = &agent->step;
+	bool moved = step->next.state != before->state;
 	char lease[32];
 
+	/* It looks at every peer, in every step. */
+	if (!log_wants(moved ? LOG_INFO : LOG_DEBUG))
+		return;
 	lease_word(&known->cluster, lease);
-	if (step->next.state != before->state)
+	if (moved)
 		log_info("state %s -> %s reason=%s score=%d vs=%d lease=%s vm=%s health=%s",
 			 state_str(before->state), state_str(step->next.state), reason_str(step->reason),
 			 step->score.value, best_remote(agent, now), lease, vm_str(known->vm.vm),
@@ -150,12 +154,16 @@ static void log_step(const struct agent *agent, const struct machine *before,
 			  state_str(before->state), reason_str(step->reason), step->score.value,
 			  best_remote(agent, now), lease, vm_str(known->vm.vm), health_str(step->health),
 			  membership_str(known->cluster.membership));
+}
+
+static void log_penalties(const struct score *before, const struct score *score)
+{
 	for (unsigned i = 0; i < PENALTY_COUNT; i++) {
-		int32_t old = score_before->entries[i].points, new = step->score.entries[i].points;
+		int32_t old = before->entries[i].points, new = score->entries[i].points;
 
 		if ((old == 0) != (new == 0))
 			log_info("penalty %s %d -> %d score=%d", penalty_str((enum penalty)i), old, new,
-				 step->score.value);
+				 score->value);
 	}
 }
 
@@ -235,9 +243,10 @@ static void take_step(struct timer *timer)
 	gather(agent, now, &known);
 	machine_step(&before, &known, &agent->config.policy, now, &agent->step);
 	agent->machine = agent->step.next;
-	if (agent->step.n_actions > 0)
+	if (agent->step.n_actions > 0 && log_wants(LOG_INFO))
 		log_input(&before, &known, &agent->config.policy, now);
-	log_step(agent, &before, &score_before, &known, now);
+	log_state(agent, &before, &known, now);
+	log_penalties(&score_before, &agent->step.score);
 	log_alarm(agent, now);
 	if (agent->machine.state == STATE_ENGINE_DOWN || agent->machine.state == STATE_REINITIALIZE)
 		vm_watch_settle(&agent->watch);

@@ -150,6 +150,11 @@ static char *escape(const char *text)
 	return line;
 }
 
+bool log_wants(int priority)
+{
+	return priority != LOG_DEBUG || target.verbose;
+}
+
 void log_line(int priority, const char *format, ...)
 {
 	static const char *const words[] = {"emergency", "alert",  "critical", "error",
@@ -161,7 +166,7 @@ void log_line(int priority, const char *format, ...)
 
 	_Static_assert(sizeof(words) / sizeof(words[0]) == LOG_DEBUG + 1, "a priority without a word");
 	assert(priority >= 0 && priority <= LOG_DEBUG);
-	if (priority == LOG_DEBUG && !target.verbose)
+	if (!log_wants(priority))
 		return;
 	va_start(args, format);
 	r = vasprintf(&text, format, args);

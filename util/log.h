@@ -11,6 +11,8 @@
 /* `name` is the program's, kept by reference. `verbose` lets debug lines through. */
 void log_open(const char *name, bool verbose);
 
+/* Whether a line of it goes anywhere: for those that take long to make. */
+bool log_wants(int priority);
 void log_line(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_line(LOG_ERR, __VA_ARGS__)

@@ -33,11 +33,16 @@ void log_open(const char *name, bool verbose)
 {
 }
 
+bool log_wants(int priority)
+{
+	return target && priority <= target->most;
+}
+
 void log_line(int priority, const char *format, ...)
 {
 	va_list arguments;
 
-	if (!target || priority > target->most)
+	if (!log_wants(priority))
 		return;
 	va_start(arguments, format);
 	put(target->sim->host, format, arguments);

@@ -58,9 +58,12 @@ static void test_stderr(void **state)
 	assert_string_equal(heard(), "prog: info: state A -> B reason=why\n");
 	log_error("bad %s", "\x1b[2J\n\xc3\xa4|");
 	assert_string_equal(heard(), "prog: error: bad \\x1b[2J\\x0a\\xc3\\xa4|\n");
+	assert_true(log_wants(LOG_INFO));
+	assert_false(log_wants(LOG_DEBUG));
 	log_debug("unseen");
 	assert_string_equal(heard(), "");
 	log_open("prog", true);
+	assert_true(log_wants(LOG_DEBUG));
 	errno = ENOTTY;
 	log_debug("seen");
 	assert_int_equal(errno, ENOTTY);
