@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "tests/sim/sim_trial.h"
@@ -25,7 +26,7 @@ struct run {
 	bool hit; /* what was expected was found */
 	uint64_t seeds, failures, missed;
 	uint64_t events, starts;
-	int64_t simulated_ms; /* hours of all hosts */
+	int64_t simulated_ms; /* of all hosts, also of what runs twice */
 	uint64_t fired[FAULT_COUNT];
 };
 
@@ -66,7 +67,7 @@ static void take_in(struct run *run, const struct schedule *schedule, const stru
 	run->seeds++;
 	run->events += trial->events;
 	run->starts += trial->starts;
-	run->simulated_ms += schedule->end_at * schedule->hosts;
+	run->simulated_ms += trial->at * schedule->hosts;
 	for (int i = 0; i < FAULT_COUNT; i++)
 		run->fired[i] += trial->fired[i];
 }
@@ -79,6 +80,7 @@ static void run_schedule(struct run *run, struct schedule *schedule, bool twice)
 	take_in(run, schedule, &trial);
 	if (twice && !trial.failed[0]) {
 		trial_run_apart(schedule, TRIAL_SECONDS, TRIAL_QUIET, true, &again);
+		run->simulated_ms += again.at * schedule->hosts;
 		if (again.hash != trial.hash || again.events != trial.events || again.failed[0]) {
 			printf("# seed %" PRIu64 ": two runs differ: hash %016" PRIx64 " and %016" PRIx64
 			       ", %s %s\n",
@@ -191,10 +193,17 @@ static int replay(struct run *run, const char *path)
 
 static void report(const struct run *run, mono_t took)
 {
+	struct rusage used;
+	double hours = (double)run->simulated_ms / 3600e3, seconds;
+
+	getrusage(RUSAGE_CHILDREN, &used);
+	seconds = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+		  (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 	printf("# %" PRIu64 " schedules, %.0f host hours in %.1f s, %" PRIu64 " events, %" PRIu64
 	       " starts, %" PRIu64 " failed\n",
-	       run->seeds, (double)run->simulated_ms / 3600e3, (double)took / MONO_SECOND, run->events,
-	       run->starts, run->failures);
+	       run->seeds, hours, (double)took / MONO_SECOND, run->events, run->starts, run->failures);
+	printf("# %.1f s of the processor: 10000 host hours in %.0f s, stated 60\n", seconds,
+	       hours > 0 ? seconds * 10000 / hours : 0);
 }
 
 static void usage(const char *program)

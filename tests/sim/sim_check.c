@@ -6,9 +6,11 @@
  * For the others nothing is true that was not true before, but that time has passed, and a judgement of an
  * unchanged truth is the same whether it is made at each of some events or at the last of them alone: what is
  * remembered is either a moment of the past or "now, as long as it is so", and each bound, once passed, stays
- * passed. So a host is judged when it is touched, first for the event before by what was true until then, and
- * all are each second, that a bound which nobody's event comes after is found too. `whole` looks at all after
- * every event, must find the same, and finds events that reach further than they say. */
+ * passed. So the host that is touched is looked at, and judged when its truth has changed: first for the
+ * event before by what was true until then. All are judged each second, that a bound which no change comes
+ * after is found too, and whoever needs what is remembered of a host catches up with it. `whole` looks at all
+ * after every event and judges them, must find the same, and finds events that reach further than they say.
+ */
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,6 +22,7 @@
 #define BOUND_PAUSED (24 * SECOND)
 #define BOUND_TIME (3 * SECOND)
 #define BOUND_SURVIVOR (65 * SECOND)
+#define DRIFT 5 /* ms: more is another renewal */
 
 void check_fail(struct check *check, const char *name, const char *format, ...)
 {
@@ -102,6 +105,8 @@ static void check_two_running(struct check *check, int64_t now)
 				else
 					second = i;
 			}
+	check_catch_up(check, first);
+	check_catch_up(check, second);
 	if (exempt_nothing_left(&check->hosts[first]) || exempt_nothing_left(&check->hosts[second]) ||
 	    resumed_a_moment_ago(check, first, now) || resumed_a_moment_ago(check, second, now))
 		return;
@@ -303,10 +308,13 @@ void check_healed(struct check *check)
 	check->up_first = -1;
 }
 
+/* What does not live has nothing else. */
 static bool same_qemu(const struct check_qemu *a, const struct check_qemu *b)
 {
-	return a->life == b->life && a->runs == b->runs && a->registered == b->registered &&
-	       a->leased == b->leased && a->unkillable == b->unkillable && a->resumed == b->resumed;
+	return a->life == b->life &&
+	       (a->life == 0 ||
+		(a->runs == b->runs && a->registered == b->registered && a->leased == b->leased &&
+		 a->unkillable == b->unkillable && a->bare == b->bare && a->resumed == b->resumed));
 }
 
 /* But for renewed_at, which the host's clock tells: its drift moves it by the ms. */
@@ -334,17 +342,17 @@ void check_catch_up(struct check *check, unsigned host)
 /* Returns whether something is true of it now that was not. */
 static bool look_at(struct check *check, unsigned host)
 {
-	struct check_host truth = {0};
-	bool same;
+	struct check_host truth = {0}, *known = &check->hosts[host];
 
 	check->look(check->data, host, &truth);
-	same = same_truth(&check->hosts[host], &truth);
-	if (same) {
-		check->hosts[host].renewed_at = truth.renewed_at;
+	if (same_truth(known, &truth)) {
+		if (truth.renewed_at > known->renewed_at + DRIFT)
+			check_catch_up(check, host);
+		known->renewed_at = truth.renewed_at;
 		return false;
 	}
 	check_catch_up(check, host);
-	check->hosts[host] = truth;
+	*known = truth;
 	return true;
 }
 
@@ -394,7 +402,8 @@ void check_event(struct check *check, unsigned host, uint64_t version)
 	} else {
 		assert(version == check->version);
 		changed = look_at(check, host);
-		judge(check, host, now);
+		if (changed)
+			judge(check, host, now);
 	}
 	check->event_at = now;
 	if (changed)

@@ -164,6 +164,7 @@ void check_global_answered(struct check *check, unsigned host, bool maintenance,
 {
 	int64_t now = check_now(check);
 
+	check_catch_up(check, host);
 	/* What a path that lies shows is all that a host can know. */
 	if (error < 0 || !check->hosts[host].calm || now < check->memory[host].calm_since + SECOND)
 		return;

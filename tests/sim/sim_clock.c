@@ -14,13 +14,11 @@ static mono_t mono_at(const struct sim_clock *clock, int64_t at)
 	return clock->mono + since + since * clock->ppm / 1000000;
 }
 
-mono_t sim_clock_mono(struct sim_clock *clock)
+mono_t sim_clock_ask(struct sim_clock *clock)
 {
-	if (clock->known_at != clock->sim->now) {
-		clock->known_at = clock->sim->now;
-		/* While it is suspended it stands still. */
-		clock->known = clock->sim->now < clock->at ? clock->mono : mono_at(clock, clock->sim->now);
-	}
+	clock->known_at = clock->sim->now;
+	/* While it is suspended it stands still. */
+	clock->known = clock->sim->now < clock->at ? clock->mono : mono_at(clock, clock->sim->now);
 	return clock->known;
 }
 

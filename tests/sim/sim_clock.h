@@ -32,7 +32,12 @@ struct sim_clock {
 
 /* A host boots now: its CLOCK_MONOTONIC is `uptime_ms`. Timers of the boot before must be cancelled. */
 void sim_clock_boot(struct sim_clock *clock, struct sim *sim, uint16_t host, int64_t uptime_ms, int32_t ppm);
-mono_t sim_clock_mono(struct sim_clock *clock);
+/* CLOCK_MONOTONIC now, worked out once for each moment. */
+mono_t sim_clock_ask(struct sim_clock *clock);
+static inline mono_t sim_clock_mono(struct sim_clock *clock)
+{
+	return clock->known_at == clock->sim->now ? clock->known : sim_clock_ask(clock);
+}
 /* The first simulated moment at which CLOCK_MONOTONIC is `at` or later. */
 int64_t sim_clock_due(const struct sim_clock *clock, mono_t at);
 /* The host stood still from now on until `ms` later, and the whole machine knows (suspend): CLOCK_MONOTONIC

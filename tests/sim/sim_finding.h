@@ -11,13 +11,13 @@
 __attribute__((format(printf, 3, 4))) void check_fail(struct check *check, const char *name,
 						      const char *format, ...);
 
-/* Judges `host` for the events since it was judged last, which did not touch it. Before what is remembered of
- * it is used within an event. */
+/* Judges `host` for the events since it was judged last, which changed nothing of it. Before what is
+ * remembered of it is used within an event. */
 void check_catch_up(struct check *check, unsigned host);
 
 static inline int64_t check_now(const struct check *check)
 {
-	return check->now(check->data);
+	return *check->now;
 }
 
 static inline int64_t later_of(int64_t a, int64_t b)

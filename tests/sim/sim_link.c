@@ -75,11 +75,13 @@ static void to_broker_fired(struct sim_event *event)
 		broker_publish(link->broker, &link->request);
 	}
 	for (size_t i = 0; i < SIM_LINK_COMMANDS; i++) {
-		struct sim_link_answer answer = link->answers[i];
+		struct sim_link_answer answer;
 
+		if (link->answers[i].ticket == 0)
+			continue;
+		answer = link->answers[i];
 		link->answers[i].ticket = 0;
-		if (answer.ticket != 0)
-			broker_answer(link->broker, answer.ticket, answer.error, answer.text);
+		broker_answer(link->broker, answer.ticket, answer.error, answer.text);
 	}
 	if (link->asked && !link->answered) {
 		link->answered = true;
@@ -112,11 +114,13 @@ static void to_agent_fired(struct sim_event *event)
 		link->calls->changed(link->agent);
 	}
 	for (size_t i = 0; i < SIM_LINK_COMMANDS && link->attached; i++) {
-		struct sim_link_command command = link->commands[i];
+		struct sim_link_command command;
 
+		if (link->commands[i].ticket == 0)
+			continue;
+		command = link->commands[i];
 		link->commands[i].ticket = 0;
-		if (command.ticket != 0)
-			link->calls->command(link->agent, command.ticket, command.command, command.argument);
+		link->calls->command(link->agent, command.ticket, command.command, command.argument);
 	}
 	if (link->answered && link->attached)
 		tell_facts(link);

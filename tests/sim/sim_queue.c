@@ -1,130 +1,195 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The heap. Each node knows its place in it, so that it can be moved and taken out: an event in `place`, a
- * daemon's timer in `next`, which is the port's own field. Called by sim_clock.c and by everything that
- * waits. */
+/* Lists of what is due at each of the next moments, and a heap of what is due later. Each node knows its
+ * entry, so that it can be moved and taken out: an event in `place`, a daemon's timer in `next`, which is the
+ * port's own field. Called by sim_clock.c and by everything that waits. */
 #include "tests/sim/sim_queue.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Each place has four below it: fewer levels, and a move writes into the node that moves. */
-#define BELOW 4
-
 #define SAME_MAX 1000000 /* events at one moment: something spins */
+#define WORD_BITS 64
 
 static bool sooner(const struct sim_entry *a, const struct sim_entry *b)
 {
 	return a->at < b->at || (a->at == b->at && a->sequence < b->sequence);
 }
 
-static size_t place_of(const struct sim_entry *entry)
+static uint32_t near_place(int64_t at)
 {
-	return entry->kind == SIM_TIMER ? (size_t)((struct timer *)entry->node)->next
-					: ((struct sim_event *)entry->node)->place;
+	return (uint32_t)at % SIM_NEAR_MS;
 }
 
-static void put(struct sim *sim, size_t at, const struct sim_entry *entry)
+/* Behind those of its moment that were set before it. */
+static void near_put(struct sim *sim, uint32_t which)
 {
-	sim->heap[at] = *entry;
-	if (entry->kind == SIM_TIMER)
-		((struct timer *)entry->node)->next = (struct timer *)at;
+	struct sim_entry *entry = &sim->entries[which];
+	uint32_t place = near_place(entry->at), before = sim->near[place].last;
+
+	while (before != 0 && sim->entries[before].sequence > entry->sequence)
+		before = sim->entries[before].before;
+	entry->far_place = 0;
+	entry->before = before;
+	entry->after = before != 0 ? sim->entries[before].after : sim->near[place].first;
+	if (before != 0)
+		sim->entries[before].after = which;
 	else
-		((struct sim_event *)entry->node)->place = at;
+		sim->near[place].first = which;
+	if (entry->after != 0)
+		sim->entries[entry->after].before = which;
+	else
+		sim->near[place].last = which;
+	sim->near_used[place / WORD_BITS] |= 1ULL << place % WORD_BITS;
 }
 
-static size_t above(size_t at)
+static void near_take(struct sim *sim, const struct sim_entry *entry)
 {
-	return (at - 2) / BELOW + 1;
+	uint32_t place = near_place(entry->at);
+
+	if (entry->before != 0)
+		sim->entries[entry->before].after = entry->after;
+	else
+		sim->near[place].first = entry->after;
+	if (entry->after != 0)
+		sim->entries[entry->after].before = entry->before;
+	else
+		sim->near[place].last = entry->before;
+	if (sim->near[place].first == 0)
+		sim->near_used[place / WORD_BITS] &= ~(1ULL << place % WORD_BITS);
 }
 
-static size_t first_below(size_t at)
+/* The first of those that are near, 0: none is. */
+static uint32_t near_first(const struct sim *sim)
 {
-	return BELOW * (at - 1) + 2;
-}
+	const uint32_t words = SIM_NEAR_MS / WORD_BITS;
+	uint32_t place = near_place(sim->now), word = place / WORD_BITS;
+	uint64_t used = sim->near_used[word] & UINT64_MAX << place % WORD_BITS;
 
-static void sift_up(struct sim *sim, size_t at, struct sim_entry entry)
-{
-	while (at > 1 && sooner(&entry, &sim->heap[above(at)])) {
-		put(sim, at, &sim->heap[above(at)]);
-		at = above(at);
+	/* Around, and back to what comes before this moment in its word: it is the latest. */
+	for (uint32_t i = 0; used == 0 && i < words; i++) {
+		word = (word + 1) % words;
+		used = sim->near_used[word];
 	}
-	put(sim, at, &entry);
+	return used == 0 ? 0 : sim->near[word * WORD_BITS + (uint32_t)__builtin_ctzll(used)].first;
 }
 
-static void sift_down(struct sim *sim, size_t at, struct sim_entry entry)
+static void far_set(struct sim *sim, uint32_t place, uint32_t which)
 {
+	sim->far[place] = which;
+	sim->entries[which].far_place = place;
+}
+
+static void far_place(struct sim *sim, uint32_t place, uint32_t which)
+{
+	const struct sim_entry *entry = &sim->entries[which];
+
+	for (; place > 1 && sooner(entry, &sim->entries[sim->far[place / 2]]); place /= 2)
+		far_set(sim, place, sim->far[place / 2]);
 	for (;;) {
-		size_t below = first_below(at), end = below + BELOW, soonest = below;
+		uint32_t below = 2 * place;
 
-		if (below > sim->n)
+		if (below < sim->n_far &&
+		    sooner(&sim->entries[sim->far[below + 1]], &sim->entries[sim->far[below]]))
+			below++;
+		if (below > sim->n_far || !sooner(&sim->entries[sim->far[below]], entry))
 			break;
-		if (end > sim->n + 1)
-			end = sim->n + 1;
-		while (++below < end)
-			if (sooner(&sim->heap[below], &sim->heap[soonest]))
-				soonest = below;
-		if (!sooner(&sim->heap[soonest], &entry))
-			break;
-		put(sim, at, &sim->heap[soonest]);
-		at = soonest;
+		far_set(sim, place, sim->far[below]);
+		place = below;
 	}
-	put(sim, at, &entry);
+	far_set(sim, place, which);
 }
 
-static void place_entry(struct sim *sim, size_t at, const struct sim_entry *entry)
+static void far_take(struct sim *sim, uint32_t place)
 {
-	if (at > 1 && sooner(entry, &sim->heap[above(at)]))
-		sift_up(sim, at, *entry);
+	uint32_t last = sim->far[sim->n_far--];
+
+	if (place <= sim->n_far)
+		far_place(sim, place, last);
+}
+
+static void queue(struct sim *sim, uint32_t which)
+{
+	if (sim->entries[which].at < sim->now + SIM_NEAR_MS)
+		near_put(sim, which);
 	else
-		sift_down(sim, at, *entry);
+		far_place(sim, ++sim->n_far, which);
 }
 
-static void add(struct sim *sim, const struct sim_entry *entry)
+static void unqueue(struct sim *sim, uint32_t which)
 {
-	if (sim->n + 2 > sim->size) {
-		sim->size = sim->size ? 2 * sim->size : 1024;
-		sim->heap = reallocarray(sim->heap, sim->size, sizeof(*sim->heap));
-		if (!sim->heap)
-			abort();
-	}
-	sift_up(sim, ++sim->n, *entry);
+	const struct sim_entry *entry = &sim->entries[which];
+
+	if (entry->far_place != 0)
+		far_take(sim, entry->far_place);
+	else
+		near_take(sim, entry);
 }
 
-static void forget_place(const struct sim_entry *entry)
+static void *resized(void *memory, size_t n, size_t size)
+{
+	memory = reallocarray(memory, n, size);
+	if (!memory)
+		abort();
+	return memory;
+}
+
+static uint32_t entry_new(struct sim *sim)
+{
+	uint32_t which = sim->free;
+
+	if (which != 0) {
+		sim->free = sim->entries[which].after;
+		return which;
+	}
+	if (sim->n_entries + 1 >= sim->size) {
+		sim->size = sim->size ? 2 * sim->size : 1024;
+		sim->entries = resized(sim->entries, sim->size, sizeof(*sim->entries));
+		sim->far = resized(sim->far, sim->size, sizeof(*sim->far));
+	}
+	return ++sim->n_entries;
+}
+
+static void set_place(const struct sim_entry *entry, size_t place)
 {
 	if (entry->kind == SIM_TIMER) {
-		((struct timer *)entry->node)->next = NULL;
-		((struct timer *)entry->node)->set = false;
+		((struct timer *)entry->node)->next = (struct timer *)place;
+		((struct timer *)entry->node)->set = place != 0;
 	} else {
-		((struct sim_event *)entry->node)->place = 0;
+		((struct sim_event *)entry->node)->place = place;
 	}
 }
 
-static void take_out(struct sim *sim, size_t at)
+static void take_out(struct sim *sim, size_t place)
 {
-	struct sim_entry last = sim->heap[sim->n];
+	struct sim_entry *entry = &sim->entries[place];
 
-	forget_place(&sim->heap[at]);
-	sim->n--;
-	if (at <= sim->n)
-		place_entry(sim, at, &last);
+	unqueue(sim, (uint32_t)place);
+	set_place(entry, 0);
+	entry->node = NULL;
+	entry->after = sim->free;
+	sim->free = (uint32_t)place;
 }
 
 static void set_node(struct sim *sim, void *node, size_t place, enum sim_kind kind, uint16_t host,
 		     enum sim_daemon daemon, int64_t at)
 {
-	struct sim_entry entry = {.at = at > sim->now ? at : sim->now,
-				  .sequence = ++sim->sequence,
-				  .node = node,
-				  .host = host,
-				  .kind = (uint8_t)kind,
-				  .daemon = (uint8_t)daemon};
+	uint32_t which = (uint32_t)place;
+	struct sim_entry *entry;
 
-	if (place != 0)
-		place_entry(sim, place, &entry);
+	if (which != 0)
+		unqueue(sim, which);
 	else
-		add(sim, &entry);
+		which = entry_new(sim);
+	entry = &sim->entries[which];
+	entry->at = at > sim->now ? at : sim->now;
+	entry->sequence = ++sim->sequence;
+	entry->node = node;
+	entry->host = host;
+	entry->kind = (uint8_t)kind;
+	entry->daemon = (uint8_t)daemon;
+	set_place(entry, which);
+	queue(sim, which);
 }
 
 void sim_set(struct sim *sim, struct sim_event *event, uint16_t host, int64_t at)
@@ -143,7 +208,6 @@ void sim_set_timer(struct sim *sim, struct timer *timer, uint16_t host, enum sim
 {
 	assert(timer->fire);
 	set_node(sim, timer, timer->set ? (size_t)timer->next : 0, SIM_TIMER, host, daemon, at);
-	timer->set = true;
 }
 
 void sim_cancel_timer(struct sim *sim, struct timer *timer)
@@ -155,41 +219,54 @@ void sim_cancel_timer(struct sim *sim, struct timer *timer)
 void sim_move_timers(struct sim *sim, uint16_t host, int64_t (*due)(void *data, const struct timer *timer),
 		     void *data)
 {
-	for (size_t i = 1; i <= sim->n; i++)
-		if (sim->heap[i].kind == SIM_TIMER && sim->heap[i].host == host) {
-			int64_t at = due(data, sim->heap[i].node);
+	for (uint32_t i = 1; i <= sim->n_entries; i++) {
+		struct sim_entry *entry = &sim->entries[i];
+		int64_t at;
 
-			sim->heap[i].at = at > sim->now ? at : sim->now;
-		}
-	for (size_t i = sim->n > 1 ? above(sim->n) : 0; i >= 1; i--)
-		sift_down(sim, i, sim->heap[i]);
+		if (!entry->node || entry->kind != SIM_TIMER || entry->host != host)
+			continue;
+		at = due(data, entry->node);
+		unqueue(sim, i);
+		entry->at = at > sim->now ? at : sim->now;
+		queue(sim, i);
+	}
 }
 
-/* True when it was its turn; a host or daemon that stands still gets it later, in the same order. */
-static bool take_first(struct sim *sim, struct sim_entry *ret)
+/* What is due first, 0: nothing is. */
+static uint32_t first_due(const struct sim *sim)
 {
-	struct sim_entry first = sim->heap[1];
-	int64_t held = sim->held_until[first.host], stopped = sim->stopped_until[first.host][first.daemon];
+	uint32_t near = near_first(sim), far = sim->n_far > 0 ? sim->far[1] : 0;
+
+	if (near == 0 || far == 0)
+		return near != 0 ? near : far;
+	return sooner(&sim->entries[near], &sim->entries[far]) ? near : far;
+}
+
+/* True when it is its turn; a host or daemon that stands still gets it later, in the same order. */
+static bool may_fire(struct sim *sim, uint32_t which)
+{
+	struct sim_entry *entry = &sim->entries[which];
+	int64_t held = sim->held_until[entry->host], stopped = sim->stopped_until[entry->host][entry->daemon];
 
 	held = stopped > held ? stopped : held;
-	if (held > first.at) {
-		first.at = held;
-		sift_down(sim, 1, first);
-		return false;
-	}
-	assert(place_of(&first) == 1);
-	*ret = first;
-	take_out(sim, 1);
-	return true;
+	if (held <= entry->at)
+		return true;
+	unqueue(sim, which);
+	entry->at = held;
+	queue(sim, which);
+	return false;
 }
 
 void sim_run(struct sim *sim, int64_t end)
 {
-	struct sim_entry entry;
+	uint32_t which;
 
-	while (!sim->stop && sim->n > 0 && sim->heap[1].at <= end) {
-		if (!take_first(sim, &entry))
+	while (!sim->stop && (which = first_due(sim)) != 0 && sim->entries[which].at <= end) {
+		struct sim_entry entry = sim->entries[which];
+
+		if (!may_fire(sim, which))
 			continue;
+		take_out(sim, which);
 		sim->same = entry.at > sim->now ? 0 : sim->same + 1;
 		if (sim->same > SAME_MAX) {
 			fprintf(stderr, "time stands still at %lld ms, host %u, kind %u\n",
@@ -221,7 +298,9 @@ void sim_init(struct sim *sim, uint64_t seed)
 
 void sim_done(struct sim *sim)
 {
-	free(sim->heap);
-	sim->heap = NULL;
-	sim->n = sim->size = 0;
+	free(sim->entries);
+	free(sim->far);
+	sim->entries = NULL;
+	sim->far = NULL;
+	sim->n_entries = sim->size = sim->free = sim->n_far = 0;
 }

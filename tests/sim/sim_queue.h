@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Virtual time and the one queue of what is to happen: a heap of (time, sequence, host, event).
+/* Virtual time and the one queue of what is to happen: (time, sequence, host, event).
  * Nothing in the simulator runs but from it; what is due at one moment runs in the order in which it was set.
- * O(log n) a call, no allocation once the heap has its size. It decides nothing but that order. */
+ * O(1) a call for what is due within SIM_NEAR_MS, O(log n) for the rest, no allocation once it has its size.
+ * It decides nothing but that order. */
 #pragma once
 
 #include <stddef.h>
@@ -40,10 +41,15 @@ struct sim_event {
 struct sim_entry {
 	int64_t at;
 	uint64_t sequence;
-	void *node; /* struct sim_event, or struct timer with SIM_TIMER */
+	void *node; /* struct sim_event, or struct timer with SIM_TIMER; NULL: the entry is free */
 	uint16_t host;
 	uint8_t kind, daemon;
+	uint32_t before, after; /* of the same moment; after: also of those that are free */
+	uint32_t far_place;	/* in `far`, 0: it is near */
 };
+
+/* Nearly all that is set is due within a loop of the daemons, and most of it is cancelled. */
+#define SIM_NEAR_MS 16384 /* a power of two */
 
 /* The root of a simulation. Times are ms since its beginning; hosts have clocks of their own (sim_clock.h).
  */
@@ -59,8 +65,15 @@ struct sim {
 	uint16_t host; /* whose event it is, 0 the world's */
 	bool reaches;  /* this event reaches another host: whoever lets it do so says so here */
 
-	struct sim_entry *heap; /* from 1 on */
-	size_t n, size;
+	struct sim_entry *entries; /* from 1 on */
+	uint32_t n_entries, size, free;
+	/* Those due within SIM_NEAR_MS when they were set, by the moment: lists by sequence. */
+	struct {
+		uint32_t first, last;
+	} near[SIM_NEAR_MS];
+	uint64_t near_used[SIM_NEAR_MS / 64]; /* a bit per moment that has any */
+	uint32_t *far;			      /* the others: a heap, from 1 on */
+	uint32_t n_far;
 	uint64_t sequence;
 	unsigned same; /* events at this moment, to find one that spins */
 	/* A host that stands still: its events wait until then, in their order. */

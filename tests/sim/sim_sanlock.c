@@ -410,7 +410,7 @@ void sim_sanlock_start(struct sim_sanlock *sanlock)
 void sim_sanlock_crash(struct sim_sanlock *sanlock)
 {
 	bool in_lockspace = sanlock->space == SIM_SPACE_JOINED || sanlock->space == SIM_SPACE_KILLING;
-	struct sim_entry fires = sim_is_set(&sanlock->fires) ? sanlock->sim->heap[sanlock->fires.place]
+	struct sim_entry fires = sim_is_set(&sanlock->fires) ? sanlock->sim->entries[sanlock->fires.place]
 							     : (struct sim_entry){0};
 
 	if (!sanlock->running)

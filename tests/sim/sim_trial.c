@@ -36,11 +36,6 @@ struct world {
 	} before[SCHEDULE_HOSTS_MAX];
 };
 
-static int64_t check_now(void *data)
-{
-	return ((struct world *)data)->cluster->sim.now;
-}
-
 /* Faults begin and end in events of the world alone. State D is no disturbance of the protectors: its bound
  * is longer. */
 static void see_disturbed(struct world *world)
@@ -167,7 +162,8 @@ static unsigned touched(struct world *world)
 	bool moved = lease->owner != world->lease.owner || lease->generation != world->lease.generation ||
 		     lease->version != world->lease.version;
 
-	world->lease = *lease;
+	if (moved)
+		world->lease = *lease;
 	if (sim->host == 0)
 		see_disturbed(world);
 	return sim->host >= 1 && sim->host <= world->cluster->n_hosts && !sim->reaches && !moved
@@ -315,7 +311,7 @@ static void set_up(struct world *world, const struct schedule *schedule, bool wh
 	world->cluster->storage.landed = landed;
 	world->cluster->storage.was_read = was_read;
 	world->cluster->storage.data = world;
-	world->check.now = check_now;
+	world->check.now = &world->cluster->sim.now;
 	world->check.look = check_look;
 	world->check.data = world;
 	world->check.whole = whole;

@@ -91,6 +91,39 @@ static void test_moved_and_cancelled(void **state)
 	sim_done(&sim);
 }
 
+/* Also where one was set when the moment was far away, and another when it was near. */
+static void test_far_away(void **state)
+{
+	const int64_t far = 3 * SIM_NEAR_MS;
+	struct sim sim;
+
+	begin(&sim);
+	for (size_t i = 0; i < 32; i++)
+		sim_set(&sim, &events[i].event, 1, far + (int64_t)(i * 7 % 32) * SIM_NEAR_MS);
+	sim_set(&sim, &events[40].event, 1, far);
+	sim_set(&sim, &events[41].event, 1, far);
+	sim_cancel(&sim, &events[41].event);
+	sim_run(&sim, far - SIM_NEAR_MS + 1);
+	assert_int_equal(order, 0);
+	sim_set(&sim, &events[42].event, 1, far);
+	sim_set(&sim, &events[43].event, 1, far - 1);
+	sim_set(&sim, &events[44].event, 1, 0); /* this very moment */
+	sim_set(&sim, &events[31].event, 1, far + 40 * SIM_NEAR_MS);
+	sim_run(&sim, far);
+	assert_int_equal(events[44].order, 1);
+	assert_int_equal(events[43].order, 2);
+	assert_int_equal(events[0].order, 3);
+	assert_int_equal(events[40].order, 4);
+	assert_int_equal(events[42].order, 5);
+	sim_run(&sim, far + 50 * SIM_NEAR_MS);
+	for (size_t i = 0; i < 31; i++)
+		assert_int_equal(events[i].at, far + (int64_t)(i * 7 % 32) * SIM_NEAR_MS);
+	assert_int_equal(events[31].at, far + 40 * SIM_NEAR_MS);
+	assert_int_equal(events[41].order, 0);
+	assert_int_equal(order, 31 + 4 + 1);
+	sim_done(&sim);
+}
+
 /* Time passes, and then everything at once; the others go on. */
 static void test_held_host(void **state)
 {
@@ -103,10 +136,12 @@ static void test_held_host(void **state)
 	sim_set(&sim, &events[2].event, 2, 30);
 	sim_set(&sim, &events[3].event, 0, 40);
 	sim_set(&sim, &events[4].event, 1, 60);
+	sim_set(&sim, &events[5].event, 2, 50);
 	sim_run(&sim, 100);
 	assert_int_equal(events[0].at, 50);
 	assert_int_equal(events[1].at, 50);
 	assert_true(events[0].order < events[1].order);
+	assert_true(events[1].order < events[5].order); /* which was set for that moment later */
 	assert_int_equal(events[2].at, 30);
 	assert_int_equal(events[3].at, 40);
 	assert_int_equal(events[4].at, 60);
@@ -184,6 +219,7 @@ int main(void)
 		cmocka_unit_test(test_in_the_order_of_moments),
 		cmocka_unit_test(test_same_moment_in_the_order_of_setting),
 		cmocka_unit_test(test_moved_and_cancelled),
+		cmocka_unit_test(test_far_away),
 		cmocka_unit_test(test_held_host),
 		cmocka_unit_test(test_stopped_daemon),
 		cmocka_unit_test(test_drift_and_suspend),
