@@ -96,7 +96,7 @@ static void check_two_running(struct check *check, int64_t now)
 
 	if (check->running < 2)
 		return;
-	for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++)
+	for (unsigned i = 0; i < check->n_hosts; i++)
 		for (unsigned q = 0; check->hosts[i].id && q < CHECK_QEMUS_MAX; q++)
 			if (check->hosts[i].qemus[q].life && check->hosts[i].qemus[q].runs) {
 				/* Two on one host are two as well. */
@@ -246,7 +246,7 @@ static void sum_up(struct check *check)
 	check->running = 0;
 	check->up = false;
 	check->fit = true;
-	for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++) {
+	for (unsigned i = 0; i < check->n_hosts; i++) {
 		const struct check_host *host = &check->hosts[i];
 
 		if (!host->id)
@@ -293,7 +293,7 @@ void check_end(struct check *check)
 		check_fail(check, "progress", "the VM is not up at the end");
 	if (check->good_since < 0 ||
 	    check->good_since > check->healed_at + check_whole_ms(&check->timing) + 30 * MINUTE) {
-		for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++)
+		for (unsigned i = 0; i < check->n_hosts; i++)
 			if (check->hosts[i].id && !check->hosts[i].unfit &&
 			    check->hosts[i].score != policy_default.weights.base)
 				check_fail(check, "recovery", "host %u has score %d in %s at the end",
@@ -370,10 +370,10 @@ static bool judge_all(struct check *check, unsigned touched, uint64_t version, i
 	bool changed = false;
 
 	/* By the version until now. */
-	for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++)
+	for (unsigned i = 0; i < check->n_hosts; i++)
 		check_catch_up(check, i);
 	check->version = version;
-	for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++) {
+	for (unsigned i = 0; i < check->n_hosts; i++) {
 		struct check_host was = check->hosts[i];
 		bool stood;
 
@@ -386,7 +386,7 @@ static bool judge_all(struct check *check, unsigned touched, uint64_t version, i
 			check_fail(check, "unseen-change", "an event of host %u reached host %u",
 				   check->hosts[touched].id, was.id);
 	}
-	for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++)
+	for (unsigned i = 0; i < check->n_hosts; i++)
 		judge(check, i, now);
 	check->whole_at = now;
 	return changed;

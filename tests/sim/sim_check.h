@@ -110,6 +110,7 @@ struct check_memory {
 struct check {
 	/* Set by the caller. */
 	const int64_t *now;
+	unsigned n_hosts; /* that look() knows, 1..CHECK_HOSTS_MAX */
 	/* The truth about one host; `ret` zeroed. */
 	void (*look)(void *data, unsigned host, struct check_host *ret);
 	void *data;

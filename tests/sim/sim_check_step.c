@@ -23,7 +23,7 @@ void check_agent_began(struct check *check, unsigned host)
  * could know? */
 static bool owner_runs(const struct check *check, unsigned host, int64_t now)
 {
-	for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++)
+	for (unsigned i = 0; i < check->n_hosts; i++)
 		for (unsigned q = 0; i != host && check->hosts[i].id && q < CHECK_QEMUS_MAX; q++)
 			if (check->hosts[i].qemus[q].life && check->hosts[i].qemus[q].runs &&
 			    check->hosts[i].qemus[q].leased && check->hosts[i].sanlock &&
@@ -41,7 +41,7 @@ static bool knows_alien(const struct check *check, const struct agent *agent, in
 		const struct peer *peer = &agent->peers[p];
 		bool ours = false;
 
-		for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++)
+		for (unsigned i = 0; i < check->n_hosts; i++)
 			ours |= check->hosts[i].id == peer->id;
 		if (!ours && mono_passed(peer->first_seen, lag, agent_now(agent)) &&
 		    peer->fault == RECORD_OK && !peer->claim.stopped && peer->claim.generation != 0)
@@ -144,7 +144,7 @@ static void check_freshness(struct check *check, unsigned host, const struct age
 	int64_t stale = agent->config.policy.stale;
 
 	for (size_t p = 0; p < agent->n_peers; p++)
-		for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++) {
+		for (unsigned i = 0; i < check->n_hosts; i++) {
 			const struct peer *peer = &agent->peers[p];
 			const struct check_memory *m = &check->memory[i];
 			bool fresh;

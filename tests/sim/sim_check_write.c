@@ -63,7 +63,7 @@ void check_landed(struct check *check, unsigned host, uint32_t block, struct ima
 	}
 	image_decode(image, (uint16_t)block);
 	if (host >= CHECK_HOSTS_MAX) {
-		for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++)
+		for (unsigned i = 0; i < check->n_hosts; i++)
 			if (check->hosts[i].id == block)
 				note_foreign(&check->memory[i], image, now);
 		return;

@@ -312,6 +312,7 @@ static void set_up(struct world *world, const struct schedule *schedule, bool wh
 	world->cluster->storage.was_read = was_read;
 	world->cluster->storage.data = world;
 	world->check.now = &world->cluster->sim.now;
+	world->check.n_hosts = schedule->hosts + 1u; /* with the ghosts' */
 	world->check.look = check_look;
 	world->check.data = world;
 	world->check.whole = whole;
