@@ -5,6 +5,8 @@
 #include "core/snapshot.h"
 #include "util/settings.h"
 
+enum smtp_tls { SMTP_TLS_NONE, SMTP_TLS_STARTTLS, SMTP_TLS_TLS, SMTP_TLS_COUNT };
+
 struct broker_conf {
 	/* [email], [notify] */
 	char smtp_server[256];
@@ -12,8 +14,14 @@ struct broker_conf {
 	uint32_t smtp_timeout_s;       /* 1..600 */
 	char destination_emails[1024]; /* separated by commas */
 	char source_email[256];
-	char state_transition[512]; /* POSIX extended expression, matched without case against Old-New of
-				       state names */
+	uint32_t smtp_tls; /* enum smtp_tls */
+	char smtp_ca[512], smtp_user[256], smtp_password_file[512];
+	int64_t smtp_retry, smtp_keep; /* ms */
+	char state_transition[512];    /* POSIX extended expression, matched without case against Old-New of
+					  state names */
+	uint32_t mails_per_minute;     /* 1..60 */
+	char command[512];	       /* "": none */
+	int64_t command_timeout;       /* ms */
 
 	/* [monitors], ms */
 	int64_t network_period, network_timeout;
@@ -35,6 +43,11 @@ int broker_conf_load(const char *path, struct broker_conf *ret, struct problems 
 /* The shared file over what the struct has from this host's own. 0, or -EINVAL with every problem said and
  * the struct as it was. */
 int broker_conf_overlay(const struct keyfile *shared, struct broker_conf *conf, struct problems *problems);
+
+/* This host's own file, as broker_conf_load() has it, and over it `copy`, what this host has of the shared
+ * one. A copy that is not there or not right is left out: the broker says so. */
+int broker_conf_load_both(const char *path, const char *copy, struct broker_conf *ret,
+			  struct problems *problems);
 
 /* The longest time, ms, between two samples of each monitor while it works, slow or failed probes included:
  * one that says nothing for a multiple of it is dead. */

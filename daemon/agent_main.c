@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "broker/broker_client.h"
 #include "broker/broker_conf.h"
@@ -16,6 +17,7 @@
 #include "daemon/agent_conf.h"
 #include "daemon/libvirt_port.h"
 #include "daemon/local_files.h"
+#include "daemon/spool_writer.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 #include "util/loop.h"
@@ -32,7 +34,9 @@ struct service {
 	struct loop *loop;
 	struct agent *agent;
 	struct agent_ports ports;
-	char shown[160]; /* in STATUS= */
+	struct spool_writer *spool; /* NULL: alerts can't be made */
+	enum state state;	    /* that the operator has heard of */
+	char shown[160];	    /* in STATUS= */
 };
 
 /* The three files, as every daemon checks them; all problems are said. 0 or -EINVAL. */
@@ -100,11 +104,14 @@ static int open_local(struct service *service, struct saved *ret_saved)
 static void stepped(void *data, const struct step *step)
 {
 	struct service *service = data;
-
 	const struct penalty_entry *entries = step->score.entries;
 	char shown[sizeof(service->shown)];
 	unsigned worst = 0;
 
+	if (service->spool && step->next.state != service->state)
+		spool_writer_put(service->spool, service->state, step->next.state, step->next.reason,
+				 step->score.value);
+	service->state = step->next.state;
 	for (unsigned i = 1; i < PENALTY_COUNT; i++)
 		if (entries[i].points > entries[worst].points)
 			worst = i;
@@ -115,6 +122,20 @@ static void stepped(void *data, const struct step *step)
 		return;
 	strcpy(service->shown, shown);
 	sd_notifyf(0, "STATUS=%s", shown);
+}
+
+/* Alerts have no part in what the agent does: it runs without them. */
+static void open_spool(struct service *service)
+{
+	char folder[PATH_MAX], host[256] = "";
+	int r;
+
+	if (gethostname(host, sizeof(host) - 1) < 0)
+		strcpy(host, "localhost");
+	r = spool_writer_new(file_path(FILE_SPOOL, folder), host, service->loop, &service->spool);
+	if (r < 0)
+		log_error("alerts can't be sent until the agent is started again: %s", strerror(-r));
+	service->state = STATE_START;
 }
 
 static void stopped(void *data)
@@ -157,6 +178,7 @@ static int open_service(struct service *service)
 					   &service->ports.broker);
 	if (r < 0)
 		return r;
+	open_spool(service);
 	service->ports.clock = loop_clock(service->loop);
 	service->ports.stepped = stepped;
 	service->ports.data = service;
@@ -175,6 +197,7 @@ static void close_service(struct service *service)
 	if (service->ports.local)
 		service->ports.local->close(service->ports.local);
 	agent_free(service->agent);
+	spool_writer_free(service->spool);
 	loop_free(service->loop);
 }
 

@@ -137,6 +137,16 @@ static const struct tool_command tool_commands[] = {
 		.run = command_run_save_config,
 	},
 	{
+		.name = "test-alert",
+		.help = "send a test alert by mail, and show what became of it",
+		.details = "Goes the way of every alert on this host: the spool, ovirt-ha-notify, the mail "
+			   "server "
+			   "of broker.conf.\n"
+			   "Exit code 0: the server has taken it for all receivers. Needs root.\n",
+		.deployed = true,
+		.run = command_run_test_alert,
+	},
+	{
 		.name = "dump-whiteboard",
 		.operand = "FILE",
 		.options = {{.name = "json", .help = "one line of JSON"}},

@@ -17,6 +17,9 @@ static const struct {
 	[FILE_SHARED_BROKER_CONF] = {"OVIRT_HA_STATE_DIR", "/var/lib/ovirt-hosted-engine-ha", "broker.conf"},
 	[FILE_AGENT_STATE] = {"OVIRT_HA_STATE_DIR", "/var/lib/ovirt-hosted-engine-ha", "agent-state"},
 	[FILE_GLOBAL_FLAG] = {"OVIRT_HA_STATE_DIR", "/var/lib/ovirt-hosted-engine-ha", "global"},
+	[FILE_SPOOL] = {"OVIRT_HA_STATE_DIR", "/var/lib/ovirt-hosted-engine-ha", "spool"},
+	[FILE_MAIL_TEXT] = {"OVIRT_HA_CONF_DIR", "/etc",
+			    "ovirt-hosted-engine-ha/notifications/state_transition.txt"},
 	[FILE_VM_CONF] = {"OVIRT_HA_RUN_DIR", "/run/ovirt-hosted-engine-ha", "vm.conf"},
 };
 

@@ -15,7 +15,9 @@ enum file {
 	FILE_SHARED_BROKER_CONF, /* state directory: broker.conf, the copy of the shared one */
 	FILE_AGENT_STATE,	 /* state directory: agent-state */
 	FILE_GLOBAL_FLAG,	 /* state directory: global, the last good value of global maintenance */
-	FILE_VM_CONF,		 /* run directory: vm.conf */
+	FILE_SPOOL,	/* state directory: spool, a folder: transitions on their way to the operator */
+	FILE_MAIL_TEXT, /* /etc/ovirt-hosted-engine-ha/notifications/state_transition.txt */
+	FILE_VM_CONF,	/* run directory: vm.conf */
 	FILE_COUNT
 };
 

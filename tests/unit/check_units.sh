@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The units as the build configured them: systemd reads them without a word, their exposure is at most 3.0, and what the safety
-# rules need of them stands in them. Usage: check_units.sh LIBEXECDIR GATE LEAVE UNIT...
+# rules need of them stands in them. Usage: check_units.sh LIBEXECDIR GATE LEAVE NOTIFY PATH UNIT...
 set -euo pipefail
 
-libexecdir=$1 gate=$2 leave=$3
-shift 3
+libexecdir=$1 gate=$2 leave=$3 notify=$4 path=$5
+shift 5
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
@@ -17,17 +17,17 @@ complain() {
 
 # Programs are looked for: stand-ins, since nothing is installed yet.
 mkdir "$work/libexec" "$work/units" "$work/units/sanlock.service.d"
-for program in broker agent guard; do
+for program in broker agent guard notify; do
 	ln -s /bin/true "$work/libexec/ovirt-ha-$program"
 done
-for unit in "$leave" "$@"; do
+for unit in "$leave" "$notify" "$path" "$@"; do
 	sed "s|$libexecdir|$work/libexec|" "$unit" >"$work/units/${unit##*/}"
 done
 sed "s|$libexecdir|$work/libexec|" "$gate" >"$work/units/sanlock.service.d/50-ovirt-ha.conf"
 export SYSTEMD_UNIT_PATH="$work/units:"
 
 # Unknown keys are warnings to systemd, so any word about a file of ours is a failure.
-for unit in "$leave" "$@" sanlock.service; do
+for unit in "$leave" "$path" "$notify" "$@" sanlock.service; do
 	[ "$unit" = sanlock.service ] && target=sanlock.service || target=$work/units/${unit##*/}
 	said=$(timeout 30 systemd-analyze verify --man=no --recursive-errors=no "$target" 2>&1 || true)
 	# Of sanlock.service only our drop-in is ours to judge.
@@ -35,7 +35,7 @@ for unit in "$leave" "$@" sanlock.service; do
 	[ -z "$said" ] || complain "${unit##*/}: $said"
 done
 
-for unit in "$@"; do
+for unit in "$notify" "$@"; do
 	said=$(timeout 30 systemd-analyze security --offline=true --no-pager --threshold=30 "$unit" 2>&1) ||
 		complain "${unit##*/}: $(tail -1 <<<"$said")"
 done
@@ -72,6 +72,12 @@ for unit in "$@"; do
 		;;
 	esac
 done
+# What is in the spool has to be seen, and a refused start tried again.
+for kind in event mail test; do
+	must "$path" "PathExistsGlob=/var/lib/ovirt-hosted-engine-ha/spool/\*\.$kind"
+done
+must "$notify" 'User=ovirt-ha'
+must "$notify" 'StartLimitIntervalSec=0'
 must "$gate" 'ExecStartPre=\+.*/ovirt-ha-guard --prove-gone'
 # After the daemons, before sanlock: the reverse of the start.
 must "$leave" 'After=sanlock.service'

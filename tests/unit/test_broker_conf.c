@@ -49,6 +49,11 @@ static void test_defaults(void **state)
 	assert_string_equal(c.destination_emails, "root@localhost");
 	assert_string_equal(c.source_email, "root@localhost");
 	assert_string_equal(c.state_transition, "maintenance|start|stop|up|down");
+	assert_int_equal(c.smtp_tls, SMTP_TLS_NONE);
+	assert_int_equal(c.smtp_retry, 10000);
+	assert_int_equal(c.smtp_keep, 24 * 3600000);
+	assert_int_equal(c.mails_per_minute, 10);
+	assert_string_equal(c.command, "");
 	assert_int_equal(c.cpu_load_window, 900000);
 	assert_int_equal(c.network_period, 10000);
 	assert_int_equal(c.io_deadline, 10000);
@@ -78,11 +83,27 @@ static void test_problems(void **state)
 		{"[email]\nsmtp-port=0\n", "F:2: smtp-port=0: is too small; give whole number, 1 to 65535\n"},
 		{"[email]\nsmtp-timeout=601\n", "F:2: smtp-timeout=601: is too large; give 1 s to 10 min\n"},
 		{"[email]\nsource-email=a>b@x\n",
-		 "F:2: source-email=a>b@x: is not a plain list of addresses; give "
+		 "F:2: source-email=a>b@x: is not one plain address; give user@host\n"},
+		{"[email]\nsource-email=a@x,b@x\n",
+		 "F:2: source-email=a@x,b@x: is not one plain address; give user@host\n"},
+		{"[email]\ndestination-emails=a@x, b <b@x>\n",
+		 "F:2: destination-emails=a@x, b <b@x>: is not a plain list of addresses; give "
 		 "user@host, more of them separated by commas\n"},
+		{"[email]\ndestination-emails=\xc3\xa9@x\n",
+		 "F:2: destination-emails=\\xc3\\xa9@x: is not a plain list of addresses; give "
+		 "user@host, more of them separated by commas\n"},
+		{"[email]\nsmtp-server=mail:25/x\n",
+		 "F:2: smtp-server=mail:25/x: is neither a host name nor an address; give one without a "
+		 "port\n"},
+		{"[email]\nsmtp-tls=ssl\n",
+		 "F:2: smtp-tls=ssl: is not a word for this key; give none, starttls or tls\n"},
 		{"[notify]\nstate_transition=(\n",
-		 "F:2: state_transition=(: is not a regular expression; give words "
-		 "like maintenance|start|stop|up|down\n"},
+		 "F:2: state_transition=(: is not a regular expression: a ( or ) without the other; give "
+		 "words like maintenance|start|stop|up|down\n"},
+		{"[notify]\ncommand=script\nstate_transition=a{\n",
+		 "F:2: command=script: is not an absolute path; begin it with /\nF:3: "
+		 "state_transition=a{: is not a regular expression: a { without its }; "
+		 "give words like maintenance|start|stop|up|down\n"},
 		{"[monitors]\nnetwork_probes=21\n",
 		 "F:2: network_probes=21: is too large; give whole number, 1 to 20\n"},
 		{"[monitors]\ncpu_load_window=5\n", "F: cpu_load_window: is shorter than cpu_load_period; "

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Decides what becomes of each transition in the spool, in an order that a power cut can't break: it is
+ * turned into a mail before its command is run, so that runs once at most, and its file is removed after the
+ * mail was taken, so that arrives once at least; the same mail again has the same Message-ID. Reads the
+ * configuration at each look. Called by notify_main.c. */
+#include "notify/alert_sender.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "notify/alert_conf.h"
+#include "notify/alert_script.h"
+#include "notify/mail_plan.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/paths.h"
+#include "util/worker.h"
+
+#define IDLE_MS (60 * MONO_SECOND) /* over the minute that mails are counted in */
+#define BAD_CONF_MS (30 * MONO_SECOND)
+
+struct alert_sender {
+	struct timer timer; /* first: the next look */
+	struct loop *loop;
+	struct clock_port *clock;
+	char folder[PATH_MAX];
+	int inotify;
+	struct worker *worker;
+	struct alert_scripts *scripts;
+	struct mail_plan plan;
+	bool sending;
+	bool bad_conf;		 /* said */
+	char said[MAIL_WHY_MAX]; /* why the last mail could not be sent, "" it could */
+	mono_t busy_at;		 /* when there was something to do */
+	void (*idle)(void *data);
+	void *data;
+};
+
+struct mail_job {
+	struct job job;		     /* first */
+	struct alert_sender *sender; /* for done() only */
+	struct mail_server server;
+	struct mail mail;
+	struct spool_entry *entries;
+	size_t n;
+	int64_t retry_ms;
+	int error;
+	char why[MAIL_WHY_MAX];
+};
+
+static void job_destroy(struct job *base)
+{
+	struct mail_job *job = (struct mail_job *)base;
+
+	mail_done(&job->mail);
+	free(job->entries);
+	explicit_bzero(job->server.password, sizeof(job->server.password));
+	free(job);
+}
+
+static void job_run(struct job *base)
+{
+	struct mail_job *job = (struct mail_job *)base;
+
+	job->error = mail_send(&job->server, &job->mail, job->why);
+}
+
+static void look_at(struct alert_sender *sender, mono_t at)
+{
+	sender->clock->set(sender->clock, &sender->timer, at);
+}
+
+static void look_now(void *data)
+{
+	struct alert_sender *sender = data;
+
+	look_at(sender, sender->clock->now(sender->clock));
+}
+
+static void remove_entry(struct alert_sender *sender, const struct spool_entry *entry)
+{
+	int r = spool_remove(sender->folder, entry->name);
+
+	if (r < 0)
+		log_error("%s/%s can't be removed: %s; it will be told of again", sender->folder, entry->name,
+			  strerror(-r));
+}
+
+static void tell_test(struct alert_sender *sender, const struct spool_entry *test, int error,
+		      const char *text)
+{
+	int r = spool_put_result(sender->folder, test, error, text);
+
+	if (r < 0) {
+		log_error("the result of a test alert can't be written: %s", strerror(-r));
+		remove_entry(sender, test);
+	}
+}
+
+/* Said once, until it is another one or all is well. */
+static void mail_failed(struct alert_sender *sender, const char *why, int64_t retry_ms, size_t n)
+{
+	mail_plan_failed(&sender->plan, retry_ms, sender->clock->now(sender->clock));
+	if (strcmp(sender->said, why) != 0)
+		log_error("mail of %zu state transitions is not sent, tried again: %s", n, why);
+	snprintf(sender->said, sizeof(sender->said), "%s", why);
+}
+
+static void job_done(struct job *base)
+{
+	struct mail_job *job = (struct mail_job *)base;
+	struct alert_sender *sender = job->sender;
+
+	sender->sending = false;
+	if (job->entries[0].kind == SPOOL_TEST) {
+		tell_test(sender, &job->entries[0], job->error, job->why);
+	} else if (job->error < 0) {
+		mail_failed(sender, job->why, job->retry_ms, job->n);
+	} else {
+		mail_plan_sent(&sender->plan, sender->clock->now(sender->clock));
+		for (size_t i = 0; i < job->n; i++)
+			remove_entry(sender, &job->entries[i]);
+		log_info("mail sent transitions=%zu server=%s", job->n, job->server.host);
+		if (job->why[0])
+			log_warning("not all receivers get the mail: %s", job->why);
+		sender->said[0] = '\0';
+	}
+	job_destroy(base);
+	look_now(sender);
+}
+
+/* One mail of the entries. 0: it is under way, else -errno with words. */
+static int send_mail(struct alert_sender *sender, const struct alert_conf *conf,
+		     const struct spool_entry *entries, const struct transition *transitions, size_t n,
+		     char why[MAIL_WHY_MAX])
+{
+	struct mail_job *job;
+	int r;
+
+	if (conf->trouble[0]) {
+		memcpy(why, conf->trouble, sizeof(conf->trouble));
+		return -EACCES;
+	}
+	job = calloc(1, sizeof(*job));
+	if (job)
+		job->entries = calloc(n, sizeof(*entries));
+	if (!job || !job->entries) {
+		free(job);
+		snprintf(why, MAIL_WHY_MAX, "out of memory");
+		return -ENOMEM;
+	}
+	job->job = (struct job){.run = job_run, .done = job_done, .destroy = job_destroy};
+	job->sender = sender;
+	job->server = conf->server;
+	job->retry_ms = conf->settings.smtp_retry;
+	memcpy(job->entries, entries, n * sizeof(*entries));
+	job->n = n;
+	snprintf(why, MAIL_WHY_MAX, "out of memory or threads");
+	r = mail_compose(conf->text, conf->server.from, conf->server.to, transitions, n,
+			 sender->clock->wall(sender->clock), &job->mail, why);
+	if (r == 0)
+		r = worker_start(sender->worker, &job->job);
+	if (r < 0) {
+		job_destroy(&job->job);
+		return r;
+	}
+	sender->sending = true;
+	return 0;
+}
+
+static void try_test(struct alert_sender *sender, const struct alert_conf *conf,
+		     const struct spool_entry *test)
+{
+	struct transition transition;
+	char why[MAIL_WHY_MAX];
+	int r = spool_read(sender->folder, test->name, &transition);
+
+	if (r < 0) {
+		remove_entry(sender, test);
+		return;
+	}
+	r = send_mail(sender, conf, test, &transition, 1, why);
+	if (r < 0)
+		tell_test(sender, test, r, why);
+}
+
+/* A transition that nobody has looked at: it becomes a mail, stays for lack of room, or goes. */
+static void sort_event(struct alert_sender *sender, const struct alert_conf *conf, struct spool_entry *event)
+{
+	const struct broker_conf *settings = &conf->settings;
+	char detail[TRANSITION_DETAIL_MAX];
+	struct transition transition;
+	int r;
+
+	if (settings->command[0] && alert_scripts_running(sender->scripts) == ALERT_SCRIPTS_MAX)
+		return;
+	r = spool_read(sender->folder, event->name, &transition);
+	if (r == -EBADMSG)
+		log_warning("%s/%s is damaged: it is left out", sender->folder, event->name);
+	else if (r < 0)
+		return;
+	if (r == 0)
+		transition_detail(&transition, detail);
+	/* Matched here, not in the agent: some expressions take glibc very long. */
+	if (r < 0 || regexec(&conf->match, detail, 0, NULL, 0) != 0) {
+		remove_entry(sender, event);
+		return;
+	}
+	r = spool_turn(sender->folder, event, SPOOL_MAIL);
+	if (r == 0 && settings->command[0])
+		alert_scripts_run(sender->scripts, settings->command, &transition, settings->command_timeout);
+}
+
+/* The first `*n` mails that can be read and are not too old, at the front of `entries` afterwards. */
+static void read_mails(struct alert_sender *sender, const struct alert_conf *conf,
+		       struct spool_entry *entries, struct transition *transitions, size_t *n)
+{
+	int64_t now = sender->clock->wall(sender->clock), keep = conf->settings.smtp_keep / MONO_SECOND;
+	size_t kept = 0, old = 0;
+
+	for (size_t i = 0; i < *n; i++) {
+		int r = spool_read(sender->folder, entries[i].name, &transitions[kept]);
+
+		if (r == 0 && now - transitions[kept].wall <= keep) {
+			entries[kept++] = entries[i];
+			continue;
+		}
+		old += r == 0;
+		if (r < 0)
+			log_warning("%s/%s can't be read: it is left out: %s", sender->folder,
+				    entries[i].name, strerror(-r));
+		remove_entry(sender, &entries[i]);
+	}
+	if (old > 0)
+		log_error("%zu state transitions could not be mailed for too long and are given up; the "
+			  "journal of "
+			  "ovirt-ha-agent has them",
+			  old);
+	*n = kept;
+}
+
+static mono_t send_next(struct alert_sender *sender, const struct alert_conf *conf, struct spool_entry *mails,
+			size_t pending)
+{
+	mono_t now = sender->clock->now(sender->clock), wake;
+	size_t n = mail_plan_next(&sender->plan, pending, conf->settings.mails_per_minute, now, &wake);
+	_cleanup_free_ struct transition *transitions = n > 0 ? calloc(n, sizeof(*transitions)) : NULL;
+	char why[MAIL_WHY_MAX];
+
+	if (n == 0)
+		return wake;
+	if (!transitions)
+		return mono_add(now, BAD_CONF_MS);
+	read_mails(sender, conf, mails, transitions, &n);
+	if (n == 0)
+		return now;
+	if (send_mail(sender, conf, mails, transitions, n, why) < 0) {
+		mail_failed(sender, why, conf->settings.smtp_retry, n);
+		return sender->plan.retry_at;
+	}
+	return MONO_NEVER; /* its end looks again */
+}
+
+static void put_in_front(struct spool_entry *entries, size_t n, enum spool_kind kind, size_t *ret)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (entries[i].kind == kind)
+			entries[kept++] = entries[i];
+	*ret = kept;
+}
+
+/* All that can be done now; when to look again. */
+static mono_t work(struct alert_sender *sender, const struct alert_conf *conf, struct spool_entry *entries,
+		   size_t n)
+{
+	size_t mails;
+
+	for (size_t i = 0; i < n; i++) {
+		if (entries[i].kind == SPOOL_TEST && !sender->sending)
+			try_test(sender, conf, &entries[i]);
+		else if (entries[i].kind == SPOOL_EVENT)
+			sort_event(sender, conf, &entries[i]);
+	}
+	put_in_front(entries, n, SPOOL_MAIL, &mails);
+	return sender->sending ? MONO_NEVER : send_next(sender, conf, entries, mails);
+}
+
+/* A wrong broker.conf is said once; who tests is told at once. */
+static int load_conf(struct alert_sender *sender, struct alert_conf *conf, const struct spool_entry *entries,
+		     size_t n)
+{
+	struct problems problems = {.say = sender->bad_conf ? NULL : problems_log};
+	int r = alert_conf_load(conf, &problems);
+
+	if (r < 0 && !sender->bad_conf)
+		log_error("no alert is sent until broker.conf is right again; ovirt-ha-notify -n checks it");
+	sender->bad_conf = r < 0;
+	for (size_t i = 0; r < 0 && i < n; i++)
+		if (entries[i].kind == SPOOL_TEST)
+			tell_test(sender, &entries[i], r,
+				  "broker.conf is wrong; ovirt-ha-notify -n tells where");
+	return r;
+}
+
+static void look(struct timer *timer)
+{
+	struct alert_sender *sender = (struct alert_sender *)timer;
+	_cleanup_free_ struct alert_conf *conf = malloc(sizeof(*conf));
+	_cleanup_free_ struct spool_entry *entries = NULL;
+	mono_t now = sender->clock->now(sender->clock), next;
+	size_t n = 0, waiting = 0;
+	int r;
+
+	spool_sweep(sender->folder, sender->clock->wall(sender->clock));
+	r = conf ? spool_list(sender->folder, &entries, &n) : -ENOMEM;
+	if (r < 0)
+		log_error("%s can't be read: %s; give it to the user ovirt-ha", sender->folder, strerror(-r));
+	for (size_t i = 0; i < n; i++)
+		waiting += entries[i].kind != SPOOL_RESULT;
+	if (r < 0 || waiting > 0 || sender->sending || alert_scripts_running(sender->scripts) > 0)
+		sender->busy_at = now;
+	if (r < 0 || (waiting > 0 && load_conf(sender, conf, entries, n) < 0)) {
+		look_at(sender, mono_add(now, BAD_CONF_MS));
+		return;
+	}
+	if (waiting > 0) {
+		next = work(sender, conf, entries, n);
+		alert_conf_done(conf);
+		explicit_bzero(conf->server.password, sizeof(conf->server.password));
+		look_at(sender, next);
+	} else if (mono_passed(sender->busy_at, IDLE_MS, now)) {
+		sender->idle(sender->data);
+	} else {
+		look_at(sender, mono_add(sender->busy_at, IDLE_MS));
+	}
+}
+
+static void spool_changed(int fd, short revents, void *data)
+{
+	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+
+	while (read(fd, events, sizeof(events)) > 0)
+		;
+	look_now(data);
+}
+
+int alert_sender_new(struct loop *loop, void (*idle)(void *data), void *data, struct alert_sender **ret)
+{
+	struct alert_sender *sender = calloc(1, sizeof(*sender));
+	int r;
+
+	if (!sender)
+		return -ENOMEM;
+	sender->loop = loop;
+	sender->clock = loop_clock(loop);
+	sender->timer.fire = look;
+	sender->idle = idle;
+	sender->data = data;
+	sender->busy_at = sender->clock->now(sender->clock);
+	file_path(FILE_SPOOL, sender->folder);
+	sender->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	r = sender->inotify < 0 ||
+			    inotify_add_watch(sender->inotify, sender->folder, IN_MOVED_TO | IN_ONLYDIR) < 0
+		    ? -errno
+		    : loop_add_fd(loop, sender->inotify, POLLIN, spool_changed, sender);
+	if (r == 0)
+		r = worker_new("mail", &sender->worker);
+	if (r == 0)
+		r = loop_add_worker(loop, sender->worker);
+	if (r == 0)
+		r = alert_scripts_new(loop, look_now, sender, &sender->scripts);
+	if (r < 0) {
+		alert_sender_free(sender);
+		return r;
+	}
+	look_now(sender);
+	*ret = sender;
+	return 0;
+}
+
+void alert_sender_free(struct alert_sender *sender)
+{
+	if (!sender)
+		return;
+	sender->clock->cancel(sender->clock, &sender->timer);
+	if (sender->inotify >= 0) {
+		loop_del_fd(sender->loop, sender->inotify);
+		close(sender->inotify);
+	}
+	if (sender->worker) {
+		loop_del_fd(sender->loop, worker_fd(sender->worker));
+		worker_free(sender->worker);
+	}
+	alert_scripts_free(sender->scripts);
+	free(sender);
+}
