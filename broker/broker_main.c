@@ -116,10 +116,8 @@ static int load(struct configuration *ret, struct problems *problems)
 {
 	char path[PATH_MAX];
 
-	if (engine_conf_load_deployed(file_path(FILE_ENGINE_CONF, path), &ret->engine, problems) == 0) {
-		engine_conf_warn(&ret->engine, path, problems);
+	if (engine_conf_load_deployed(file_path(FILE_ENGINE_CONF, path), &ret->engine, problems) == 0)
 		check_store(&ret->engine, path, problems);
-	}
 	agent_conf_load(file_path(FILE_AGENT_CONF, path), &ret->engine, &ret->agent, problems);
 	broker_conf_load(file_path(FILE_BROKER_CONF, path), &ret->broker_local, problems);
 	ret->broker = ret->broker_local;
@@ -155,12 +153,14 @@ static void start_monitors(struct service *service)
 	const struct broker_conf *conf = &service->configuration.broker;
 	struct clock_port *clock = loop_clock(service->loop);
 	struct sink sink = {take_sample, service};
-	bool ping = engine->network_test == NETWORK_TEST_PING;
+	struct network_target target = {
+		.test = engine->network_test,
+		.address = engine->network_test == NETWORK_TEST_TCP ? engine->tcp_t_address : engine->gateway,
+		.port = engine->tcp_t_port};
 
-	if (ping || engine->network_test == NETWORK_TEST_NONE)
-		note_monitor("network", monitor_network_new(service->loop, ping ? engine->gateway : NULL,
-							    conf->network_probes, conf->network_timeout,
-							    conf->network_period, sink, &service->network));
+	note_monitor("network",
+		     monitor_network_new(service->loop, &target, conf->network_probes, conf->network_timeout,
+					 conf->network_period, sink, &service->network));
 	if (engine->bridge[0])
 		note_monitor("mgmt-bridge",
 			     monitor_bridge_new(clock, "/sys/class/net", engine->bridge,

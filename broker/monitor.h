@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/snapshot.h"
+#include "util/engine_conf.h"
 #include "util/loop.h"
 
 /* known false with value -1: the last known value stays; with another one: it is replaced. */
@@ -20,12 +21,20 @@ struct sink {
 
 #define NETWORK_SPACING_MS 200 /* between two probes of a round */
 
-/* Failed pings to `gateway` (a numeric address), per mille of `probes` (1..20) sent NETWORK_SPACING_MS apart;
- * an answer later than `timeout_ms` (100..60000) counts as failed. `gateway` NULL: no probe, always 0
- * (network_test=none). 0 or -errno. */
+/* Whom the probes go to. Strings are the caller's and outlive the monitor. */
+struct network_target {
+	enum network_test test; /* none: no probe, always 0 */
+	const char *address;	/* ping: a numeric one; tcp: any name; else NULL */
+	uint16_t port;		/* of tcp */
+	const char *servers;	/* as resolver_new() has it: NULL but in tests */
+};
+
+/* Failed probes, per mille of `probes` (1..20) sent NETWORK_SPACING_MS apart; an answer later than
+ * `timeout_ms` (100..60000) counts as failed. 0 or -errno. */
 struct monitor_network;
-int monitor_network_new(struct loop *loop, const char *gateway, unsigned probes, int64_t timeout_ms,
-			int64_t period_ms, struct sink sink, struct monitor_network **ret);
+int monitor_network_new(struct loop *loop, const struct network_target *target, unsigned probes,
+			int64_t timeout_ms, int64_t period_ms, struct sink sink,
+			struct monitor_network **ret);
 void monitor_network_free(struct monitor_network *monitor);
 
 /* 1 when the management bridge `name` is up and has a carrier. `sys_net` is /sys/class/net but in tests. */

@@ -95,7 +95,7 @@ static const struct setting rows[] = {
 	{"", "gateway", SETTING_STRING, "", FIELD(gateway), .check = check_address,
 	 .help = "address that network_test=ping asks"},
 	{"", "network_test", SETTING_WORD, "ping", FIELD(network_test), .words = network_tests,
-	 .help = "how the network is judged; dns and tcp are accepted and not run"},
+	 .help = "how the network is judged: pings of gateway, questions to name servers, or connections"},
 	{"", "tcp_t_address", SETTING_STRING, "", FIELD(tcp_t_address), .check = check_host,
 	 .help = "address that network_test=tcp connects to"},
 	{"", "tcp_t_port", SETTING_INT, "", FIELD(tcp_t_port), .min = 1, .max = 65535,
@@ -182,29 +182,6 @@ int engine_conf_check(const struct engine_conf *conf, const char *name, struct p
 	return r;
 }
 
-/* dns is what existing clusters have: a host that refuses to run is worse than one with an unjudged network.
- */
-void engine_conf_warn(const struct engine_conf *conf, const char *name, struct problems *problems)
-{
-	if (conf->network_test == NETWORK_TEST_PING || conf->network_test == NETWORK_TEST_NONE)
-		return;
-	problems_warn(
-		problems, name, conf->network_test_line, "network_test", network_tests[conf->network_test],
-		"is accepted but not run: the network of this host is not judged and costs it no score; use "
-		"network_test=ping with a gateway, or none");
-}
-
-static unsigned line_of(const struct keyfile *file, const char *wanted)
-{
-	const char *key;
-	unsigned line;
-
-	for (size_t i = 0; keyfile_entry(file, i, NULL, &key, NULL, &line); i++)
-		if (strcmp(key, wanted) == 0)
-			return line;
-	return 0;
-}
-
 int engine_conf_load(const char *path, struct engine_conf *ret, struct problems *problems)
 {
 	_cleanup_keyfile_ struct keyfile *file = NULL;
@@ -215,7 +192,6 @@ int engine_conf_load(const char *path, struct engine_conf *ret, struct problems 
 	r = keyfile_load(path, false, &file, problems);
 	if (r < 0)
 		return r;
-	ret->network_test_line = line_of(file, "network_test");
 	r = settings_apply(&engine_settings, file, ret, problems);
 	if (r < 0)
 		return r;

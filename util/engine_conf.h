@@ -37,7 +37,6 @@ struct engine_conf {
 	char bridge[16];
 	char gateway[256];
 	enum network_test network_test;
-	unsigned network_test_line; /* of the file, 0: it has none */
 	char tcp_t_address[256];
 	uint16_t tcp_t_port; /* 0: not set */
 
@@ -56,8 +55,6 @@ int engine_conf_load_deployed(const char *path, struct engine_conf *ret, struct 
 /* What a deployed host must have besides single values being right: engine_conf_load() checks it when there
  * is a vmid. */
 int engine_conf_check(const struct engine_conf *conf, const char *name, struct problems *problems);
-/* Warns when the file asks for a network_test that nothing runs: the host works, and no network is judged. */
-void engine_conf_warn(const struct engine_conf *conf, const char *name, struct problems *problems);
 bool engine_conf_deployed(const struct engine_conf *conf); /* there is a vmid */
 /* The file with the VM's domain XML: vm_xml, or else the local copy of the shared configuration's. */
 const char *engine_conf_vm(const struct engine_conf *conf);

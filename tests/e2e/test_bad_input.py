@@ -62,17 +62,6 @@ def test_a_wrong_line(place, daemon, file, text, said):
         assert done.returncode == 2 and said in done.stderr, done.stderr
 
 
-@pytest.mark.parametrize("daemon", DAEMONS)
-def test_a_network_test_that_nothing_runs(place, daemon):
-    done = place(daemon, {"hosted-engine.conf": GOOD + "network_test=dns\n"}, "-n")
-    assert done.returncode == 0 and done.stdout == ""
-    if "broker" in daemon:  # it judges the network
-        assert "hosted-engine.conf:8: network_test=dns: is accepted but not run" in done.stderr
-        assert done.stderr.count("\n") == 1
-    else:
-        assert done.stderr == ""
-
-
 @pytest.mark.parametrize("daemon", DAEMONS[:2])
 def test_no_file_and_no_vm(place, daemon):
     done = place(daemon, {})

@@ -224,34 +224,6 @@ static void test_deployed(void **state)
 		      "that it needs\n");
 }
 
-static void test_network_that_is_not_judged(void **state)
-{
-	static const struct {
-		const char *text, *said;
-	} cases[] = {
-		{DEPLOYED "network_test=ping\n", ""},
-		{DEPLOYED "network_test=none\n", ""},
-		{"network_test=dns\n" DEPLOYED,
-		 "F:1: network_test=dns: is accepted but not run: the network of this host is not judged and "
-		 "costs "
-		 "it no score; use network_test=ping with a gateway, or none\n"},
-		{"#\nnetwork_test=tcp\ntcp_t_address=192.0.2.1\ntcp_t_port=80\n" DEPLOYED,
-		 "F:2: network_test=tcp: is accepted but not run: the network of this host is not judged and "
-		 "costs "
-		 "it no score; use network_test=ping with a gateway, or none\n"},
-	};
-	struct problems problems = {.say = listen};
-	struct engine_conf c;
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		assert_int_equal(load(cases[i].text, &c), 0);
-		assert_string_equal(said, "");
-		engine_conf_warn(&c, path, &problems);
-		assert_string_equal(said, cases[i].said);
-	}
-	assert_int_equal(problems.count, 0);
-}
-
 static void test_paths(void **state)
 {
 	char at[PATH_MAX];
@@ -275,7 +247,6 @@ int main(void)
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_existing_cluster),
 		cmocka_unit_test(test_whiteboard_on_a_server),
-		cmocka_unit_test(test_network_that_is_not_judged),
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_problems),
 		cmocka_unit_test(test_deployed),

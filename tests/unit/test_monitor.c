@@ -139,17 +139,19 @@ static void ping(void **state)
 		{"loopback answers", "127.0.0.1", true, 0},
 		{"loopback answers, version 6", "::1", true, 0},
 		{"no route", "192.0.2.1", true, 1000},
-		{"no probe", NULL, true, 0},
+		{"no probe", NULL, true, 0}, /* none */
 	};
 	struct seen *seen = *state;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct network_target target = {.test = rows[i].gateway ? NETWORK_TEST_PING
+									: NETWORK_TEST_NONE,
+						.address = rows[i].gateway};
 		struct monitor_network *monitor;
 
 		print_message("# %s\n", rows[i].name);
-		assert_int_equal(monitor_network_new(seen->loop, rows[i].gateway, 2, 300, 600, sink_of(seen),
-						     &monitor),
-				 0);
+		assert_int_equal(
+			monitor_network_new(seen->loop, &target, 2, 300, 600, sink_of(seen), &monitor), 0);
 		/* Two rounds: the second uses a socket and numbers of its own. */
 		assert_true(samples(seen, 2, 5000));
 		monitor_network_free(monitor);
@@ -160,28 +162,180 @@ static void ping(void **state)
 
 static void ping_bad_address(void **state)
 {
+	static const struct network_target target = {.test = NETWORK_TEST_PING, .address = "gateway.example"};
 	struct seen *seen = *state;
 	struct monitor_network *monitor;
 
-	assert_int_equal(
-		monitor_network_new(seen->loop, "gateway.example", 2, 300, 600, sink_of(seen), &monitor),
-		-EINVAL);
+	assert_int_equal(monitor_network_new(seen->loop, &target, 2, 300, 600, sink_of(seen), &monitor),
+			 -EINVAL);
 }
 
 static void ping_without_permission(void **state)
 {
+	static const struct network_target target = {.test = NETWORK_TEST_PING, .address = "127.0.0.1"};
 	struct seen *seen = *state;
 	struct monitor_network *monitor;
 	int fd = open("/proc/sys/net/ipv4/ping_group_range", O_WRONLY);
 
 	assert_int_equal(write(fd, "1 0", 3), 3);
-	assert_int_equal(monitor_network_new(seen->loop, "127.0.0.1", 2, 300, 600, sink_of(seen), &monitor),
-			 0);
+	assert_int_equal(monitor_network_new(seen->loop, &target, 2, 300, 600, sink_of(seen), &monitor), 0);
 	assert_true(samples(seen, 1, 5000));
 	monitor_network_free(monitor);
 	assert_false(seen->known);
 	assert_int_equal(write(fd, "0 2147483647", 12), 12);
 	close(fd);
+}
+
+enum answers { ANSWER_ALL, ANSWER_FIRST, ANSWER_NONE, REFUSE_ALL };
+
+struct name_server {
+	int fd;
+	enum answers answers;
+	unsigned asked;
+};
+
+/* Turns each question into an answer without records, by its header alone. */
+static void *serve_names(void *data)
+{
+	struct name_server *server = data;
+	uint8_t packet[512];
+	struct sockaddr_in from;
+	socklen_t size = sizeof(from);
+	ssize_t n;
+
+	/* An empty packet ends it. */
+	while ((n = recvfrom(server->fd, packet, sizeof(packet), 0, (struct sockaddr *)&from, &size)) > 0) {
+		server->asked++;
+		if (server->answers == ANSWER_NONE || (server->answers == ANSWER_FIRST && server->asked > 1))
+			continue;
+		packet[2] |= 0x80;
+		packet[3] = server->answers == REFUSE_ALL ? 5 : 0;
+		sendto(server->fd, packet, (size_t)n, 0, (struct sockaddr *)&from, size);
+	}
+	return NULL;
+}
+
+static int bound_socket(int type, uint16_t *ret_port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(address);
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+	*ret_port = ntohs(address.sin_port);
+	return fd;
+}
+
+static void dns(void **state)
+{
+	static const struct {
+		const char *name;
+		enum answers answers;
+		int32_t value;
+	} rows[] = {
+		{"answers", ANSWER_ALL, 0},
+		{"refuses, which is an answer", REFUSE_ALL, 0},
+		{"is silent", ANSWER_NONE, 1000},
+		{"answers one of two", ANSWER_FIRST, 500},
+	};
+	struct seen *seen = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct name_server server = {.answers = rows[i].answers};
+		struct network_target target = {.test = NETWORK_TEST_DNS};
+		struct sockaddr_in address;
+		socklen_t size = sizeof(address);
+		struct monitor_network *monitor;
+		char servers[32];
+		pthread_t thread;
+		uint16_t port;
+
+		print_message("# %s\n", rows[i].name);
+		server.fd = bound_socket(SOCK_DGRAM, &port);
+		snprintf(servers, sizeof(servers), "127.0.0.1:%u", port);
+		target.servers = servers;
+		assert_int_equal(pthread_create(&thread, NULL, serve_names, &server), 0);
+		assert_int_equal(
+			monitor_network_new(seen->loop, &target, 2, 600, 60000, sink_of(seen), &monitor), 0);
+		assert_true(samples(seen, 1, 5000));
+		monitor_network_free(monitor);
+		assert_true(seen->known);
+		assert_int_equal(seen->value, rows[i].value);
+		assert_true(server.asked >= 2);
+		assert_int_equal(getsockname(server.fd, (struct sockaddr *)&address, &size), 0);
+		assert_int_equal(sendto(server.fd, "", 0, 0, (struct sockaddr *)&address, size), 0);
+		pthread_join(thread, NULL);
+		close(server.fd);
+	}
+}
+
+/* A first server that is dead leaves time for the second. */
+static void dns_second_server(void **state)
+{
+	struct name_server server = {.answers = ANSWER_ALL};
+	struct network_target target = {.test = NETWORK_TEST_DNS};
+	struct seen *seen = *state;
+	struct sockaddr_in address;
+	socklen_t size = sizeof(address);
+	struct monitor_network *monitor;
+	uint16_t port, dead;
+	char servers[64];
+	pthread_t thread;
+	int silent = bound_socket(SOCK_DGRAM, &dead);
+
+	server.fd = bound_socket(SOCK_DGRAM, &port);
+	snprintf(servers, sizeof(servers), "127.0.0.1:%u,127.0.0.1:%u", dead, port);
+	target.servers = servers;
+	assert_int_equal(pthread_create(&thread, NULL, serve_names, &server), 0);
+	/* Ends within a round: a second monitor is ended amid its own. */
+	assert_int_equal(monitor_network_new(seen->loop, &target, 2, 1500, 60000, sink_of(seen), &monitor),
+			 0);
+	assert_true(samples(seen, 1, 5000));
+	monitor_network_free(monitor);
+	assert_int_equal(seen->value, 0);
+	assert_int_equal(monitor_network_new(seen->loop, &target, 2, 1500, 60000, sink_of(seen), &monitor),
+			 0);
+	assert_false(samples(seen, 1, 100));
+	monitor_network_free(monitor);
+	assert_int_equal(getsockname(server.fd, (struct sockaddr *)&address, &size), 0);
+	assert_int_equal(sendto(server.fd, "", 0, 0, (struct sockaddr *)&address, size), 0);
+	pthread_join(thread, NULL);
+	close(server.fd);
+	close(silent);
+}
+
+static void tcp(void **state)
+{
+	static const struct {
+		const char *name, *address;
+		bool listens;
+		int32_t value;
+	} rows[] = {
+		{"connects", "127.0.0.1", true, 0},
+		{"connects by a name of /etc/hosts", "localhost", true, 0},
+		{"is refused", "127.0.0.1", false, 1000},
+		{"no route", "192.0.2.1", false, 1000},
+		{"no such name", "no-such-host.invalid", true, 1000},
+	};
+	struct seen *seen = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct network_target target = {.test = NETWORK_TEST_TCP, .address = rows[i].address};
+		struct monitor_network *monitor;
+		int fd = bound_socket(SOCK_STREAM, &target.port);
+
+		print_message("# %s\n", rows[i].name);
+		if (rows[i].listens)
+			assert_int_equal(listen(fd, 8), 0);
+		assert_int_equal(
+			monitor_network_new(seen->loop, &target, 2, 300, 600, sink_of(seen), &monitor), 0);
+		assert_true(samples(seen, 2, 5000));
+		monitor_network_free(monitor);
+		assert_true(seen->known);
+		assert_int_equal(seen->value, rows[i].value);
+		close(fd);
+	}
 }
 
 static void bridge(void **state)
@@ -404,6 +558,9 @@ int main(void)
 		ROW(ping),
 		ROW(ping_bad_address),
 		ROW(ping_without_permission),
+		ROW(dns),
+		ROW(dns_second_server),
+		ROW(tcp),
 		ROW(bridge),
 		ROW(memory),
 		ROW(cpu),
