@@ -15,12 +15,15 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "broker/monitor.h"
@@ -538,6 +541,74 @@ static void health_nobody_listens(void **state)
 	assert_int_equal(seen->value, HEALTH_BAD);
 }
 
+/* Certificates of two authorities, of which the second has signed nothing, and a real server with the
+ * first's. */
+static pid_t serve_tls(struct seen *seen, uint16_t port)
+{
+	char command[1024], number[16];
+	pid_t pid;
+
+	snprintf(command, sizeof(command),
+		 "cd %s && for ca in ca other; do openssl req -x509 -newkey ec -pkeyopt "
+		 "ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=engine -addext "
+		 "subjectAltName=IP:127.0.0.1 -keyout $ca.key -out $ca 2>/dev/null || exit 1; done && "
+		 "printf 'HTTP/1.0 200 OK\\r\\n\\r\\nDB Up!\\n' >health",
+		 seen->directory);
+	assert_int_equal(system(command), 0);
+	snprintf(number, sizeof(number), "%u", port);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid > 0)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (chdir(seen->directory) == 0)
+		execlp("openssl", "openssl", "s_server", "-accept", number, "-cert", "ca", "-key", "ca.key",
+		       "-HTTP", "-quiet", (char *)NULL);
+	_exit(1);
+}
+
+static void health_over_tls(void **state)
+{
+	static const struct {
+		const char *name, *ca;
+		enum health health;
+	} rows[] = {
+		{"trusted", "ca", HEALTH_GOOD},
+		{"of another authority", "other", HEALTH_BAD},
+		{"the system's authorities", NULL, HEALTH_BAD},
+		{"no such file", "nowhere", HEALTH_BAD},
+	};
+	struct seen *seen = *state;
+	char url[64], ca[160];
+	uint16_t port;
+	pid_t pid;
+	int fd = bound_socket(SOCK_STREAM, &port);
+
+	close(fd);
+	pid = serve_tls(seen, port);
+	snprintf(url, sizeof(url), "https://127.0.0.1:%u/health", port);
+	seen->here = true;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct monitor_engine *monitor;
+		unsigned tries = 0;
+
+		print_message("# %s\n", rows[i].name);
+		snprintf(ca, sizeof(ca), "%s/%s", seen->directory, rows[i].ca ? rows[i].ca : "");
+		assert_int_equal(monitor_engine_new(seen->loop, url, rows[i].ca ? ca : NULL, 2000, 100, here,
+						    sink_of(seen), &monitor),
+				 0);
+		/* The first may be asked before the server listens. */
+		do
+			assert_true(samples(seen, 1, 5000));
+		while (i == 0 && seen->value != (int32_t)rows[i].health && ++tries < 50);
+		monitor_engine_free(monitor);
+		assert_true(seen->known);
+		assert_int_equal(seen->value, rows[i].health);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
 static void health_not_asked_when_not_here(void **state)
 {
 	struct seen *seen = *state;
@@ -566,6 +637,7 @@ int main(void)
 		ROW(cpu),
 		ROW(health),
 		ROW(health_nobody_listens),
+		ROW(health_over_tls),
 		ROW(health_not_asked_when_not_here),
 	};
 
