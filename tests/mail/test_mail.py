@@ -73,6 +73,14 @@ class Place:
         self.running.append(process)
         return process
 
+    def script(self, text):
+        path = f"{self.folder}/script"
+        with open(f"{path}.new", "w") as file:
+            file.write(f"#!/bin/sh\n{text}\n")
+        os.chmod(file.name, 0o755)
+        os.rename(file.name, path)
+        return path
+
     def serve(self, *options):
         server = self.start(sys.executable, "-B", f"{HERE}/mail_server.py", self.mails_folder, "--port", str(self.port),
                             *options, stdout=subprocess.PIPE, text=True)
@@ -173,6 +181,20 @@ def test_a_transition_is_mailed_once(place, certificate, tls):
     assert PASSWORD not in place.said() and len(place.mails()) == 1
 
 
+def test_the_password_is_a_credential_of_systemd(place, certificate):
+    """Which guards it itself: the mode of its copy says who may read it by an ACL."""
+    os.mkdir(f"{place.folder}/credentials")
+    with open(f"{place.folder}/credentials/smtp-password", "w") as file:
+        file.write(PASSWORD)
+    os.chmod(file.name, 0o440)
+    place.environment["CREDENTIALS_DIRECTORY"] = f"{place.folder}/credentials"
+    place.serve("--tls", "starttls", "--certificate", f"{certificate}/both", "--login", f"ha:{PASSWORD}")
+    place.configure(smtp_tls="starttls", smtp_ca=f"{certificate}/ca", smtp_user="ha")
+    place.send()
+    place.transition()
+    assert place.wait_mails(1)[0]["login"]
+
+
 def test_the_shared_configuration_goes_over_the_own(place):
     place.serve()
     place.configure(smtp_port=free_port())
@@ -240,6 +262,10 @@ def test_test_alert_tells_what_to_correct(place, certificate):
 
 
 def test_the_server_is_away_for_a_while(place):
+    """The sender dies meanwhile: the mail comes once all the same, and the command is not run again."""
+    told = f"{place.folder}/told"
+    script = place.script(f"cat >>{told}")
+    place.configure(notify=f"command={script}")
     sender = place.send()
     place.transition("EngineUp", "EngineDown")
     poll(lambda: "is not sent, tried again: no connection" in place.said(), 5, "the failure is not said")
@@ -253,14 +279,14 @@ def test_the_server_is_away_for_a_while(place):
     time.sleep(1)  # a second one would be under way
     assert len(place.mails()) == 1
     assert place.said().count("is not sent") == 2, "once for each sender"
+    with open(told) as file:
+        assert file.read().count("\n") == 1
 
 
 def test_the_server_hangs(place):
     """It takes the connection and says nothing: the command runs at once all the same, and the mail comes in the end."""
-    script, told = f"{place.folder}/script", f"{place.folder}/told"
-    with open(script, "w") as file:
-        file.write(f"#!/bin/sh\ncat >>{told}\n")
-    os.chmod(script, 0o755)
+    told = f"{place.folder}/told"
+    script = place.script(f"cat >>{told}")
     with socket.socket() as silent:
         silent.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         silent.bind(("127.0.0.1", place.port))
@@ -286,11 +312,9 @@ def test_the_server_hangs(place):
 
 def test_commands_are_bounded(place):
     """Six at once: four run, each is killed with its children, then the others do; a failure is logged, all are mailed."""
-    script, seen = f"{place.folder}/script", f"{place.folder}/seen"
+    seen = f"{place.folder}/seen"
     os.mkdir(seen)
-    with open(script, "w") as file:
-        file.write(f"#!/bin/sh\ntouch {seen}/$$\nsleep 60 & wait\n")
-    os.chmod(script, 0o755)
+    script = place.script(f"touch {seen}/$$\nsleep 60 & wait")
     place.serve()
     place.configure(notify=f"command={script}\ncommand_timeout=1s")
     for _ in range(6):
@@ -303,8 +327,7 @@ def test_commands_are_bounded(place):
     poll(lambda: place.said().count("took too long and was killed") == 6, 5, place.said())
     place.wait_mails(6)
     place.wait_empty()
-    with open(script, "w") as file:
-        file.write("#!/bin/sh\necho not today >&2\nexit 3\n")
+    place.script("echo not today >&2\nexit 3")
     place.transition()
     poll(lambda: "not today" in place.said() and "failed, exit status 3" in place.said(), 5, place.said())
 
