@@ -163,8 +163,8 @@ static void start_monitors(struct service *service)
 					 conf->network_period, sink, &service->network));
 	if (engine->bridge[0])
 		note_monitor("mgmt-bridge",
-			     monitor_bridge_new(clock, "/sys/class/net", engine->bridge,
-						conf->mgmt_bridge_period, sink, &service->bridge));
+			     monitor_bridge_new(clock, engine->bridge, conf->mgmt_bridge_period, sink,
+						&service->bridge));
 	note_monitor("mem-free", monitor_memory_new(clock, "/proc/meminfo", conf->mem_free_period, sink,
 						    &service->memory));
 	note_monitor("cpu-load", monitor_cpu_new(clock, "/proc", conf->cpu_load_window, conf->cpu_load_period,

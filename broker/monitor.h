@@ -37,10 +37,10 @@ int monitor_network_new(struct loop *loop, const struct network_target *target, 
 			struct monitor_network **ret);
 void monitor_network_free(struct monitor_network *monitor);
 
-/* 1 when the management bridge `name` is up and has a carrier. `sys_net` is /sys/class/net but in tests. */
+/* 1 when the management bridge `name` is up and has a carrier. */
 struct monitor_bridge;
-int monitor_bridge_new(struct clock_port *clock, const char *sys_net, const char *name, int64_t period_ms,
-		       struct sink sink, struct monitor_bridge **ret);
+int monitor_bridge_new(struct clock_port *clock, const char *name, int64_t period_ms, struct sink sink,
+		       struct monitor_bridge **ret);
 void monitor_bridge_free(struct monitor_bridge *monitor);
 
 /* MiB available, from `meminfo` (/proc/meminfo but in tests). */
