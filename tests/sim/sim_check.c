@@ -72,10 +72,23 @@ static int64_t unleased_until(const struct check_memory *m, unsigned q)
 	return later_of(m->unleased_since[q], later_of(m->calm_since, m->agent_since)) + BOUND_AGENT;
 }
 
-/* The one exemption, by name: on a host without watchdog, guard, agent and sanlock were all dead together. */
-static bool exempt_nothing_left(const struct check_host *host)
+/* The one exemption, by name: on a host without watchdog, guard, agent and sanlock were all dead together. A
+ * QEMU in state D outlives them by rule 12's minute, which begins with the guard that is back. */
+static bool nothing_left(const struct check_host *host)
 {
 	return !host->watchdog && !host->guard && !host->agent && !host->sanlock;
+}
+
+static bool exempt_nothing_left(const struct check *check, unsigned i, int64_t now)
+{
+	const struct check_memory *m = &check->memory[i];
+	bool survives = false;
+
+	for (unsigned q = 0; q < CHECK_QEMUS_MAX; q++)
+		survives |= check->hosts[i].qemus[q].life && check->hosts[i].qemus[q].unkillable;
+	return nothing_left(&check->hosts[i]) ||
+	       (survives && m->nothing_left_at > 0 &&
+		now <= later_of(m->nothing_left_at, m->guard_since) + BOUND_GUARD + BOUND_SURVIVOR);
 }
 
 /* libvirt resumes without its lease what sanlock has forgotten; rule 3 ends it, as it does all that runs so.
@@ -107,7 +120,7 @@ static void check_two_running(struct check *check, int64_t now)
 			}
 	check_catch_up(check, first);
 	check_catch_up(check, second);
-	if (exempt_nothing_left(&check->hosts[first]) || exempt_nothing_left(&check->hosts[second]) ||
+	if (exempt_nothing_left(check, first, now) || exempt_nothing_left(check, second, now) ||
 	    resumed_a_moment_ago(check, first, now) || resumed_a_moment_ago(check, second, now))
 		return;
 	check_fail(check, "two-running", "%u VMs run, on host %u and host %u", running,
@@ -220,6 +233,10 @@ static void check_host_now(struct check *check, unsigned i, int64_t now)
 		m->agent_since = now;
 	if (host->on && host->agent)
 		m->spoke_at = now;
+	if (host->on && nothing_left(host))
+		m->nothing_left_at = now;
+	else if (!host->on)
+		m->nothing_left_at = 0;
 	m->was_acting = acting;
 	m->was_guarded = host->guard;
 	m->was_served = served;
@@ -233,6 +250,7 @@ static void check_host_now(struct check *check, unsigned i, int64_t now)
 		m->asked0 = m->refused0 = -1;
 		m->holds0 = false;
 		m->flag = FLAG_UNKNOWN;
+		m->timestamp = 0; /* its next life may begin with the same */
 	}
 	for (unsigned q = 0; q < CHECK_QEMUS_MAX; q++)
 		check_life(check, i, q, now);

@@ -83,7 +83,9 @@ struct check_memory {
 	bool was_acting, was_guarded, was_served; /* at the event before */
 	int64_t out_since;			  /* no sanlock, or no host id */
 	int64_t calm_since, guard_since, agent_since, joined_since, joined_until;
-	int64_t spoke_at; /* its agent last ran, its broker or not */
+	int64_t spoke_at;	 /* its agent last ran, its broker or not */
+	int64_t nothing_left_at; /* guard, agent and sanlock were last dead together, 0: not since it booted
+				  */
 	bool ran[CHECK_QEMUS_MAX];
 	int64_t life_since[CHECK_QEMUS_MAX], unleased_since[CHECK_QEMUS_MAX], paused_since[CHECK_QEMUS_MAX];
 	int64_t lost_since[CHECK_QEMUS_MAX]; /* the lease has moved since, while it is paused; else now */
