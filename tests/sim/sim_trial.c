@@ -339,7 +339,8 @@ static void print_trace(void *data, const char *text)
 	    strncmp(said, world->said, sizeof(world->said) - 1) == 0)
 		return;
 	snprintf(world->said, sizeof(world->said), "%s", said);
-	printf("%s\n", text);
+	/* Whole seconds: a draw more or less somewhere in the models moves everything by some ms. */
+	printf("%.*s%s\n", (int)strcspn(text, "."), text, said);
 }
 
 static void tell_trial(struct world *world, struct trial *ret)
