@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Decides when this host joins, joins again and leaves the lockspace. It may not join while a QEMU with the
- * engine's uuid may live here (safety rule 4) or while the whiteboard speaks against it (rule 8), and may not
- * leave while one lives (rule 7). It kills through the guard only, never itself. Called by broker.c. */
+ * engine's uuid may live here (safety rule 4), while a storage daemon may hold writes of before (rule 13) or
+ * while the whiteboard speaks against it (rule 8), and may not leave while one lives (rule 7). It kills
+ * through the guard only, never itself. Called by broker.c. */
 #include "broker/membership.h"
 
 #include <assert.h>
@@ -98,6 +99,52 @@ static void killed(void *data, int error, int alive)
 		member->gate = GATE_PROVE;
 		gate_later(member, error == 0 && alive == 0 ? 0 : GATE_RETRY_MS);
 	}
+}
+
+/* Safety rule 13: a storage daemon of this host that lived when the lease was lost may hold writes of that
+ * time, the VM's too, and would land them when its server answers again: in the midst of what another VM
+ * writes, or over this host's next life in the lockspace. So it is ended each time the gate opens: after
+ * every loss, after every join that came to nothing, and when a broker that knows nothing of what was before
+ * finds the lockspace not joined. Nothing in use is hurt by it: without the lockspace there is no lease here.
+ * It is the first step, since a QEMU in state D that waits for the daemon can die only after it. */
+static void storage_ended(void *data, int error, int alive)
+{
+	struct member *member = data;
+	char text[160];
+
+	member->ending = false;
+	if (member->gate != GATE_STORAGE || member->stopping)
+		return;
+	if (member->end_void) {
+		gate_later(member, 0);
+		return;
+	}
+	if (error == 0 && alive == 0) {
+		member->gate = GATE_PROVE;
+		gate_later(member, 0);
+		return;
+	}
+	if (error < 0)
+		snprintf(text, sizeof(text),
+			 "the guard can't prove that no storage daemon holds late writes: %s; check "
+			 "ovirt-ha-guard.service",
+			 strerror(-error));
+	else
+		snprintf(text, sizeof(text), "the storage daemon was killed and is not gone yet");
+	set_trouble(member, text);
+	gate_later(member, GATE_RETRY_MS);
+}
+
+static void end_storage(struct member *member)
+{
+	int r;
+
+	member->ending = true;
+	member->end_void = false;
+	r = member->fence->end_storage(member->fence, mono_add(now_of(member), KILL_MS), storage_ended,
+				       member);
+	if (r < 0)
+		storage_ended(member, r, -1);
 }
 
 static void joined(void *data, int error)
@@ -256,13 +303,13 @@ static void proven(void *data, int error, int32_t pid, mono_t begun)
 	if (member->stopping)
 		return;
 	take_qemu(member, error, pid, begun);
-	if (member->membership != MEMBERSHIP_NONE ||
-	    (member->gate != GATE_PROVE && member->gate != GATE_BOARD))
+	if (member->membership != MEMBERSHIP_NONE)
 		return;
-	if (member->proof_void) {
-		member->gate = GATE_PROVE;
-		gate_later(member, 0);
-	} else if (error < 0) {
+	if (member->gate == GATE_STORAGE)
+		gate_later(member, 0); /* opened anew meanwhile: it proves nothing in this membership */
+	if (member->gate != GATE_PROVE && member->gate != GATE_BOARD)
+		return;
+	if (error < 0) {
 		member->gate = GATE_PROVE;
 		set_trouble(
 			member,
@@ -288,7 +335,6 @@ static void prove_no_qemu(struct member *member)
 	int r;
 
 	member->proving = true;
-	member->proof_void = false;
 	r = member->qemu->prove(member->qemu, mono_add(now, FIND_MS), proven, member);
 	if (r < 0)
 		proven(member, r, 0, now);
@@ -297,9 +343,12 @@ static void prove_no_qemu(struct member *member)
 static void gate_step(struct member *member)
 {
 	if (member->stopping || member->membership != MEMBERSHIP_NONE || member->joining || member->killing ||
-	    member->proving)
+	    member->ending || member->proving)
 		return;
 	switch (member->gate) {
+	case GATE_STORAGE:
+		end_storage(member);
+		return;
 	case GATE_PROVE:
 		prove_no_qemu(member);
 		return;
@@ -379,7 +428,7 @@ static void membership_change(struct member *member, enum membership membership)
 
 	member->membership = membership;
 	if (membership != MEMBERSHIP_NONE)
-		member->proof_void = true;
+		member->end_void = true;
 	if (was != membership)
 		log_info("lockspace %s -> %s host_id=%u generation=%llu", membership_str(was),
 			 membership_str(membership), member->host_id, (unsigned long long)member->generation);
@@ -403,10 +452,11 @@ static void membership_change(struct member *member, enum membership membership)
 		 */
 		if (member->stopping)
 			break;
-		if (member->gate == GATE_CLOSED)
-			member->gate = GATE_PROVE;
+		if (was != MEMBERSHIP_NONE || member->gate == GATE_CLOSED)
+			member->gate = GATE_STORAGE;
 		/* An end of a join or a kill that was begun in an earlier membership sets no timer. */
-		if (!member->joining && !member->killing && !member->proving && !member->gate_timer.set)
+		if (!member->joining && !member->killing && !member->ending && !member->proving &&
+		    !member->gate_timer.set)
 			gate_later(member, 0);
 		break;
 	case MEMBERSHIP_UNKNOWN:

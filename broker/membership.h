@@ -23,10 +23,11 @@ enum board_verdict {
 };
 
 enum gate {
-	GATE_CLOSED, /* nothing to do: joined, or sanlock does not answer */
-	GATE_PROVE,  /* rule 4: is there a QEMU */
-	GATE_KILL,   /* the guard kills it */
-	GATE_BOARD,  /* rule 8 */
+	GATE_CLOSED,  /* nothing to do: joined, or sanlock does not answer */
+	GATE_STORAGE, /* rule 13: the guard ends the storage daemon */
+	GATE_PROVE,   /* rule 4: is there a QEMU */
+	GATE_KILL,    /* the guard kills it */
+	GATE_BOARD,   /* rule 8 */
 	GATE_JOIN,
 	GATE_COUNT
 };
@@ -80,8 +81,8 @@ struct member {
 	/* The engine. */
 	enum gate gate;
 	mono_t board_since; /* since when the whiteboard could not be read */
-	bool looking, reading, asking_watchdog, proving, joining, killing, stopping, left;
-	bool proof_void; /* the one under way was begun in an earlier membership */
+	bool looking, reading, asking_watchdog, proving, joining, killing, ending, stopping, left;
+	bool end_void; /* the end of the storage daemon under way was begun in an earlier membership */
 	bool closely;
 	bool spare_qemu;
 	bool settled; /* nothing more is to be expected of sanlock soon */

@@ -103,7 +103,18 @@ static void reply(struct guard *guard, int i, uint32_t kind, int error, int aliv
 
 	/* A client that doesn't read has itself to blame. */
 	(void)send(guard->fds[SLOT_CLIENTS + i].fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
-	guard->clients[i].waits = false;
+	if (kind == GUARD_END_STORAGE)
+		guard->clients[i].waits_storage = false;
+	else
+		guard->clients[i].waits = false;
+}
+
+void guard_reply_storage(struct guard *guard, int error)
+{
+	for (int i = 0; i < GUARD_CLIENTS_MAX; i++)
+		if (guard->clients[i].waits_storage)
+			reply(guard, i, GUARD_END_STORAGE, error == -ETIMEDOUT ? 0 : error,
+			      error == -ETIMEDOUT);
 }
 
 void guard_reply_all(struct guard *guard, int error, int alive)
@@ -308,12 +319,13 @@ static void request_take(struct guard *guard, int i, mono_t now)
 	int fd = guard->fds[SLOT_CLIENTS + i].fd, slot = SLOT_CLIENTS + i;
 	struct guard_request request;
 	struct ucred peer;
+	int r;
 	ssize_t n = recv(fd, &request, sizeof(request), MSG_DONTWAIT | MSG_TRUNC);
 
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n <= 0) {
-		guard->clients[i].waits = false;
+		guard->clients[i].waits = guard->clients[i].waits_storage = false;
 		guard_fd_set(guard, slot, -1, 0);
 		return;
 	}
@@ -344,6 +356,14 @@ static void request_take(struct guard *guard, int i, mono_t now)
 		guard->clients[i].waits = true;
 		hunt_asked(guard, now);
 		break;
+	case GUARD_END_STORAGE:
+		log_info("asked to end the storage daemon uid=%u pid=%d why=%s", peer.uid, peer.pid,
+			 request.why);
+		r = storage_end_begin(guard, now);
+		guard->clients[i].waits_storage = r == 0;
+		if (r < 0)
+			reply(guard, i, GUARD_END_STORAGE, r, 0);
+		break;
 	case GUARD_RESET:
 		log_info("asked to reset uid=%u pid=%d", peer.uid, peer.pid);
 		reply(guard, i, GUARD_RESET, hunt_reset(request.why), 0);
@@ -366,7 +386,7 @@ static int client_place(const struct guard *guard, bool stranger)
 
 		if (guard->fds[SLOT_CLIENTS + i].fd < 0)
 			return i;
-		if (client->waits || (stranger && !client->stranger))
+		if (client->waits || client->waits_storage || (stranger && !client->stranger))
 			continue;
 		if (best < 0 || client->stranger > guard->clients[best].stranger ||
 		    (client->stranger == guard->clients[best].stranger &&
@@ -479,6 +499,8 @@ int guard_run(struct guard *guard)
 			worker_dispatch(guard->worker);
 		if (guard->fds[SLOT_SWEEPER].revents)
 			worker_dispatch(guard->sweeper);
+		if (guard->fds[SLOT_STORAGE].revents)
+			worker_dispatch(guard->storage);
 		for (int i = 0; i < GUARD_CLIENTS_MAX; i++)
 			if (guard->fds[SLOT_CLIENTS + i].fd >= 0 && guard->fds[SLOT_CLIENTS + i].revents)
 				request_take(guard, i, now);
@@ -491,9 +513,11 @@ void guard_free(struct guard *guard)
 {
 	if (!guard)
 		return;
-	guard->fds[SLOT_WORKER].fd = guard->fds[SLOT_SWEEPER].fd = -1; /* the workers' own */
+	guard->fds[SLOT_WORKER].fd = guard->fds[SLOT_SWEEPER].fd = guard->fds[SLOT_STORAGE].fd =
+		-1; /* the workers' own */
 	worker_free(guard->worker);
 	worker_free(guard->sweeper);
+	worker_free(guard->storage);
 	for (size_t i = 0; i < guard->n_late; i++)
 		guard->late[i]->job.destroy(&guard->late[i]->job);
 	for (int i = 0; i < SLOT_COUNT; i++)
@@ -530,6 +554,8 @@ int guard_new(const char *conf_path, int listener, struct guard **ret)
 	if (r == 0)
 		r = worker_new("proc", &guard->sweeper);
 	if (r == 0)
+		r = worker_new("storage", &guard->storage);
+	if (r == 0)
 		r = conf_read(guard, clock_mono());
 	if (r < 0) {
 		guard_free(guard);
@@ -537,8 +563,30 @@ int guard_new(const char *conf_path, int listener, struct guard **ret)
 	}
 	guard->fds[SLOT_WORKER] = (struct pollfd){.fd = worker_fd(guard->worker), .events = POLLIN};
 	guard->fds[SLOT_SWEEPER] = (struct pollfd){.fd = worker_fd(guard->sweeper), .events = POLLIN};
+	guard->fds[SLOT_STORAGE] = (struct pollfd){.fd = worker_fd(guard->storage), .events = POLLIN};
 	*ret = guard;
 	return 0;
+}
+
+size_t guard_wait_gone(int *pidfds, size_t n, mono_t deadline)
+{
+	struct pollfd fds[QEMU_PIDS_MAX];
+	size_t left = n;
+	mono_t now;
+
+	for (size_t i = 0; i < n; i++)
+		fds[i] = (struct pollfd){.fd = pidfds[i], .events = POLLIN};
+	while (left && (now = clock_mono()) < deadline) {
+		poll(fds, (nfds_t)n, (int)(deadline - now));
+		for (size_t i = 0; i < n; i++)
+			if (fds[i].fd >= 0 && fds[i].revents) {
+				fds[i].fd = -1;
+				left--;
+			}
+	}
+	for (size_t i = 0; i < n; i++)
+		close(pidfds[i]);
+	return left;
 }
 
 int guard_prove_gone(const char *uuid, int timeout_ms)
@@ -546,29 +594,15 @@ int guard_prove_gone(const char *uuid, int timeout_ms)
 	mono_t deadline = clock_mono() + timeout_ms;
 
 	for (;;) {
-		struct pollfd fds[QEMU_PIDS_MAX];
 		int killed[QEMU_PIDS_MAX], r;
-		size_t n, left;
-		mono_t now;
+		size_t n;
 
 		r = qemu_kill(uuid, killed, &n);
 		if (r < 0 || n == 0)
 			return r;
 		log_warning("killing QEMU reason=prove-gone vm=%s count=%zu", uuid, n);
-		for (size_t i = 0; i < n; i++)
-			fds[i] = (struct pollfd){.fd = killed[i], .events = POLLIN};
 		/* Until all are gone, then /proc is read again. */
-		for (left = n; left && (now = clock_mono()) < deadline;) {
-			poll(fds, (nfds_t)n, (int)(deadline - now));
-			for (size_t i = 0; i < n; i++)
-				if (fds[i].fd >= 0 && fds[i].revents) {
-					fds[i].fd = -1;
-					left--;
-				}
-		}
-		for (size_t i = 0; i < n; i++)
-			close(killed[i]);
-		if (left)
+		if (guard_wait_gone(killed, n, deadline))
 			return -ETIMEDOUT;
 	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* ovirt-ha-guard: main (guard_main.c), loop (guard.c), decision (guard_rule.c), question to sanlock
- * (guard_watch.c), search and kill (guard_hunt.c), one reading of /proc for it (guard_sweep.c). */
+ * (guard_watch.c), search and kill (guard_hunt.c), one reading of /proc for it (guard_sweep.c), the end of
+ * the storage daemon (guard_storage.c). */
 #pragma once
 
 #include <stdbool.h>

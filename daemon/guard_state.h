@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the guard knows, and what its two files need of each other: guard.c hears and judges, guard_hunt.c
- * finds and kills. For these two alone. */
+/* What the guard knows, and what its files need of each other: guard.c hears and judges, guard_hunt.c finds
+ * and kills QEMU, guard_storage.c the storage daemon. For these alone. */
 #pragma once
 
 #include <poll.h>
@@ -20,6 +20,7 @@ enum slot {
 	SLOT_LISTENER,
 	SLOT_WORKER,
 	SLOT_SWEEPER,
+	SLOT_STORAGE,
 	SLOT_CONNECTION, /* to sanlock */
 	SLOT_SANLOCK,	 /* pidfd */
 	SLOT_SURVIVOR,	 /* pidfd: was sent SIGKILL and is not gone */
@@ -39,9 +40,10 @@ enum hunt {
 };
 
 struct client {
-	bool waits;    /* for the end of the killing */
-	bool stranger; /* may not ask */
-	mono_t heard;  /* when it connected, or asked last */
+	bool waits;	    /* for the end of the killing */
+	bool waits_storage; /* for the end of the storage daemon */
+	bool stranger;	    /* may not ask */
+	mono_t heard;	    /* when it connected, or asked last */
 };
 
 struct guard {
@@ -76,6 +78,10 @@ struct guard {
 	mono_t killing_ends;   /* of HUNT_DIE */
 	mono_t survives_since; /* of SLOT_SURVIVOR */
 
+	struct worker *storage;
+	struct storage_end *storage_end; /* under way; the thread's */
+	mono_t storage_begun;
+
 	mono_t refused_told;
 	unsigned refused; /* since then */
 };
@@ -84,11 +90,21 @@ struct guard {
 
 /* Takes `fd`, closes what the slot held. */
 void guard_fd_set(struct guard *guard, int slot, int fd, short events);
+/* Waits until the killed are gone, and closes their pidfds: how many are not at the deadline. Blocks. */
+size_t guard_wait_gone(int *pidfds, size_t n, mono_t deadline);
 /* To all who wait for the end of a killing. */
 void guard_reply_all(struct guard *guard, int error, int alive);
 /* How many QEMU live, -errno not known; judges nothing yet. */
 void guard_sighted(struct guard *guard, int count, mono_t now);
 void guard_decide(struct guard *guard, mono_t now);
+
+/* To all who wait for the end of the storage daemon. */
+void guard_reply_storage(struct guard *guard, int error);
+
+/* guard_storage.c */
+
+/* Kills the storage daemon, guard_reply_storage() follows. 0, or -errno: it was not begun. */
+int storage_end_begin(struct guard *guard, mono_t now);
 
 /* guard_hunt.c */
 

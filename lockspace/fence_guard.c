@@ -33,7 +33,7 @@ struct request {
 struct fence_guard {
 	struct fence_port port; /* first */
 	struct loop *loop;
-	struct request kill, reset;
+	struct request kill, end_storage, reset;
 };
 
 static void request_end(struct request *request)
@@ -51,10 +51,10 @@ static void request_end(struct request *request)
 static void request_answer(struct request *request, int error, int alive)
 {
 	request_end(request);
-	if (request->kind == GUARD_KILL)
-		request->killed(request->data, error, alive);
-	else
+	if (request->kind == GUARD_RESET)
 		request->failed(request->data, error);
+	else
+		request->killed(request->data, error, alive);
 }
 
 static void timer_fired(struct timer *timer)
@@ -130,17 +130,28 @@ static int port_listens(struct fence_port *port)
 	return fd < 0 ? fd : 0;
 }
 
+static int kill_send(struct request *request, const char *why, mono_t deadline,
+		     void (*done)(void *data, int error, int alive), void *data)
+{
+	int r = request_send(request, why, deadline);
+
+	if (r == 0) {
+		request->killed = done;
+		request->data = data;
+	}
+	return r;
+}
+
 static int port_kill(struct fence_port *port, mono_t deadline, void (*done)(void *data, int error, int alive),
 		     void *data)
 {
-	struct fence_guard *guard = (struct fence_guard *)port;
-	int r = request_send(&guard->kill, "lease", deadline);
+	return kill_send(&((struct fence_guard *)port)->kill, "lease", deadline, done, data);
+}
 
-	if (r == 0) {
-		guard->kill.killed = done;
-		guard->kill.data = data;
-	}
-	return r;
+static int port_end_storage(struct fence_port *port, mono_t deadline,
+			    void (*done)(void *data, int error, int alive), void *data)
+{
+	return kill_send(&((struct fence_guard *)port)->end_storage, "join", deadline, done, data);
 }
 
 static int port_reset(struct fence_port *port, const char *why, void (*done)(void *data, int error),
@@ -162,6 +173,7 @@ static void port_close(struct fence_port *port)
 	struct fence_guard *guard = (struct fence_guard *)port;
 
 	request_end(&guard->kill);
+	request_end(&guard->end_storage);
 	request_end(&guard->reset);
 	free(guard);
 }
@@ -174,11 +186,16 @@ int fence_guard_new(struct loop *loop, struct fence_port **ret)
 	guard = calloc(1, sizeof(*guard));
 	if (!guard)
 		return -ENOMEM;
-	guard->port = (struct fence_port){
-		.kill = port_kill, .reset = port_reset, .listens = port_listens, .close = port_close};
+	guard->port = (struct fence_port){.kill = port_kill,
+					  .end_storage = port_end_storage,
+					  .reset = port_reset,
+					  .listens = port_listens,
+					  .close = port_close};
 	guard->loop = loop;
 	guard->kill =
 		(struct request){.timer.fire = timer_fired, .guard = guard, .kind = GUARD_KILL, .fd = -1};
+	guard->end_storage = (struct request){
+		.timer.fire = timer_fired, .guard = guard, .kind = GUARD_END_STORAGE, .fd = -1};
 	guard->reset =
 		(struct request){.timer.fire = timer_fired, .guard = guard, .kind = GUARD_RESET, .fd = -1};
 	*ret = &guard->port;

@@ -12,6 +12,10 @@ struct fence_port {
 	 * (0: proven gone), or -errno: no guard, not allowed, late. */
 	int (*kill)(struct fence_port *port, mono_t deadline, void (*done)(void *data, int error, int alive),
 		    void *data);
+	/* The same to the storage daemon of this host, of which there may be none: alive 0 says that none of
+	 * those that lived at the question does (safety rule 13). systemd starts another. */
+	int (*end_storage)(struct fence_port *port, mono_t deadline,
+			   void (*done)(void *data, int error, int alive), void *data);
 	/* Resets the host at once (safety rule 12). `why` is logged by the guard first. done is called only
 	 * on failure. */
 	int (*reset)(struct fence_port *port, const char *why, void (*done)(void *data, int error),

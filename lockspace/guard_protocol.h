@@ -7,13 +7,14 @@
 
 #include <stdint.h>
 
-#define GUARD_VERSION 1
+#define GUARD_VERSION 2
 #define GUARD_KILL_MS 1000 /* how long the guard waits for the killed to be gone before it answers */
 #define GUARD_WHY_MAX 128
 
 enum guard_request_kind {
-	GUARD_KILL = 1, /* SIGKILL to every QEMU of the engine's uuid */
-	GUARD_RESET,	/* resets the host at once; answered only when that failed */
+	GUARD_KILL = 1,	   /* SIGKILL to every QEMU of the engine's uuid */
+	GUARD_RESET,	   /* resets the host at once; answered only when that failed */
+	GUARD_END_STORAGE, /* SIGKILL to the storage daemon of this host */
 };
 
 struct guard_request {
@@ -25,6 +26,6 @@ struct guard_request {
 struct guard_reply {
 	uint32_t version;
 	uint32_t kind;
-	int32_t error; /* 0 or -errno: -EPERM, -ENODATA not deployed, or /proc can't be read */
-	int32_t alive; /* of GUARD_KILL: how many still live after GUARD_KILL_MS; 0: proven gone */
+	int32_t error; /* 0 or -errno: -EPERM, -ENODATA not deployed, -EBUSY, or /proc can't be read */
+	int32_t alive; /* of the two kills: how many still live after GUARD_KILL_MS; 0: proven gone */
 };

@@ -102,6 +102,8 @@ static bool text_matches(const struct text *cmdline, const char *uuid)
 			return true;
 		if (is_option(before, "smbios") && smbios_has(arg, uuid))
 			return true;
+		if (is_option(before, "pidfile") && strcmp(arg, uuid) == 0)
+			return true;
 	}
 	return false;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Finds the QEMU processes of the engine's uuid in /proc, without libvirt: the proof that none lives here
- * (safety rules 4, 5, 7) must not rest on a daemon that may be dead or mistaken. */
+ * (safety rules 4, 5, 7) must not rest on a daemon that may be dead or mistaken. The storage daemon of this
+ * host is QEMU's too, and is found in the same way (rule 13), by its pid file in the place of a uuid. */
 #pragma once
 
 #include <stdatomic.h>
@@ -10,6 +11,8 @@
 
 #define QEMU_PIDS_MAX 16
 #define QEMU_UUID_SIZE 37 /* of the text, with the NUL */
+/* What the storage daemon is started with after `--pidfile`, and nothing else. */
+#define STORAGE_DAEMON_PID_FILE "/run/ovirt-ha-storage-daemon.pid"
 
 #define QEMU_SKIP_MAX 4
 
@@ -29,7 +32,8 @@ struct qemu_pids {
 	size_t unread; /* how many that are to be skipped live: with any, n == 0 proves nothing */
 };
 
-/* Every process that was started with `-uuid UUID`, or with `-smbios ...,uuid=UUID`. Its name does not
+/* Every process that was started with `-uuid UUID`, with `-smbios ...,uuid=UUID`, or with `--pidfile UUID`
+ * (of which STORAGE_DAEMON_PID_FILE alone is ever asked for). Its name does not
  * matter: a renamed or wrapped binary writes to the disk just as well. The uuid is compared without regard to
  * case. 0, or -errno when /proc can't be read fully (then nothing is known, and a proof fails). -EPERM: this
  * process is not shown the others' command lines (hidepid, ProtectProc). Reads /proc only, and yet may

@@ -46,6 +46,8 @@ static int disk_fault(enum fault fault)
 		return SIM_DISK_STALE;
 	case FAULT_DISK_CUT:
 		return SIM_DISK_CUT;
+	case FAULT_DISK_HELD:
+		return SIM_DISK_HELD;
 	default:
 		return -1;
 	}
@@ -384,6 +386,7 @@ static void begin(struct one_fault *one)
 	case FAULT_DISK_TORN:
 	case FAULT_DISK_STALE:
 	case FAULT_DISK_CUT:
+	case FAULT_DISK_HELD:
 		fault_disk(one);
 		break;
 	case FAULT_LEASE_REWRITTEN:

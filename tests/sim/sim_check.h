@@ -163,6 +163,8 @@ void check_block0_released(struct check *check, unsigned host);
 /* sanlock here was asked to join, or let go of the host id because it was asked to. */
 void check_join(struct check *check, unsigned host);
 void check_left(struct check *check, unsigned host);
+/* A write landed that a storage daemon of this host held since an earlier life of it in the lockspace. */
+void check_late_write(struct check *check, unsigned host);
 /* An operator's command ended. */
 void check_global_answered(struct check *check, unsigned host, bool maintenance, int error);
 void check_local_answered(struct check *check, unsigned host, bool maintenance, int error,

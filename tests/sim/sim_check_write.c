@@ -151,6 +151,14 @@ void check_join(struct check *check, unsigned host)
 			   check->hosts[host].id);
 }
 
+void check_late_write(struct check *check, unsigned host)
+{
+	if (check->hosts[host].joined)
+		check_fail(check, "late-write",
+			   "host %u: a write of before it lost its host id lands after it has joined again",
+			   check->hosts[host].id);
+}
+
 void check_left(struct check *check, unsigned host)
 {
 	if (lives(check, host, check_now(check), 4 * SECOND))

@@ -8,6 +8,10 @@
 #include <string.h>
 
 #define ALL_SECTORS 0xff
+/* When a storage daemon has its connection again and sends what it held: the time that joining again takes,
+ * and more. */
+#define LATE_MIN_MS 2000
+#define LATE_MAX_MS 30000
 
 static const uint8_t zeros[BLOCK_SIZE];
 
@@ -89,6 +93,8 @@ static void io_fired(struct sim_event *event)
 	bool lands = io->sectors != 0;
 
 	forget_under_way(io->disk, io);
+	if (lands && io->fault == SIM_DISK_HELD && io->write && io->life != io->disk->life)
+		io->disk->late_writes++;
 	if (lands && io->land)
 		io->land(io);
 	if (io->end)
@@ -130,6 +136,15 @@ static int8_t choose_fault(struct sim_disk *disk, const struct sim_io *io)
 	return -1;
 }
 
+/* At the end: what hangs goes on in its order. */
+static void append(struct sim_io **list, struct sim_io *io)
+{
+	while (*list)
+		list = &(*list)->next;
+	*list = io;
+	io->next = NULL;
+}
+
 void sim_io_begin(struct sim_io *io)
 {
 	struct sim_disk *disk = io->disk;
@@ -138,16 +153,15 @@ void sim_io_begin(struct sim_io *io)
 	io->event.fire = io_fired;
 	io->event.kind = SIM_IO;
 	io->sectors = ALL_SECTORS;
+	io->life = disk->life;
 	io->fault = choose_fault(disk, io);
 	switch (io->fault) {
 	case SIM_DISK_HANG:
-		/* At the end: what hangs goes on in its order. */
-		for (struct sim_io **at = &disk->hanging;; at = &(*at)->next)
-			if (!*at) {
-				*at = io;
-				io->next = NULL;
-				return;
-			}
+		append(&disk->hanging, io);
+		return;
+	case SIM_DISK_HELD:
+		append(&disk->held, io);
+		return;
 	case SIM_DISK_EIO:
 		io->error = -EIO;
 		io->sectors = io->write && sim_random_chance(random, 500) ? ALL_SECTORS : 0;
@@ -190,29 +204,38 @@ void sim_disk_fault(struct sim_disk *disk, enum sim_disk_fault fault, uint32_t p
 
 bool sim_disk_hangs(const struct sim_disk *disk)
 {
-	return disk->per_mille[SIM_DISK_HANG] == 1000;
+	return disk->per_mille[SIM_DISK_HANG] == 1000 || disk->per_mille[SIM_DISK_HELD] == 1000;
 }
 
-void sim_disk_heal(struct sim_disk *disk)
+static void go_on(struct sim_io **list)
 {
-	struct sim_io *io = disk->hanging;
+	struct sim_io *io = *list;
 
-	memset(disk->per_mille, 0, sizeof(disk->per_mille));
-	disk->hanging = NULL;
+	*list = NULL;
 	while (io) {
 		struct sim_io *next = io->next;
+		struct sim_disk *disk = io->disk;
 
-		io_go(io, 0);
+		io_go(io, io->fault == SIM_DISK_HELD && io->life != disk->life
+				  ? sim_random_between(&disk->sim->random, LATE_MIN_MS, LATE_MAX_MS)
+				  : 0);
 		io = next;
 	}
 }
 
-static void drop_hanging(struct sim_disk *disk)
+void sim_disk_heal(struct sim_disk *disk)
 {
-	struct sim_io *io = disk->hanging;
+	memset(disk->per_mille, 0, sizeof(disk->per_mille));
+	go_on(&disk->hanging);
+	go_on(&disk->held);
+}
+
+static void drop(struct sim_io **list)
+{
+	struct sim_io *io = *list;
 
 	/* What ends may begin again, and hang again. */
-	disk->hanging = NULL;
+	*list = NULL;
 	while (io) {
 		struct sim_io *next = io->next;
 
@@ -223,9 +246,33 @@ static void drop_hanging(struct sim_disk *disk)
 	}
 }
 
-void sim_disk_drop(struct sim_disk *disk)
+bool sim_disk_end_daemon(struct sim_disk *disk)
 {
-	drop_hanging(disk);
+	bool held = disk->held;
+
+	disk->per_mille[SIM_DISK_HELD] = 0;
+	for (size_t i = disk->n_under_way; i-- > 0;) {
+		struct sim_io *io = disk->under_way[i];
+
+		if (io->fault != SIM_DISK_HELD)
+			continue;
+		sim_cancel(disk->sim, &io->event);
+		forget_under_way(disk, io);
+		append(&disk->held, io);
+		held = true;
+	}
+	drop(&disk->held);
+	return held;
+}
+
+static void forget(struct sim_io **list)
+{
+	while (*list) {
+		struct sim_io *io = *list;
+
+		*list = io->next;
+		io_free(io);
+	}
 }
 
 void sim_disk_power_off(struct sim_disk *disk)
@@ -239,17 +286,14 @@ void sim_disk_power_off(struct sim_disk *disk)
 			io->land(io);
 		io_free(io);
 	}
-	while (disk->hanging) {
-		struct sim_io *io = disk->hanging;
-
-		disk->hanging = io->next;
-		io_free(io);
-	}
+	forget(&disk->hanging);
+	forget(&disk->held);
 }
 
 void sim_disk_attach(struct sim_disk *disk, struct sim_storage *storage)
 {
-	drop_hanging(disk);
+	drop(&disk->hanging);
+	drop(&disk->held);
 	while (disk->n_under_way > 0) {
 		struct sim_io *io = disk->under_way[--disk->n_under_way];
 

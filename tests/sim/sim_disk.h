@@ -53,6 +53,7 @@ enum sim_disk_fault {
 	SIM_DISK_STALE, /* a read of blocks gives what stood there before the last write */
 	SIM_DISK_SLOW,	/* takes `slow_ms` more */
 	SIM_DISK_CUT,	/* a write of a block lands up to a byte of its first sector, and fails */
+	SIM_DISK_HELD,	/* the host's storage daemon stands still, and holds what is begun */
 	SIM_DISK_FAULT_COUNT
 };
 
@@ -73,6 +74,7 @@ struct sim_io {
 	int error;	 /* of its end */
 	uint8_t sectors; /* a write's that land, all set: all, 0: it is lost */
 	uint16_t cut;	 /* so many bytes of a write land, 0: all of `sectors` */
+	unsigned life;	 /* disk->life when it was begun */
 	/* Its effect on disk->storage, or what is read. NULL: none. */
 	void (*land)(struct sim_io *io);
 	void (*end)(struct sim_io *io, int error); /* 0 or -EIO */
@@ -101,6 +103,10 @@ struct sim_disk {
 	uint32_t per_mille[SIM_DISK_FAULT_COUNT]; /* of I/Os begun */
 	uint64_t fired[SIM_DISK_FAULT_COUNT];
 	struct sim_io *hanging;
+	struct sim_io *held; /* by the storage daemon */
+	/* Of the host in the lockspace; sanlock's model counts. Writes of one that land in a later one are
+	 * what safety rule 13 is against. */
+	unsigned life, late_writes;
 	struct sim_io *free;
 	struct sim_io **under_way; /* to find them when the power goes */
 	size_t n_under_way, under_way_size;
@@ -121,13 +127,16 @@ void sim_disk_done(struct sim_disk *disk);
 void sim_disk_attach(struct sim_disk *disk, struct sim_storage *storage);
 /* `per_mille` of the I/Os begun from now on have the fault; 0: none. */
 void sim_disk_fault(struct sim_disk *disk, enum sim_disk_fault fault, uint32_t per_mille);
-/* No fault any more; what hung goes on, in its order, and lands late. */
+/* No fault any more; what hung goes on, in its order, and lands late. What the storage daemon held over the
+ * end of a life in the lockspace lands later still, as after a connection is made anew, while all else works.
+ */
 void sim_disk_heal(struct sim_disk *disk);
 bool sim_disk_hangs(const struct sim_disk *disk);
 /* The host loses its power (or is reset): each write under way lands or does not. */
 void sim_disk_power_off(struct sim_disk *disk);
-/* Safety rule 13's kill of a storage daemon: what hangs never lands. */
-void sim_disk_drop(struct sim_disk *disk);
+/* Safety rule 13's kill of the storage daemon: what it holds ends and never lands; the next one does not
+ * stand still. True: it held something. */
+bool sim_disk_end_daemon(struct sim_disk *disk);
 
 /* Zeroed but for `disk`. */
 struct sim_io *sim_io_new(struct sim_disk *disk);

@@ -8,9 +8,8 @@
 
 #include "tests/sim/sim_log.h"
 
-
 static const char *const fault_names[SIM_DISK_FAULT_COUNT] = {"eio",   "hang", "lost", "torn",
-							      "stale", "slow", "cut"};
+							      "stale", "slow", "cut",  "held"};
 
 void sim_power_cut(struct sim_host *host, int64_t back_ms)
 {

@@ -216,6 +216,44 @@ static int fence_reset(struct fence_port *port, const char *why, void (*done)(vo
 	return 0;
 }
 
+static void storage_ends_fired(struct sim_event *event)
+{
+	struct sim_fence *fence =
+		(struct sim_fence *)((char *)event - offsetof(struct sim_fence, storage_ends));
+	struct sim_guard *guard = fence->guard;
+	mono_t now = now_of(guard);
+	int error = !guard->running ? -ECONNREFUSED : guard->proc_fails ? -EACCES : 0;
+
+	if (guard->running && stands(guard) && now < fence->storage_deadline) {
+		sim_set(guard->sim, event, guard->clock->host,
+			sim_clock_due(guard->clock, mono_add(now, STANDS_MS)));
+		return;
+	}
+	if (guard->running && stands(guard))
+		error = -ETIMEDOUT;
+	if (error == 0) {
+		guard->storage_ends += sim_disk_end_daemon(guard->vm->disk);
+		sim_vm_storage(guard->vm, false);
+	}
+	fence->storage_ended(fence->storage_data, error, 0);
+}
+
+static int fence_end_storage(struct fence_port *port, mono_t deadline,
+			     void (*done)(void *data, int error, int alive), void *data)
+{
+	struct sim_fence *fence = (struct sim_fence *)port;
+	struct sim_guard *guard = fence->guard;
+
+	if (sim_is_set(&fence->storage_ends))
+		return -EBUSY;
+	fence->storage_deadline = deadline;
+	fence->storage_ended = done;
+	fence->storage_data = data;
+	sim_set(guard->sim, &fence->storage_ends, guard->clock->host,
+		sim_clock_due(guard->clock, mono_add(now_of(guard), ANSWER_MS)));
+	return 0;
+}
+
 static int fence_listens(struct fence_port *port)
 {
 	return ((struct sim_fence *)port)->guard->running ? 0 : -ECONNREFUSED;
@@ -230,16 +268,19 @@ void sim_fence_close(struct sim_fence *fence)
 {
 	sim_cancel(fence->guard->sim, &fence->ends);
 	sim_cancel(fence->guard->sim, &fence->served);
+	sim_cancel(fence->guard->sim, &fence->storage_ends);
 	fence->under_way = false;
 }
 
 static void fence_init(struct sim_fence *fence, struct sim_guard *guard, enum sim_daemon client)
 {
-	fence->port = (struct fence_port){fence_kill, fence_reset, fence_listens, fence_port_close};
+	fence->port = (struct fence_port){fence_kill, fence_end_storage, fence_reset, fence_listens,
+					  fence_port_close};
 	fence->guard = guard;
 	fence->ends.fire = fence_fired;
-	fence->ends.kind = fence->served.kind = SIM_GUARD;
-	fence->ends.daemon = client;
+	fence->storage_ends.fire = storage_ends_fired;
+	fence->ends.kind = fence->served.kind = fence->storage_ends.kind = SIM_GUARD;
+	fence->ends.daemon = fence->storage_ends.daemon = client;
 	fence->served.fire = fence_served;
 	fence->served.daemon = SIM_DAEMON_GUARD;
 }

@@ -19,6 +19,11 @@ struct sim_fence {
 	void (*killed)(void *data, int error, int alive);
 	void (*failed)(void *data, int error);
 	void *data;
+	/* The end of the storage daemon. */
+	struct sim_event storage_ends;
+	mono_t storage_deadline;
+	void (*storage_ended)(void *data, int error, int alive);
+	void *storage_data;
 };
 
 struct sim_guard {
@@ -37,7 +42,7 @@ struct sim_guard {
 	int64_t boot_ahead_ms;
 	struct sim_event tick;
 	struct sim_fence broker_fence, agent_fence; /* a connection each */
-	unsigned kills, resets;
+	unsigned kills, resets, storage_ends;	    /* that ended a daemon which held something */
 };
 
 void sim_guard_init(struct sim_guard *guard, struct sim_vm *vm);

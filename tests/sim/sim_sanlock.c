@@ -103,6 +103,7 @@ enum host_state sim_sanlock_state(const struct sim_sanlock *sanlock, uint16_t id
 static void space_end(struct sim_sanlock *sanlock)
 {
 	sanlock->space = SIM_SPACE_NONE;
+	sanlock->disk->life++;
 	sanlock->checked = false;
 	for (size_t i = 0; i < sanlock->n_seen; i++)
 		sanlock->seen[i] = (struct sim_seen){.first_check = MONO_UNSET, .last_live = MONO_UNSET};

@@ -74,6 +74,7 @@ static const struct {
 	[FAULT_BROKER_HANG] = {"broker-hang", 3, {500, 40 * SECOND}, {0}},
 	[FAULT_GUARD_HANG] = {"guard-hang", 3, {500, 20 * SECOND}, {0}},
 	[FAULT_DISK_CUT] = {"disk-cut", 3, {1 * SECOND, 1 * MINUTE}, {0}},
+	[FAULT_DISK_HELD] = {"disk-held", 3, {1 * SECOND, 5 * MINUTE}, {0}},
 	[FAULT_CLOCK_DRIFT] = {"clock-drift", 3, {1 * MINUTE, 20 * MINUTE}, {-1000, 1000}},
 	[FAULT_VM_MIGRATED_SLOWLY] = {"vm-migrated-slowly", 4, {0}, {10 * SECOND, 12 * MINUTE}},
 };

@@ -81,7 +81,8 @@ enum fault {
 	FAULT_GUARD_HANG,	  /* for */
 	FAULT_VM_MIGRATED_SLOWLY, /* as above, value: ms that its memory is copied */
 	/* Storage, once more */
-	FAULT_DISK_CUT, /* for: writes of a block stop within a sector, and fail */
+	FAULT_DISK_CUT,	 /* for: writes of a block stop within a sector, and fail */
+	FAULT_DISK_HELD, /* for: its daemon on this host stands still, and sends later what it holds */
 	FAULT_COUNT
 };
 

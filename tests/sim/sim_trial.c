@@ -33,6 +33,7 @@ struct world {
 		struct agent *agent;
 		enum sim_space space;
 		bool block0_taking, block0_held;
+		unsigned late_writes;
 	} before[SCHEDULE_HOSTS_MAX];
 };
 
@@ -43,7 +44,7 @@ static void see_disturbed(struct world *world)
 	static const enum fault faults[] = {FAULT_LIBVIRT_HANG, FAULT_LIBVIRT_KILL, FAULT_SANLOCK_HANG,
 					    FAULT_HOST_PAUSE,	FAULT_DISK_EIO,	    FAULT_DISK_HANG,
 					    FAULT_DISK_SLOW,	FAULT_DISK_LOST,    FAULT_DISK_TORN,
-					    FAULT_DISK_STALE,	FAULT_DISK_CUT};
+					    FAULT_DISK_STALE,	FAULT_DISK_CUT,	    FAULT_DISK_HELD};
 
 	for (uint16_t h = 0; h < world->cluster->n_hosts; h++) {
 		const struct sim_host *host = &world->cluster->hosts[h];
@@ -58,7 +59,7 @@ static bool is_calm(const struct world *world, const struct sim_host *host)
 {
 	return !world->disturbed[host->id] && host->powered && host->vm.libvirt_up &&
 	       !host->vm.libvirt_hangs && !host->sanlock.stopped &&
-	       host->sim->held_until[host->id] <= host->sim->now && !host->disk.hanging;
+	       host->sim->held_until[host->id] <= host->sim->now && !host->disk.hanging && !host->disk.held;
 }
 
 static void look_at(const struct world *world, const struct sim_host *host, struct check_host *ret)
@@ -143,6 +144,9 @@ static void notice(struct world *world, unsigned i)
 			check_left(&world->check, i);
 	}
 	before->space = host->sanlock.space;
+	if (host->disk.late_writes != before->late_writes)
+		check_late_write(&world->check, i);
+	before->late_writes = host->disk.late_writes;
 	if (host->block0.taking && !before->block0_taking)
 		check_block0_asked(&world->check, i);
 	if (before->block0_taking && !host->block0.taking)

@@ -290,8 +290,9 @@ static int lease_join(struct lease_port *port, mono_t deadline, void (*done)(voi
 {
 	struct world *world = WORLD_OF(port, lease);
 
-	/* Safety rule 4, whoever asks. */
+	/* Safety rules 4 and 13, whoever asks. */
 	assert(world->qemu_pid == 0 && world->qemu_error == 0 && world->proofs > world->joins);
+	assert(!world->late_writes);
 	world->joins++;
 	world->join_done = done;
 	world->join_data = data;
@@ -360,6 +361,30 @@ static int fence_kill(struct fence_port *port, mono_t deadline,
 	world->kill_data = data;
 	world->kill_timer.fire = kill_fired;
 	soon(world, &world->kill_timer);
+	return 0;
+}
+
+static void end_fired(struct timer *timer)
+{
+	struct world *world = WORLD_OF(timer, end_timer);
+	bool gone = world->end_error == 0 && --world->ends_needed <= 0;
+
+	if (gone)
+		world->late_writes = false;
+	world->end_done(world->end_data, world->end_error, !gone);
+}
+
+static int fence_end_storage(struct fence_port *port, mono_t deadline,
+			     void (*done)(void *data, int error, int alive), void *data)
+{
+	struct world *world = WORLD_OF(port, fence);
+
+	world->ends++;
+	world->end_done = done;
+	world->end_data = data;
+	world->end_timer.fire = end_fired;
+	clock_set(&world->clock, &world->end_timer,
+		  world->now + (world->end_ms ? world->end_ms : LATENCY_MS));
 	return 0;
 }
 
@@ -503,6 +528,7 @@ struct world *world_new(void)
 	world->membership = MEMBERSHIP_NONE;
 	world->owner.kind = OWNER_NOBODY;
 	world->fence.kill = fence_kill;
+	world->fence.end_storage = fence_end_storage;
 	world->fence.listens = fence_listens;
 	world->qemu.find = qemu_find_pid;
 	world->qemu.prove = qemu_prove;

@@ -67,6 +67,16 @@ struct world {
 	struct timer kill_timer;
 	void (*kill_done)(void *data, int error, int alive);
 	void *kill_data;
+	/* The storage daemon: `late_writes` are gone when it is ended; the join asserts that there are none.
+	 */
+	int end_error;
+	int ends_needed; /* it is gone after so many */
+	unsigned ends;
+	bool late_writes;
+	int64_t end_ms; /* how long an end takes, 0: as all else */
+	struct timer end_timer;
+	void (*end_done)(void *data, int error, int alive);
+	void *end_data;
 
 	struct qemu_port qemu;
 	int qemu_error;

@@ -167,6 +167,14 @@ static void ask_kill(struct bench *b)
 	assert_true(b->answered);
 }
 
+static void ask_end_storage(struct bench *b)
+{
+	assert_int_equal(b->fence->end_storage(b->fence, clock_mono() + 5000, killed, b), 0);
+	b->answered = false;
+	assert_int_equal(loop_run(b->loop), 0);
+	assert_true(b->answered);
+}
+
 /* As uid nobody, in a child: its exit status says what the guard answered. */
 static int ask_as_nobody(struct bench *b)
 {
@@ -507,12 +515,37 @@ static void test_prove_gone(void **state)
 	stand_in_kill(other);
 }
 
+/* Rule 13: who lives at the question is gone at the answer, and nobody else is touched. */
+static void test_storage_daemon(void **state)
+{
+	struct bench *b = *state;
+	const char *argv[] = {"qemu-storage-daemon", "--pidfile", STORAGE_DAEMON_PID_FILE, NULL};
+	const char *other_argv[] = {"qemu-storage-daemon", "--pidfile", "/run/other.pid", NULL};
+	pid_t stopped, other = stand_in_start(other_argv, false);
+
+	conf_write(b, ""); /* of a host that is not deployed too */
+	guard_start(b);
+	ask_end_storage(b);
+	assert_int_equal(b->error, 0);
+	assert_int_equal(b->alive, 0);
+	stopped = stand_in_start(argv, false);
+	kill(stopped, SIGSTOP);
+	ask_end_storage(b);
+	assert_int_equal(b->error, 0);
+	assert_int_equal(b->alive, 0);
+	assert_true(stand_in_gone(&stopped));
+	assert_true(log_has(b, "storage daemon killed"));
+	assert_false(stand_in_gone(&other));
+	stand_in_kill(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_prove_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_clients, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_client_that_gave_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_storage_daemon, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hanging_proc, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_daemon, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sanlock_killed, setup, teardown),

@@ -127,6 +127,102 @@ static void proof_from_before_a_loss(void **state)
 	assert_int_equal(world->proofs, 3);
 }
 
+/* Rule 13: after a loss the storage daemon is ended before anything else, once; the next loss ends the next.
+ */
+static void storage_daemon_ends_before_the_join(void **state)
+{
+	struct world *world = *state;
+
+	world_start(world);
+	world_run(world, 2000);
+	assert_int_equal(world->joins, 1);
+	assert_int_equal(world->ends, 1);
+	world->membership = MEMBERSHIP_NONE;
+	world->late_writes = true;
+	world->ends_needed = 3;
+	for (int i = 0; i < 200 && world->ends < 3; i++)
+		world_run(world, 100);
+	assert_int_equal(world->ends, 3);
+	assert_int_equal(world->joins, 1);
+	world_run(world, 4000);
+	assert_int_equal(world->ends, 4);
+	assert_int_equal(world->joins, 2);
+	world_run(world, 60000);
+	assert_int_equal(world->ends, 4);
+}
+
+/* A QEMU in state D that waits for the daemon ends with it. */
+static void storage_daemon_ends_before_qemu(void **state)
+{
+	struct world *world = *state;
+
+	world->qemu_pid = 77;
+	world->ends_needed = 5;
+	world_start(world);
+	world_run(world, 3000);
+	assert_true(world->ends >= 2);
+	assert_int_equal(world->kills, 0);
+	world_run(world, 6000);
+	assert_int_equal(world->kills, 1);
+	assert_int_equal(world->joins, 1);
+}
+
+static void unproven_end_of_storage_daemon_no_join(void **state)
+{
+	struct world *world = *state;
+	char text[TEXT_MAX];
+
+	world->end_error = -ECONNREFUSED;
+	world_start(world);
+	world_run(world, 30000);
+	assert_true(world->ends > 20);
+	assert_int_equal(world->joins, 0);
+	broker_trouble(world->broker, text);
+	assert_non_null(strstr(text, "late writes"));
+	world->end_error = 0;
+	world_run(world, 3000);
+	assert_int_equal(world->joins, 1);
+}
+
+/* A join that came to nothing may have left writes behind, too. */
+static void storage_daemon_ends_after_a_failed_join(void **state)
+{
+	struct world *world = *state;
+
+	world_start(world);
+	world_run(world, 2000);
+	assert_int_equal(world->ends, 1);
+	world->membership = MEMBERSHIP_JOINING;
+	world_run(world, 11000);
+	world->membership = MEMBERSHIP_NONE;
+	world_run(world, 4000);
+	assert_int_equal(world->ends, 2);
+	assert_int_equal(world->joins, 2);
+}
+
+static void end_from_before_a_loss(void **state)
+{
+	struct world *world = *state;
+
+	world->end_ms = 900;
+	world_start(world);
+	world_attach(world);
+	world_run(world, 100);
+	assert_int_equal(world->ends, 1);
+	world->sanlock_error = -ECONNREFUSED;
+	make_look(world, VM_DOWN);
+	assert_int_equal(world_cluster(world).membership, MEMBERSHIP_UNKNOWN);
+	world->sanlock_error = 0;
+	make_look(world, VM_UP);
+	assert_int_equal(world_cluster(world).membership, MEMBERSHIP_NONE);
+	world_run(world, 1200);
+	assert_int_equal(world->joins, 0);
+	assert_int_equal(world->ends, 2);
+	world_run(world, 1500);
+	assert_int_equal(world->joins, 1);
+	assert_int_equal(world->ends, 2);
+}
+
 static void no_guard_no_join(void **state)
 {
 	struct world *world = *state;
@@ -680,6 +776,11 @@ int main(void)
 		ROW(no_proof_no_join),
 		ROW(hanging_proc_no_join),
 		ROW(proof_from_before_a_loss),
+		ROW(storage_daemon_ends_before_the_join),
+		ROW(storage_daemon_ends_before_qemu),
+		ROW(unproven_end_of_storage_daemon_no_join),
+		ROW(storage_daemon_ends_after_a_failed_join),
+		ROW(end_from_before_a_loss),
 		ROW(no_guard_no_join),
 		ROW(joins_again_after_a_loss),
 		ROW(sanlock_gone_and_back),
