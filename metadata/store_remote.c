@@ -51,6 +51,7 @@ struct remote_queue {
 	void *link;
 	int epoll;	/* of the link's descriptor, which libraries change under us */
 	int watched_fd; /* in it, -1 none */
+	int watched_events;
 	bool proven;	/* the link has ended an operation well */
 	bool confirmed; /* it leads to the storage that the identity was read from */
 	mono_t attempt_until;
@@ -160,6 +161,14 @@ static int confirm(struct remote_queue *queue)
 	return queue->confirmed ? 0 : -EXDEV;
 }
 
+/* What was asked leaves at once, not with the loop's next turn. */
+static int send_now(struct remote_queue *queue)
+{
+	const struct remote_library *library = queue->store->library;
+
+	return library->events(queue->link) & POLLOUT ? library->service(queue->link, POLLOUT) : 0;
+}
+
 static void start_io(struct remote_queue *queue)
 {
 	const struct remote_library *library = queue->store->library;
@@ -170,14 +179,14 @@ static void start_io(struct remote_queue *queue)
 		queue->state = LINK_CONFIRMING;
 		r = library->read(queue->link, place_of(queue->store, IDENTITY_BLOCK, 1), queue->identity,
 				  BLOCK_SIZE, now);
-		if (r < 0)
-			remote_ended(queue, r);
-		return;
+	} else {
+		queue->state = LINK_BUSY;
+		r = queue->ops.write ? library->write(queue->link, queue->at, queue->data, queue->size, now)
+				     : library->read(queue->link, queue->at, queue->bytes, queue->size, now);
 	}
-	queue->state = LINK_BUSY;
-	r = queue->ops.write ? library->write(queue->link, queue->at, queue->data, queue->size, now)
-			     : library->read(queue->link, queue->at, queue->bytes, queue->size, now);
-	if (r < 0)
+	if (r == 0)
+		r = send_now(queue);
+	if (r < 0 && !queue->ended)
 		remote_ended(queue, r);
 }
 
@@ -325,28 +334,35 @@ static void advance(struct remote_queue *queue, int error)
 	}
 }
 
-/* Waits for what comes next: the link's descriptor, an end to look at, the deadline. Libraries close and open
- * descriptors within their calls, often with the same number, which epoll forgets: hence ours, and added anew
- * each time it does not know it. */
-static void arm(struct remote_queue *queue)
+/* Libraries close and open descriptors while they connect, often with the same number, which epoll forgets:
+ * hence ours, and added anew each time it does not know it. A link that works keeps its own. */
+static void watch(struct remote_queue *queue)
 {
 	const struct remote_library *library = queue->store->library;
-	struct clock_port *clock = queue->store->clock;
-	int fd = queue->link ? library->fd(queue->link) : -1;
-	mono_t until;
+	int fd = queue->link ? library->fd(queue->link) : -1,
+	    events = fd >= 0 ? library->events(queue->link) : 0;
+	struct epoll_event event = {.events = (uint32_t)events};
 
+	if (queue->watched_fd == fd && queue->watched_events == events && queue->state != LINK_CONNECTING)
+		return;
 	if (queue->watched_fd >= 0 && queue->watched_fd != fd)
 		(void)epoll_ctl(queue->epoll, EPOLL_CTL_DEL, queue->watched_fd, NULL);
 	queue->watched_fd = fd;
-	if (fd >= 0) {
-		struct epoll_event event = {.events = (uint32_t)library->events(queue->link)};
-
-		if (epoll_ctl(queue->epoll, EPOLL_CTL_MOD, fd, &event) < 0) {
-			(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-			if (epoll_ctl(queue->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
-				remote_ended(queue, -errno);
-		}
+	queue->watched_events = events;
+	if (fd >= 0 && epoll_ctl(queue->epoll, EPOLL_CTL_MOD, fd, &event) < 0) {
+		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+		if (epoll_ctl(queue->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
+			remote_ended(queue, -errno);
 	}
+}
+
+/* Waits for what comes next: the link's descriptor, an end to look at, the deadline. */
+static void arm(struct remote_queue *queue)
+{
+	struct clock_port *clock = queue->store->clock;
+	mono_t until;
+
+	watch(queue);
 	if (!queue->ops.op) {
 		clock->cancel(clock, &queue->ops.timer);
 		return;
@@ -368,9 +384,11 @@ static void settle(struct remote_queue *queue)
 		queue->ended = false;
 		advance(queue, queue->error);
 	}
-	arm(queue);
-	if (!queue->finished)
+	if (!queue->finished) {
+		arm(queue);
 		return;
+	}
+	watch(queue);
 	queue->finished = false;
 	if (queue->result != -ETIMEDOUT)
 		queue->ops.stuck_since = MONO_UNSET;
