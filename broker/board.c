@@ -4,6 +4,7 @@
 #include "broker/board_parts.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,14 +26,42 @@ void board_set_timer(struct board *board, struct timer *timer, int64_t ms)
 	board->clock->set(board->clock, timer, mono_add(board_now(board), ms));
 }
 
+const char *board_advice(int error)
+{
+	switch (-error) {
+	case EFBIG:
+		return "it ends before our block: it was cut short or its unit shrunk; give it 8200192 bytes";
+	case ENOSPC:
+	case EDQUOT:
+		return "its storage is full: make room there";
+	case EROFS:
+		return "it is read-only: export it for writing";
+	case ESTALE:
+		return "the server has another file or export in its place: check that it is the right one";
+	case EXDEV:
+		return "the server gives other storage than before, where nothing is written: check what it "
+		       "exports";
+	case EREMOTE:
+		return "the portal sends on to a name, or more than once: give the portal of the unit itself";
+	case ENOENT:
+	case ENXIO:
+		return "it is not there: connect the storage, or check metadata_path in hosted-engine.conf";
+	case EACCES:
+	case EPERM:
+		return "let the service's user write it; a server may ask for another user, password or "
+		       "address";
+	default:
+		return "check that the storage is there and that the service's user may write it";
+	}
+}
+
 /* Says once per change of the error that the whiteboard can't be used, and where; and once that it can again.
  */
 static void note_io(struct board *board, const char *what, int error, int *last, mono_t *failing_since)
 {
 	if (error < 0 && error != *last)
-		log_warning("whiteboard can't be %s, tried again: %s %s; check that the storage is there and "
-			    "that the service's user may write it",
-			    what, strerror(-error), board->place);
+		log_warning("whiteboard can't be %s, tried again: %s %s; %s", what, strerror(-error),
+			    board->place, board_advice(error));
 	else if (error == 0 && *failing_since != MONO_UNSET)
 		log_info("whiteboard is %s again after_s=%lld", what,
 			 (long long)((board_now(board) - *failing_since) / MONO_SECOND));
@@ -60,11 +89,17 @@ void board_judge_domain(struct board *board, const uint8_t block[BLOCK_SIZE])
 	enum identity_match was = board->domain;
 
 	board->domain = identity_compare(block, &board->identity);
+	/* An older cluster's whiteboard names no domain; one that did and does no more is another one, or has
+	 * lost its end. */
+	board->named |= board->domain == IDENTITY_SAME;
+	board->nameless = board->named && board->domain == IDENTITY_UNKNOWN;
+	if (board->nameless)
+		board->domain = IDENTITY_OTHER;
 	board->domain_at = board_now(board);
 	if (was == board->domain)
 		return;
 	if (board->domain == IDENTITY_OTHER)
-		log_error("%s; nothing is written to it and no VM is started: %s", other_domain_text,
+		log_error("%s; nothing is written to it and no VM is started: %s", board_domain_text(board),
 			  board->place);
 	else if (was == IDENTITY_OTHER)
 		log_info("whiteboard is of our domain again");
@@ -74,6 +109,16 @@ void board_judge_domain(struct board *board, const uint8_t block[BLOCK_SIZE])
 bool board_other_domain(const struct board *board)
 {
 	return board->domain == IDENTITY_OTHER;
+}
+
+const char *board_domain_text(const struct board *board)
+{
+	return board->nameless ? nameless_domain_text : other_domain_text;
+}
+
+bool board_cut_short(const struct board *board)
+{
+	return board->write_error == -EFBIG;
 }
 
 /* Safety rule 8: a write of ours may have stopped inside its line, with a power cut or on storage that takes
@@ -98,15 +143,21 @@ static bool half_expired(struct board *board)
 {
 	/* As the last look found it: before that nothing is known. */
 	if (board->half_since == MONO_UNSET ||
-	    !mono_passed(board->half_since, board->policy.stale, board->gate_read))
+	    !mono_passed(board->half_since, board->policy.stale, board->judged_at))
 		return false;
 	if (!board->half_said)
 		log_warning(
 			"our block holds half a record of ours, which has stood still, and is written over "
 			"id=%u for_s=%lld",
-			board->host_id, (long long)((board->gate_read - board->half_since) / MONO_SECOND));
+			board->host_id, (long long)((board->judged_at - board->half_since) / MONO_SECOND));
 	board->half_said = true;
 	return true;
+}
+
+/* At the gate it is looked at each second, joined each loop. */
+static int64_t look_gap(const struct board *board)
+{
+	return (board->joined ? board->policy.loop : 0) + GATE_FRESH_MS;
 }
 
 /* Safety rule 8: whose record stands in our block? One of another host name that changes is a host that
@@ -118,6 +169,15 @@ void board_judge_own(struct board *board, const uint8_t block[BLOCK_SIZE])
 	char cause[RECORD_CAUSE_SIZE];
 	bool was = board->foreign, was_newer = board->own_fault == RECORD_TOO_NEW;
 
+	/* While our block could not be read its writer may have been unable to write, too: nothing has stood
+	 * still before our eyes. */
+	if (board->judged_at == MONO_UNSET || mono_passed(board->judged_at, look_gap(board), now)) {
+		board->half_since = MONO_UNSET;
+		board->foreign_since = now;
+		if (board->foreign_changed != MONO_UNSET)
+			board->foreign_changed = now;
+	}
+	board->judged_at = now;
 	board->own_fault = record_decode(block, board->host_id, &record, cause);
 	/* Nothing that a newer version wrote is overwritten, however long it stands still. */
 	if (board->own_fault == RECORD_TOO_NEW && !was_newer) {
@@ -154,7 +214,7 @@ static bool foreign_expired(const struct board *board)
 {
 	mono_t last = board->foreign_changed != MONO_UNSET ? board->foreign_changed : board->foreign_since;
 
-	return mono_passed(last, board->policy.stale, board_now(board));
+	return mono_passed(last, board->policy.stale, board->judged_at);
 }
 
 bool board_taken(const struct board *board)
@@ -211,7 +271,7 @@ enum board_verdict board_verdict(struct board *board)
 	    mono_passed(board->gate_read, GATE_FRESH_MS, now))
 		return BOARD_UNREAD;
 	if (board->domain == IDENTITY_OTHER)
-		return BOARD_OTHER_DOMAIN;
+		return board->nameless ? BOARD_NAMELESS : BOARD_OTHER_DOMAIN;
 	/* Nothing is overwritten that was not understood. */
 	if (board->own_fault == RECORD_TOO_NEW || (board->own_fault == RECORD_BAD && !half_expired(board)))
 		return board->half_since == MONO_UNSET ? BOARD_NOT_OURS : BOARD_HALF;
@@ -232,7 +292,7 @@ int board_start(struct board *board)
 	board->timing = board->policy.lease;
 	board->domain_at = board->gate_asked = board->gate_read = MONO_UNSET;
 	board->read_failing_since = board->write_failing_since = MONO_UNSET;
-	board->foreign_since = board->foreign_changed = board->half_since = MONO_UNSET;
+	board->foreign_since = board->foreign_changed = board->half_since = board->judged_at = MONO_UNSET;
 	board->own_fault = RECORD_ABSENT;
 	board_own_start(board);
 	board_scan_start(board);

@@ -99,6 +99,7 @@ struct board {
 	bool foreign; /* a record of another host name, joined or not */
 	char foreign_name[64];
 	mono_t foreign_since, foreign_changed; /* first seen; last seen to change (MONO_UNSET: not yet) */
+	mono_t judged_at;		       /* the last look at our block, MONO_UNSET: none */
 	uint8_t foreign_block[BLOCK_SIZE];     /* or the half record of `half_since` */
 	mono_t half_since; /* since when half a record of ours stands there unchanged, MONO_UNSET: none does
 			    */
@@ -106,6 +107,8 @@ struct board {
 	mono_t gate_asked, gate_read; /* MONO_UNSET: never */
 	int gate_error;
 	enum identity_match domain; /* IDENTITY_UNKNOWN also before the first read */
+	bool named;		    /* it once named our domain */
+	bool nameless;		    /* and names none any more: IDENTITY_OTHER */
 	enum record_fault own_fault;
 	bool own_looked;  /* it was read for the write that comes next */
 	mono_t looked_at; /* when last, MONO_UNSET: not since we are joined */
@@ -130,6 +133,12 @@ enum board_verdict board_verdict(struct board *board);
 /* The whiteboard names another domain: nothing that stands there is of our cluster, and nothing is written.
  */
 bool board_other_domain(const struct board *board);
+/* What that means, in words. */
+const char *board_domain_text(const struct board *board);
+/* The whiteboard ends before our block. */
+bool board_cut_short(const struct board *board);
+/* What to do about an error of reading or writing it, in words. */
+const char *board_advice(int error);
 /* Another host's or a newer version's record stands in our block while we are joined, and publishing has
  * stopped. */
 bool board_taken(const struct board *board);

@@ -62,10 +62,11 @@ void broker_fill_cluster(const struct broker *broker, struct cluster *ret)
 		ret->whiteboard_read = ret->maintenance_read = false;
 		ret->maintenance = FLAG_UNKNOWN;
 	}
-	ret->block = member->block != BLOCK_NONE   ? member->block
-		     : other_domain(broker)	   ? BLOCK_DOMAIN
-		     : board_taken(&broker->board) ? BLOCK_ID_TAKEN
-						   : BLOCK_NONE;
+	ret->block = member->block != BLOCK_NONE       ? member->block
+		     : other_domain(broker)	       ? BLOCK_DOMAIN
+		     : board_cut_short(&broker->board) ? BLOCK_DOMAIN
+		     : board_taken(&broker->board)     ? BLOCK_ID_TAKEN
+						       : BLOCK_NONE;
 	ret->lease = broker_timing(broker);
 	ret->owner = member->owner.kind;
 	ret->owner_id = member->owner.id;

@@ -41,13 +41,13 @@ void broker_trouble(struct broker *broker, char ret[TEXT_MAX])
 		say(ret, "storage: slow, the last read took %lld ms, the last write %lld ms",
 		    (long long)health.read_ms, (long long)health.write_ms);
 	if (board->write_failing_since != MONO_UNSET)
-		say(ret, "storage: writes fail for %lld s: %s %s",
+		say(ret, "storage: writes fail for %lld s: %s %s; %s",
 		    seconds_since(broker, board->write_failing_since), strerror(-board->write_error),
-		    board->place);
+		    board->place, board_advice(board->write_error));
 	if (board->read_failing_since != MONO_UNSET)
-		say(ret, "storage: reads fail for %lld s: %s %s",
+		say(ret, "storage: reads fail for %lld s: %s %s; %s",
 		    seconds_since(broker, board->read_failing_since), strerror(-board->read_error),
-		    board->place);
+		    board->place, board_advice(board->read_error));
 	if (broker->member.trouble[0])
 		say(ret, "lockspace: %s (for %lld s)", broker->member.trouble,
 		    seconds_since(broker, broker->member.trouble_since));
@@ -56,7 +56,7 @@ void broker_trouble(struct broker *broker, char ret[TEXT_MAX])
 		    seconds_since(broker, broker->guard_away_since), strerror(-broker->guard_error));
 	/* Not joined it has been said above. */
 	if (broker->member.membership == MEMBERSHIP_JOINED && board_other_domain(board))
-		say(ret, "%s", other_domain_text);
+		say(ret, "%s", board_domain_text(board));
 	if (broker->member.membership == MEMBERSHIP_JOINED && broker->parts.text[0])
 		say(ret, "%s", broker->parts.text);
 	if (broker_timing(broker).io_timeout_s != broker->config.policy.lease.io_timeout_s)

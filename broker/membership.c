@@ -28,6 +28,8 @@
 
 const char other_domain_text[] = "the whiteboard belongs to another domain: check metadata_path, sdUUID and "
 				 "lockspace_name in hosted-engine.conf";
+const char nameless_domain_text[] = "the whiteboard no longer says whose it is: it was cut short, emptied or "
+				    "exchanged; bring it back as it was, or write its name anew";
 
 static mono_t now_of(struct member *member)
 {
@@ -256,6 +258,10 @@ static bool pass_board(struct member *member)
 	case BOARD_OTHER_DOMAIN:
 		member->block = BLOCK_DOMAIN;
 		set_trouble(member, other_domain_text);
+		break;
+	case BOARD_NAMELESS:
+		member->block = BLOCK_DOMAIN;
+		set_trouble(member, nameless_domain_text);
 		break;
 	case BOARD_VERDICT_COUNT:
 		assert(false);

@@ -19,6 +19,7 @@ enum board_verdict {
 	BOARD_HALF,	    /* half a record of ours stands there: watched whether its writer lives */
 	BOARD_NOT_OURS,	    /* not a record we may overwrite */
 	BOARD_OTHER_DOMAIN, /* the identity block names another domain or lockspace */
+	BOARD_NAMELESS,	    /* it named ours, and names none any more */
 	BOARD_VERDICT_COUNT
 };
 
@@ -37,8 +38,8 @@ struct storage_places {
 	char whiteboard[200], lockspace[200], lease[200], disk[200]; /* disk "": not configured */
 };
 
-/* What BOARD_OTHER_DOMAIN means, in words. */
-extern const char other_domain_text[];
+/* What BOARD_OTHER_DOMAIN and BOARD_NAMELESS mean, in words. */
+extern const char other_domain_text[], nameless_domain_text[];
 
 struct membership_calls {
 	/* Facts changed or were confirmed. */

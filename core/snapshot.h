@@ -38,7 +38,9 @@ STRTAB_DECLARE(watchdog, enum watchdog);
 enum block_reason {
 	BLOCK_NONE,
 	BLOCK_ID_TAKEN, /* block N is fresh from another name, or a foreign record stands in our block */
-	BLOCK_DOMAIN, /* the domain's uuid is not the configured one, or its parts are of different domains */
+	/* The domain's uuid is not the configured one, its parts are of different domains, or the whiteboard
+	 * has no room for our block. */
+	BLOCK_DOMAIN,
 	BLOCK_REASON_COUNT
 };
 STRTAB_DECLARE(block_reason, enum block_reason);

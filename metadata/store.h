@@ -48,8 +48,9 @@ struct store {
 	 * twice. */
 	int (*scan)(struct store *store, enum store_queue queue, uint32_t first, uint32_t count,
 		    struct image **images, struct store_op *op);
-	/* Writes one block, durable when done. The data is copied. -EXDEV: a new connection to a server gives
-	 * another identity block (metadata/identity.h) than was read last; nothing was written. */
+	/* Writes one block, durable when done. The data is copied. -EFBIG: it lies beyond the end of
+	 * the file or device; -EXDEV: a new connection to a server gives another identity block
+	 * (metadata/identity.h) than was read last: nothing was written. */
 	int (*write)(struct store *store, enum store_queue queue, uint32_t block, const uint8_t *data,
 		     struct store_op *op);
 	void (*health)(struct store *store, struct store_health *ret);

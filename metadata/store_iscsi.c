@@ -68,7 +68,7 @@ static int status_error(int status, const struct scsi_task *task)
 		if (task && task->sense.key == SCSI_SENSE_DATA_PROTECTION)
 			return -EROFS;
 		if (task && task->sense.ascq == SCSI_SENSE_ASCQ_LBA_OUT_OF_RANGE)
-			return -ENOSPC;
+			return -EFBIG;
 		if (task && task->sense.ascq == SCSI_SENSE_ASCQ_LOGICAL_UNIT_NOT_SUPPORTED)
 			return -ENXIO;
 		return -EIO;
@@ -197,7 +197,7 @@ static int link_write(void *base, uint64_t at, const uint8_t *data, size_t size,
 	if (link->write_protected)
 		return -EROFS;
 	if ((at + size + link->sector - 1) / link->sector > link->sectors)
-		return -ENOSPC;
+		return -EFBIG;
 	link->at = at;
 	link->data = data;
 	link->size = size;

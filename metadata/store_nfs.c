@@ -42,8 +42,8 @@ struct nfs_link {
 	const struct nfs_config *config;
 	struct nfs_context *nfs;
 	struct nfsfh *file;
-	uint64_t device, inode;
-	mono_t looked_at; /* MONO_UNSET: never since it was opened */
+	uint64_t device, inode, length; /* of the file, when it was looked at */
+	mono_t looked_at;		/* MONO_UNSET: never since it was opened */
 	uint64_t at;
 	uint8_t *buffer;     /* of a read */
 	const uint8_t *data; /* of a write */
@@ -119,6 +119,9 @@ static int ask(struct nfs_link *link)
 		return begun(nfs_pread_async(link->nfs, link->file, link->at + link->done, link->asked,
 					     read_done, link));
 	}
+	/* A file that was cut short is not made longer: whoever cut it has another one in mind. */
+	if (link->at + link->size > link->length)
+		return -EFBIG;
 	most = link->config->version == 4 ? V4_WRITE_BYTES : BLOCK_SIZE;
 	link->asked = left < most ? left : most;
 	left -= link->asked;
@@ -138,8 +141,10 @@ static void looked(int error, struct nfs_context *nfs, void *data, void *private
 	/* Writing on into a file that was replaced would be a host that nobody sees. */
 	if (error == 0 && !same_file(link, data))
 		error = -ESTALE;
-	if (error == 0)
+	if (error == 0) {
+		link->length = ((const struct nfs_stat_64 *)data)->nfs_size;
 		error = ask(link);
+	}
 	if (error < 0)
 		remote_ended(link->queue, translate(error));
 }
@@ -193,6 +198,7 @@ static void stat_done(int error, struct nfs_context *nfs, void *data, void *priv
 	if (error == 0) {
 		link->device = st->nfs_dev;
 		link->inode = st->nfs_ino;
+		link->length = st->nfs_size;
 		if ((st->nfs_mode & S_IFMT) != S_IFREG)
 			error = -EINVAL;
 	}
@@ -303,8 +309,9 @@ static int link_connect(void *base, const struct remote_address *address, struct
 	link->config = config;
 	link->looked_at = MONO_UNSET;
 	r = set_up(link, config, address);
-	/* Only where it is needed: the library loses the name that it had before, 48 bytes of the heap. Whoever
-	 * calls tries again once a second in each of three queues: 12 MB on a day of a server that refuses. */
+	/* Only where it is needed: the library loses the name that it had before, 48 bytes of the heap.
+	 * Whoever calls tries again once a second in each of three queues: 12 MB on a day of a server that
+	 * refuses. */
 	if (r == 0 && config->version == 4) {
 		snprintf(client, sizeof(client), "%s %u", config->client, config->connections);
 		nfs4_set_client_name(link->nfs, client);

@@ -134,10 +134,27 @@ static int read_all(struct path_job *job)
 	return 0;
 }
 
+/* A file that was cut short is not made longer: whoever cut it has another one in mind. */
+static int check_end(const struct path_job *job)
+{
+	struct stat st;
+	uint64_t end;
+
+	if (fstat(job->fd, &st) < 0)
+		return -errno;
+	end = (uint64_t)st.st_size;
+	if (S_ISBLK(st.st_mode) && ioctl(job->fd, BLKGETSIZE64, &end) < 0)
+		return -errno;
+	return job->at + job->size > end ? -EFBIG : 0;
+}
+
 static int write_all(struct path_job *job)
 {
 	size_t done = 0;
+	int r = check_end(job);
 
+	if (r < 0)
+		return r;
 	while (done < job->size) {
 		ssize_t n = pwrite(job->fd, job->buffer + done, job->size - done, (off_t)(job->at + done));
 

@@ -226,12 +226,22 @@ def test_unit_that_refuses_fua(kind, open_store):
         assert kind.stored(1) == bytes([byte]) * BLOCK
 
 
-@pytest.mark.parametrize("kind", ["iscsi512"], indirect=True)
-def test_write_beyond_the_unit(kind, open_store):
+def test_write_beyond_the_end(kind, open_store):
     store = open_store(kind, path=kind.short_path())
     assert store.write(4, 0x33)[0] == 0
-    assert store.write(5, 0x33)[0] == -errno.ENOSPC
+    assert store.write(5, 0x33)[0] == -errno.EFBIG
     assert os.path.getsize(kind.short) == 5 * BLOCK + 512
+
+
+@pytest.mark.parametrize("kind", ["nfs3", "nfs4"], indirect=True)
+def test_cut_short(kind, store):
+    def refused():
+        os.truncate(kind.file, 9 * BLOCK)  # a look at it is good for 2 s
+        return store.write(9, 0x33)[0] == -errno.EFBIG
+    assert works(store, 9, 0x33)
+    until(refused, RETRY, "it writes beyond the end")
+    assert store.write(8, 0x33)[0] == 0
+    assert os.path.getsize(kind.file) == 9 * BLOCK
 
 
 @pytest.mark.parametrize("kind", ["nfs3", "nfs4"], indirect=True)

@@ -114,6 +114,10 @@ static void io_fired(struct timer *timer)
 	struct store_op *op = io->op;
 
 	io->op = NULL;
+	if (io->write && world->write_error < 0) {
+		op->done(op, world->write_error);
+		return;
+	}
 	if (io->write) {
 		memcpy(world->blocks[io->first], io->data, BLOCK_SIZE);
 		world->last_written = io->first;

@@ -33,6 +33,7 @@ struct world {
 		uint8_t data[BLOCK_SIZE];
 	} io[STORE_QUEUE_COUNT];
 	unsigned reads, writes;
+	int write_error; /* of each write, which does not land */
 	uint64_t blocks_read;
 	uint32_t last_written;
 	/* Called after each write: somebody else's writes. */

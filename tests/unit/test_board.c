@@ -453,6 +453,74 @@ static void failed_write_is_tried_again_and_told(void **state)
 	assert_int_equal(record.claim.score, 2000);
 }
 
+static void what_to_do_is_said(void **state)
+{
+	static const struct {
+		int error;
+		const char *text;
+	} rows[] = {
+		{-EFBIG, "ends before our block"},
+		{-ENOSPC, "make room"},
+		{-EROFS, "export it for writing"},
+		{-ESTALE, "another file or export"},
+		{-EXDEV, "other storage than before"},
+		{-EREMOTE, "the portal of the unit itself"},
+		{-ENOENT, "not there"},
+		{-EACCES, "another user"},
+		{-EIO, "check that the storage is there"},
+	};
+	struct world *world = joined(state);
+	char text[TEXT_MAX];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		world->write_error = rows[i].error;
+		world_publish(world, 1000 + (int32_t)i);
+		world_run(world, 5000);
+		broker_trouble(world->broker, text);
+		assert_non_null(strstr(text, rows[i].text));
+		assert_int_equal(world_cluster(world).block,
+				 rows[i].error == -EFBIG ? BLOCK_DOMAIN : BLOCK_NONE);
+	}
+	world->write_error = 0;
+	world_run(world, 2000);
+	broker_trouble(world->broker, text);
+	assert_null(strstr(text, "writes fail"));
+	assert_int_equal(world_cluster(world).block, BLOCK_NONE);
+}
+
+/* Safety rule 8: it named our domain, and was cut short or exchanged. */
+static void whiteboard_that_lost_its_name(void **state)
+{
+	struct world *world = *state;
+	const struct identity ours = {.domain = "99999999-2222-3333-4444-555555555555",
+				      .lockspace = "hosted-engine"};
+	uint8_t last[BLOCK_SIZE];
+	char text[TEXT_MAX];
+
+	strcpy(world->config.domain, ours.domain);
+	assert_int_equal(identity_encode(&ours, world->blocks[IDENTITY_BLOCK]), 0);
+	joined(state);
+	world_publish(world, 3400);
+	world_run(world, 11000);
+	memset(world->blocks[IDENTITY_BLOCK], 0, BLOCK_SIZE);
+	world_publish(world, 3400);
+	world_run(world, 65000);
+	memcpy(last, world->blocks[1], BLOCK_SIZE);
+	world_publish(world, 1000);
+	world_run(world, 11000);
+	assert_int_equal(world_cluster(world).block, BLOCK_DOMAIN);
+	assert_int_equal(world->published_error, -EXDEV);
+	assert_memory_equal(world->blocks[1], last, BLOCK_SIZE);
+	broker_trouble(world->broker, text);
+	assert_non_null(strstr(text, "no longer says whose it is"));
+	assert_int_equal(identity_encode(&ours, world->blocks[IDENTITY_BLOCK]), 0);
+	world_run(world, 65000);
+	world_publish(world, 1000);
+	world_run(world, 11000);
+	assert_int_equal(world_cluster(world).block, BLOCK_NONE);
+	assert_memory_not_equal(world->blocks[1], last, BLOCK_SIZE);
+}
+
 static void hung_storage_keeps_answering(void **state)
 {
 	struct world *world = joined(state);
@@ -725,6 +793,8 @@ int main(void)
 		ROW(restarted_broker_looks_first),
 		ROW(noise_in_our_block_is_repaired),
 		ROW(failed_write_is_tried_again_and_told),
+		ROW(what_to_do_is_said),
+		ROW(whiteboard_that_lost_its_name),
 		ROW(hung_storage_keeps_answering),
 		ROW(slow_storage_is_said_and_moves_nothing),
 		ROW(reads_blocks_in_use_only),

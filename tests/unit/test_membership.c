@@ -379,6 +379,32 @@ static void half_record_of_ours_is_written_over(void **state)
 	assert_int_equal(world->published_error, 0);
 }
 
+/* While nobody can read, whoever wrote it may be unable to write. */
+static void nothing_stands_still_unseen(void **state)
+{
+	struct world *world = *state;
+
+	for (int i = 0; i < 2; i++) {
+		if (i == 0)
+			write_half_record(world, 0);
+		else
+			world_record(world, 1, "other.example", 100, 0, 3400);
+		world_start(world);
+		world_run(world, 30000);
+		world_fault(world, (struct store_fault){.kind = STORE_FAULT_EIO, .ops = STORE_FAULT_READS});
+		world_run(world, 40000);
+		world_heal(world);
+		world_run(world, 58000);
+		assert_int_equal(world->joins, 0);
+		world_run(world, 5000);
+		assert_int_equal(world->joins, 1);
+		if (i == 0) {
+			world_free(world);
+			*state = world = world_new();
+		}
+	}
+}
+
 /* It names another host: nothing of ours. */
 static void half_record_of_another_stays(void **state)
 {
@@ -787,6 +813,7 @@ int main(void)
 		ROW(id_taken),
 		ROW(half_record_of_ours_is_written_over),
 		ROW(half_record_of_another_stays),
+		ROW(nothing_stands_still_unseen),
 		ROW(own_record_needs_no_watch),
 		ROW(qemu_appears_during_the_watch),
 		ROW(noise_is_not_overwritten),
