@@ -94,6 +94,7 @@ struct board {
 	bool dirty;  /* the agent said something new */
 	bool stored; /* what it said was read back from the own block, which has not changed since */
 	bool silent_said;
+	bool untrue; /* our last write was acknowledged, and read back it does not stand there */
 
 	/* What stands in the own block, and whose it is. */
 	bool foreign; /* a record of another host name, joined or not */

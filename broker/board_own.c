@@ -254,9 +254,16 @@ static void own_done(struct store_op *op, int error)
 			break;
 		}
 		if (!take_back(board)) {
+			if (!board->untrue)
+				log_warning(
+					"our record was acknowledged and does not stand there, written again "
+					"id=%u %s",
+					board->host_id, board->place);
+			board->untrue = true;
 			write_failed(board, board->serial_writing, -ESTALE);
 			break;
 		}
+		board->untrue = false;
 		board->stored = !board->dirty;
 		answer(board, board->serial_writing, 0);
 		break;

@@ -48,6 +48,8 @@ void broker_trouble(struct broker *broker, char ret[TEXT_MAX])
 		say(ret, "storage: reads fail for %lld s: %s %s; %s",
 		    seconds_since(broker, board->read_failing_since), strerror(-board->read_error),
 		    board->place, board_advice(board->read_error));
+	if (board->untrue)
+		say(ret, "storage: our record was acknowledged and does not stand there: %s", board->place);
 	if (broker->member.trouble[0])
 		say(ret, "lockspace: %s (for %lld s)", broker->member.trouble,
 		    seconds_since(broker, broker->member.trouble_since));

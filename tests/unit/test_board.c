@@ -139,6 +139,7 @@ static void same_words_are_written_where_they_were_lost(void **state)
 		    {"read back stale", STORE_FAULT_STALE}};
 	struct world *world = joined(state);
 	struct record record;
+	char text[TEXT_MAX];
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		int32_t score = 2000 + (int32_t)i;
@@ -153,10 +154,14 @@ static void same_words_are_written_where_they_were_lost(void **state)
 		world_publish(world, score);
 		world_run(world, 100);
 		assert_int_equal(world->published_error, -ESTALE);
+		broker_trouble(world->broker, text);
+		assert_non_null(strstr(text, "acknowledged and does not stand there"));
 		world_heal(world);
 		world_publish(world, score);
 		world_run(world, 100);
 		assert_int_equal(world->published_error, 0);
+		broker_trouble(world->broker, text);
+		assert_null(strstr(text, "storage"));
 		assert_int_equal(world_own(world, &record), RECORD_OK);
 		assert_int_equal(record.claim.score, score);
 	}
