@@ -13,7 +13,7 @@ import socket
 import subprocess
 
 import lab_network
-from lab_place import CLEAN_ENVIRONMENT, LabError, read, read_pid, until, write, write_pid
+from lab_place import CLEAN_ENVIRONMENT, LabError, call, read, read_pid, until, write, write_pid
 from storage_servers import CHAP_PASSWORD, CHAP_USER, IQN
 
 FAULTS = ("hang", "slow", "error", "drop")
@@ -62,6 +62,16 @@ def start(host, server, parts):
     for name in parts:
         shutil.chown(f"{exports}/{name}", "root", "sanlock")
         os.chmod(f"{exports}/{name}", 0o660)
+
+
+def stop(host, parts):
+    """Ends the daemon; who has a file open gets errors from then on."""
+    pid = daemon_pid(host)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: process_state(read_pid(f"{host.folder}/storage.pid")) is None, 15, f"end of the storage daemon {pid}")
+    for name in parts:
+        call("umount", "--lazy", f"{host.folder}/storage/{name}", check=False)
+    write(f"{host.folder}/storage.fault", "ok")
 
 
 def ask(host, *commands):

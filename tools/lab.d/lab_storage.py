@@ -17,16 +17,17 @@ import stat
 import lab_export
 import lab_network
 from lab_place import STORAGE_ADDRESS, LabError, call, monotonic, read_pid
-from storage_servers import GlusterServer, IscsiServer, NfsProxy, NfsServer
+from storage_servers import GlusterServer, IscsiServer, NfsProxy, NfsServer, Server
 
 MIB = 1 << 20
-ALIGNMENT = MIB  # sanlock's for sectors of 512 bytes
-FILES = {"lockspace": ALIGNMENT, "leases": 3 * ALIGNMENT, "metadata": 2002 * 4096, "conf": 4 * MIB, "disk": 64 * MIB}
+FILES = ("lockspace", "leases", "metadata", "conf", "disk")
+OWNER = 36  # of the files, by number: their names' numbers may differ between hosts
 EXPORTED = ("lockspace", "leases", "metadata", "conf")
 LOCKSPACE = "hosted-engine"
 KINDS = ("path", "block", "nfs3", "nfs4", "iscsi", "gluster")
 LOCAL = ("path", "block")  # without a server
-SECTORS = (512, 4096)
+ALIGNMENTS = {512: MIB, 4096: 8 * MIB}  # sanlock's, by the size of the sectors
+SECTORS = tuple(ALIGNMENTS)
 RESOURCES = ("engine", "whiteboard", "conf")  # one alignment apart, in this order
 
 
@@ -48,6 +49,18 @@ def sanlock_direct(lab, *arguments, timeout=20, check=True):
 
 def make_loop(file, sector, *options):
     return call("losetup", "--find", "--show", "--sector-size", str(sector), *options, file).strip()
+
+
+def sizes(settings):
+    """{part: bytes}, as the project lays a domain out."""
+    alignment = ALIGNMENTS[settings["sector"]]
+    return {"lockspace": alignment, "leases": len(RESOURCES) * alignment, "metadata": 2002 * 4096, "conf": MIB,
+            "disk": 64 * MIB}
+
+
+def commands(kind):
+    """What has to be installed for a kind's server."""
+    return {"iscsi": IscsiServer, "gluster": GlusterServer, "nfs3": NfsServer, "nfs4": NfsServer}.get(kind, Server).commands
 
 
 def server(lab, settings):
@@ -88,6 +101,14 @@ def path_in_host(settings, name):
     return f"/dev/lab-{name}" if as_device else f"/srv/storage/{name}"
 
 
+def metadata_path(lab, settings):
+    """What hosted-engine.conf says of the whiteboard: with nfs4 the broker asks the server itself, for all else it has
+    the host's way."""
+    if settings["storage"] == "nfs4":
+        return f"nfs://{STORAGE_ADDRESS}{folder(lab)}/metadata?version=4&uid={OWNER}&gid={OWNER}"
+    return path_in_host(settings, "metadata")
+
+
 def binds(host):
     """What a host gets bound into it, {its path there: here}."""
     devices = {f"/dev/{name}": f"{host.folder}/device/{name}" for name in os.listdir(f"{host.folder}/device")}
@@ -107,9 +128,11 @@ def fill(lab, settings, place):
     """The files of a new domain in the folder `place`. Without a server each is behind a loop device, since a file
     of a tmpfs has sectors of 4096 bytes for qemu-storage-daemon, which would write back its neighbours' sectors too
     and so undo other hosts' renewals."""
-    for name, size in FILES.items():
+    for name, size in sizes(settings).items():
         with open(f"{place}/{name}", "wb") as file:
             file.truncate(size)
+            os.fchown(file.fileno(), OWNER, OWNER)
+            os.fchmod(file.fileno(), 0o660)
             if name == "metadata":  # the block after those of the hosts says whose whiteboard it is
                 file.seek(2001 * 4096)
                 file.write(f"domain={lab.domain_uuid}\nlockspace={LOCKSPACE}\n".encode())
@@ -117,11 +140,12 @@ def fill(lab, settings, place):
             os.symlink(make_loop(f"{place}/{name}", settings["sector"]), f"{folder(lab)}/device/{name}")
         else:
             os.symlink(f"{place}/{name}", f"{folder(lab)}/device/{name}")
-    shape = ["-Z", str(settings["sector"]), "-A", "1M"] if settings["sector"] != 512 else []
+    alignment = ALIGNMENTS[settings["sector"]]
+    shape = ["-Z", str(settings["sector"]), "-A", f"{alignment // MIB}M"]
     sanlock_direct(lab, "init", "-s", f"{LOCKSPACE}:0:{device(lab, 'lockspace')}:0", "-o", str(settings["io_timeout"]),
                    *shape)
     for index, resource in enumerate(RESOURCES):
-        sanlock_direct(lab, "init", "-r", f"{LOCKSPACE}:{resource}:{device(lab, 'leases')}:{index * ALIGNMENT}", *shape)
+        sanlock_direct(lab, "init", "-r", f"{LOCKSPACE}:{resource}:{device(lab, 'leases')}:{index * alignment}", *shape)
 
 
 def make_domain(lab, settings):
@@ -148,15 +172,29 @@ def attach(host, settings):
     os.makedirs(f"{host.folder}/device")
     if settings["storage"] not in LOCAL:
         lab_network.connect_storage(host)
-    if proxy(host, settings):
-        proxy(host, settings).start()
-    lab_export.start(host, proxy(host, settings) or server(host.lab, settings), parts(host.lab, settings))
+    export(host, settings)
     if settings["storage"] == "path":
         add_device(host, "disk", f"{folder(host.lab)}/disk", settings["sector"])
     if settings["storage"] == "block":
         for name in FILES:
             # Direct: an I/O of the host is one of the daemon's, and not one for each page.
             add_device(host, name, f"{host.folder}/storage/{name}", settings["sector"], "--direct-io=on")
+
+
+def export(host, settings):
+    if proxy(host, settings):
+        proxy(host, settings).start()
+    lab_export.start(host, proxy(host, settings) or server(host.lab, settings), parts(host.lab, settings))
+
+
+def begin_anew(host, settings):
+    """What an operator does whose client of the storage does not come back: another one, at the same paths."""
+    if settings["storage"] in LOCAL:
+        raise LabError(f"storage {settings['storage']} is open by devices of the host, which can't begin anew")
+    if proxy(host, settings):
+        proxy(host, settings).stop()
+    lab_export.stop(host, parts(host.lab, settings))
+    export(host, settings)
 
 
 def set_fault(host, settings, fault):

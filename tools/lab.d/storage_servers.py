@@ -57,7 +57,7 @@ GANESHA_EXPORT = '''EXPORT {{
 
 class Server:
     """What all have in common: processes by pid file, ended by SIGKILL (tgtd ignores SIGTERM while it has a target)."""
-    kind, programs = None, ()
+    kind, programs, commands = None, (), ()  # what runs; what has to be installed
 
     def __init__(self, folder, space, address):
         self.folder, self.space, self.address = folder, space, address
@@ -102,7 +102,7 @@ class Server:
 
 class IscsiServer(Server):
     """One target with CHAP; the files are its LUNs 1, 2 .. in their order, those of `read_only` for reading alone."""
-    kind, programs = "iscsi", ("tgtd",)
+    kind, programs, commands = "iscsi", ("tgtd",), ("tgtd", "tgtadm")
     port = 3260
 
     def __init__(self, folder, space, address, files, sector=512, read_only=()):
@@ -139,7 +139,7 @@ class IscsiServer(Server):
 class NfsServer(Server):
     """The folder `export`, mounted as its own path by either version, and `read_only` for reading alone; versions "3", "4"
     or "3,4"."""
-    kind, programs = "nfs", ("rpcbind", "ganesha")
+    kind, programs, commands = "nfs", ("rpcbind", "ganesha"), ("rpcbind", "ganesha.nfsd")
     port, backend = 2049, "Name = VFS;"
 
     def __init__(self, folder, space, address, export, versions="3,4", read_only=None):
@@ -177,7 +177,8 @@ class NfsProxy(NfsServer):
 
 class GlusterServer(Server):
     """glusterd with one volume, replicated on three bricks below `bricks`; what a client has to know is the volume."""
-    kind, programs, volume = "gluster", ("glusterd",), "storage"
+    kind, programs, commands = "gluster", ("glusterd",), ("glusterd", "glusterfs", "gluster")
+    volume = "storage"
     port = 24007
     options = (("network.ping-timeout", "2"), ("group", "virt"), ("performance.stat-prefetch", "off"),
                ("network.remote-dio", "disable"), ("performance.strict-o-direct", "on"), ("features.shard", "off"))
