@@ -37,7 +37,7 @@ struct broker {
 	mono_t told_at; /* last EVENT_CHANGED */
 	mono_t guard_asked, guard_away_since;
 	int guard_error;
-	bool storage_slow; /* the last I/O of the whiteboard was */
+	int64_t slow_ms; /* what the last slow I/O of the whiteboard took, 0: it is not slow */
 	struct digest told;
 	void (*stopped)(void *data);
 	void *stopped_data;

@@ -37,9 +37,8 @@ void broker_trouble(struct broker *broker, char ret[TEXT_MAX])
 	broker->ports.store->health(broker->ports.store, &health);
 	if (health.stuck_since != MONO_UNSET)
 		say(ret, "storage: I/O stuck for %lld s", seconds_since(broker, health.stuck_since));
-	else if (broker->storage_slow)
-		say(ret, "storage: slow, the last read took %lld ms, the last write %lld ms",
-		    (long long)health.read_ms, (long long)health.write_ms);
+	else if (broker->slow_ms > 0)
+		say(ret, "storage: slow, an I/O took %lld ms", (long long)broker->slow_ms);
 	if (board->write_failing_since != MONO_UNSET)
 		say(ret, "storage: writes fail for %lld s: %s %s; %s",
 		    seconds_since(broker, board->write_failing_since), strerror(-board->write_error),

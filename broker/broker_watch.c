@@ -59,13 +59,13 @@ static void look_for_slowness(struct broker *broker)
 
 	broker->ports.store->health(broker->ports.store, &health);
 	ms = health.read_ms > health.write_ms ? health.read_ms : health.write_ms;
-	if (!broker->storage_slow && ms >= SLOW_MS) {
-		broker->storage_slow = true;
-		log_warning(
-			"storage is slow, which is tolerated up to the io_deadline: read=%lldms write=%lldms",
-			(long long)health.read_ms, (long long)health.write_ms);
-	} else if (broker->storage_slow && ms < SLOW_MS / 2) {
-		broker->storage_slow = false;
+	if (ms >= SLOW_MS) {
+		if (broker->slow_ms == 0)
+			log_warning("storage is slow, which is tolerated up to the io_deadline took_ms=%lld",
+				    (long long)ms);
+		broker->slow_ms = ms;
+	} else if (broker->slow_ms > 0 && ms < SLOW_MS / 2) {
+		broker->slow_ms = 0;
 		log_info("storage is as fast again as it should be");
 	}
 }
