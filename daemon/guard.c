@@ -31,6 +31,7 @@
 #include "util/clock.h"
 #include "util/engine_conf.h"
 #include "util/log.h"
+#include "util/seqpacket.h"
 #include "util/service_account.h"
 #include "util/worker.h"
 
@@ -284,14 +285,6 @@ static void sanlock_ended(struct guard *guard, mono_t now)
 		hunt_begin(guard, guard_reason_str(GUARD_SANLOCK_GONE), now);
 }
 
-static bool allowed(const struct guard *guard, int fd, struct ucred *ret_peer)
-{
-	socklen_t size = sizeof(*ret_peer);
-
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ret_peer, &size) == 0 &&
-	       (ret_peer->uid == 0 || ret_peer->uid == guard->service_uid);
-}
-
 /* The socket is open to the service's group, for no other reason than that a refusal tells more than a socket
  * that is not to be had. A stranger gets its answer and no more of the guard's time and log. */
 static void refuse(struct guard *guard, int i, const struct ucred *peer, mono_t now)
@@ -329,7 +322,7 @@ static void request_take(struct guard *guard, int i, mono_t now)
 		guard_fd_set(guard, slot, -1, 0);
 		return;
 	}
-	if (!allowed(guard, fd, &peer)) {
+	if (!seqpacket_allowed(fd, guard->service_uid, &peer)) {
 		refuse(guard, i, &peer, now);
 		return;
 	}
@@ -405,7 +398,7 @@ static void client_take(struct guard *guard, mono_t now)
 
 	if (fd < 0)
 		return;
-	stranger = !allowed(guard, fd, &peer);
+	stranger = !seqpacket_allowed(fd, guard->service_uid, &peer);
 	i = client_place(guard, stranger);
 	if (i < 0) {
 		close(fd);

@@ -8,40 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include <systemd/sd-daemon.h>
 
-#include "broker/broker_conf.h"
-#include "daemon/agent_conf.h"
+#include "conf/check_conf.h"
 #include "daemon/guard.h"
 #include "daemon/guard_watch.h"
 #include "lockspace/fence_port.h"
-#include "util/cleanup.h"
 #include "util/engine_conf.h"
 #include "util/log.h"
 #include "util/options.h"
 #include "util/paths.h"
+#include "util/seqpacket.h"
 
 #define PROVE_MS 60000
-
-/* As every daemon does it: the three files. A host that is not deployed is nothing wrong here: the guard
- * waits for the file. */
-static int check(const char *path)
-{
-	struct problems problems = {.say = problems_print, .data = stderr};
-	struct engine_conf engine;
-	struct agent_conf agent;
-	struct broker_conf broker;
-	char other[PATH_MAX];
-
-	engine_conf_load(path, &engine, &problems);
-	agent_conf_load(file_path(FILE_AGENT_CONF, other), &engine, &agent, &problems);
-	broker_conf_load(file_path(FILE_BROKER_CONF, other), &broker, &problems);
-	return problems.count ? EXIT_CONFIG : 0;
-}
 
 static int prove_gone(const char *path, bool leave)
 {
@@ -75,39 +55,6 @@ static const char *socket_path(void)
 	return path && path[0] ? path : GUARD_SOCKET;
 }
 
-/* The socket of systemd, or one of our own, with the group of this process (the unit says Group=ovirt-ha). */
-static int listener_open(void)
-{
-	const char *path = socket_path();
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	_cleanup_close_ int fd = -1;
-	mode_t before;
-	int r;
-
-	if (sd_listen_fds(1) > 0)
-		return SD_LISTEN_FDS_START;
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	/* A guard that is started beside another, by hand, must not take its clients away; what a dead one
-	 * left answers nobody. */
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 || errno == EAGAIN)
-		return -EADDRINUSE;
-	if (unlink(path) < 0 && errno != ENOENT)
-		return -errno;
-	before = umask(0117);
-	r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-	umask(before);
-	if (r < 0)
-		return r;
-	if (listen(fd, 16) < 0)
-		return -errno;
-	return TAKE_FD(fd);
-}
-
 static int serve(const char *path)
 {
 	struct guard *guard;
@@ -120,7 +67,7 @@ static int serve(const char *path)
 	sigaddset(&ending, SIGINT);
 	sigprocmask(SIG_BLOCK, &ending, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	fd = listener_open();
+	fd = seqpacket_listen(socket_path());
 	if (fd < 0) {
 		log_error("socket %s can't be served: %s%s", socket_path(), strerror(-fd),
 			  fd == -EADDRINUSE ? "; another ovirt-ha-guard runs" : "");
@@ -160,6 +107,6 @@ int main(int argc, char *argv[])
 	log_open("ovirt-ha-guard", options.debug);
 	file_path(FILE_ENGINE_CONF, path);
 	if (options.check)
-		return check(path);
+		return check_conf();
 	return prove || leave ? prove_gone(path, leave) : serve(path);
 }

@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "lockspace/guard_protocol.h"
 #include "util/cleanup.h"
 #include "util/loop.h"
+#include "util/seqpacket.h"
 
 #define RESET_MS 5000 /* an answer to a reset is its failure; none by then is one too */
 
@@ -84,19 +84,9 @@ static void ready(int fd, short revents, void *data)
 /* A connection to the guard, or -errno. Not blocking: a guard whose queue is full is -EAGAIN here. */
 static int guard_connect(void)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	const char *path = getenv("OVIRT_HA_GUARD_SOCKET");
-	_cleanup_close_ int fd = -1;
 
-	if (!path || !path[0])
-		path = GUARD_SOCKET;
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return -errno;
-	return TAKE_FD(fd);
+	return seqpacket_connect(path && path[0] ? path : GUARD_SOCKET);
 }
 
 static int request_send(struct request *request, const char *why, mono_t deadline)

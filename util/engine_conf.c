@@ -13,6 +13,18 @@ static const char *const network_tests[] = {"ping", "none", "dns", "tcp", NULL};
 _Static_assert(sizeof(network_tests) / sizeof(network_tests[0]) == NETWORK_TEST_COUNT + 1,
 	       "a test without a word");
 
+static const char *const domain_types[] = {"none", "nfs",	"nfs3",	 "nfs4", "iscsi",
+					   "fc",   "glusterfs", "posix", NULL};
+static const char *const nfs_versions[] = {"auto", "v3", "v4", "v4_0", "v4_1", "v4_2", NULL};
+static const char *const storage_choices[] = {"auto", "kernel", "userspace", NULL};
+
+_Static_assert(sizeof(domain_types) / sizeof(domain_types[0]) == DOMAIN_TYPE_COUNT + 1,
+	       "a kind of storage without a word");
+_Static_assert(sizeof(nfs_versions) / sizeof(nfs_versions[0]) == NFS_VERSION_COUNT + 1,
+	       "a version without a word");
+_Static_assert(sizeof(storage_choices) / sizeof(storage_choices[0]) == STORAGE_CHOICE_COUNT + 1,
+	       "a driver without a word");
+
 /* sanlock takes 48 bytes with the NUL; `:` separates the parts of its arguments. */
 static const char *check_lock_name(const char *value)
 {
@@ -50,6 +62,33 @@ static const char *check_url(const char *value)
 {
 	if (strncmp(value, "http://", 7) != 0 && strncmp(value, "https://", 8) != 0)
 		return "is not an address of http:// or https://; give one";
+	return NULL;
+}
+
+/* They become arguments of programs, paths and lines of files. */
+static const char *check_source(const char *value)
+{
+	if (value[0] == '-')
+		return "begins with -, as an option of a program; give the name or address of the storage";
+	if (value[strcspn(value, " \t\"\\")])
+		return "has a blank, a quote or a backslash; give the name or address of the storage";
+	return NULL;
+}
+
+static const char *check_iqn(const char *value)
+{
+	if (strncmp(value, "iqn.", 4) != 0 && strncmp(value, "eui.", 4) != 0 &&
+	    strncmp(value, "naa.", 4) != 0)
+		return "is not the name of a target; give one like iqn.2003-01.org.example:disk1";
+	if (strchr(value, '/') || check_source(value))
+		return "has a byte that a target's name can't have; --discover-storage iscsi shows it";
+	return NULL;
+}
+
+static const char *check_lun(const char *value)
+{
+	if (strchr(value, '/') || value[0] == '.' || check_source(value))
+		return "is neither a number nor a name in /dev/disk/by-id; --discover-storage shows it";
 	return NULL;
 }
 
@@ -104,16 +143,31 @@ static const struct setting rows[] = {
 	 .help = "the engine's health page; empty: http://FQDN/ovirt-engine/services/health"},
 	{"", "health_ca", SETTING_PATH, "", FIELD(health_ca),
 	 .help = "certificates that an https health_url is checked with"},
+	{"", "domainType", SETTING_WORD, "", FIELD(domain_type), .words = domain_types,
+	 .help = "the storage that ovirt-ha-storage connects; none: it is there by other means"},
+	{"", "storage_driver", SETTING_WORD, "auto", FIELD(storage_driver), .words = storage_choices,
+	 .help = "who connects it: this host's kernel, or a process; auto: the kernel where it can"},
+	{"", "storage", SETTING_STRING, "", FIELD(storage), .check = check_source,
+	 .help = "SERVER:/EXPORT, SERVER:/VOLUME, iSCSI's portals separated by commas, or what to mount"},
+	{"", "mnt_options", SETTING_STRING, "", FIELD(mnt_options), .check = check_source,
+	 .help = "options of the mount besides those that follow from the other keys"},
+	{"", "nfs_version", SETTING_WORD, "", FIELD(nfs_version), .words = nfs_versions,
+	 .help = "of domainType nfs"},
+	{"", "vfs_type", SETTING_STRING, "", FIELD(vfs_type), .check = check_source,
+	 .help = "of domainType posix: the type of the file system, as mount(8) has it"},
+	{"", "iqn", SETTING_STRING, "", FIELD(iqn), .check = check_iqn, .help = "the iSCSI target's name"},
+	{"", "portal", SETTING_INT, "", FIELD(portal), .min = 1, .max = 65535,
+	 .help = "the iSCSI portal group's tag; empty: 1"},
+	{"", "port", SETTING_INT, "", FIELD(port), .min = 1, .max = 65535,
+	 .help = "of the iSCSI portals; empty: 3260"},
+	{"", "lun", SETTING_STRING, "", FIELD(lun), .check = check_lun,
+	 .help = "number of the unit at the iSCSI target, or the disk's name in /dev/disk/by-id"},
 	{"", "user", SETTING_STRING, "", FIELD(user),
 	 .help = "who we are to an iSCSI target that asks by CHAP; empty: nobody"},
 	{"", "password", SETTING_STRING, "", FIELD(password), .secret = true, .help = "its password"},
 	KEPT("vm_disk_id"),
 	KEPT("vm_disk_vol_id"),
-	KEPT("storage"),
-	KEPT("mnt_options"),
-	KEPT("nfs_version"),
 	KEPT("console"),
-	KEPT("domainType"),
 	KEPT("spUUID"),
 	KEPT("connectionUUID"),
 	KEPT("ca_cert"),
@@ -125,9 +179,6 @@ static const struct setting rows[] = {
 	KEPT("lockspace_image_UUID"),
 	KEPT("conf_volume_UUID"),
 	KEPT("conf_image_UUID"),
-	KEPT("iqn"),
-	KEPT("portal"),
-	KEPT("port"),
 	KEPT("iscsi_paths_blacklist"),
 };
 
@@ -158,10 +209,77 @@ static int missing(const char *name, const char *key, const char *why, struct pr
 	return -EINVAL;
 }
 
+bool domain_type_files(enum domain_type type)
+{
+	return type != DOMAIN_UNTYPED && type != DOMAIN_ISCSI && type != DOMAIN_FC;
+}
+
+/* The names that the files of a domain have. A LUN's areas begin where its sectors say: no default. */
+static void default_places(struct engine_conf *conf)
+{
+	const struct {
+		struct place *place;
+		const char *file;
+	} places[] = {{&conf->lockspace, "lockspace"},
+		      {&conf->metadata, "metadata"},
+		      {&conf->lease, "leases"},
+		      {&conf->conf_volume, "conf"}};
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		if (!places[i].place->path[0] && conf->sd_uuid[0] && domain_type_files(conf->domain_type))
+			snprintf(places[i].place->path, sizeof(places[i].place->path),
+				 STORAGE_RUN_DIR "/%s/%s", conf->sd_uuid, places[i].file);
+}
+
+static int wrong(const char *name, const char *key, const char *value, const char *why,
+		 struct problems *problems)
+{
+	problems_add(problems, name, 0, key, value, "%s", why);
+	return -EINVAL;
+}
+
+int engine_conf_check_domain(const struct engine_conf *conf, const char *name, struct problems *problems)
+{
+	const char *type = domain_types[conf->domain_type], *colon = strstr(conf->storage, ":/");
+	bool server = domain_type_files(conf->domain_type) && conf->domain_type != DOMAIN_POSIX;
+	int r = 0;
+
+	if (conf->domain_type == DOMAIN_UNTYPED)
+		return 0;
+	if (!conf->sd_uuid[0])
+		r = missing(name, "sdUUID", "with domainType give the storage domain's uuid", problems);
+	if (!conf->storage[0] && conf->domain_type != DOMAIN_FC)
+		r = missing(name, "storage", "with domainType say where the storage is", problems);
+	else if (server && (!colon || colon == conf->storage))
+		r = wrong(name, "storage", conf->storage, "is not SERVER:/PATH; give it so", problems);
+	if (conf->domain_type == DOMAIN_POSIX && !conf->vfs_type[0])
+		r = missing(name, "vfs_type", "with domainType=posix give the type that mount(8) asks for",
+			    problems);
+	if (conf->domain_type == DOMAIN_ISCSI && !conf->iqn[0])
+		r = missing(name, "iqn", "with domainType=iscsi give the target's name", problems);
+	if (conf->domain_type == DOMAIN_ISCSI && conf->user[0] && !conf->password[0])
+		r = missing(name, "password", "user is nobody to a target without it", problems);
+	if (!domain_type_files(conf->domain_type) && !conf->lun[0])
+		r = missing(name, "lun", "give the disk that the domain is on", problems);
+	if (conf->domain_type == DOMAIN_FC && conf->lun[strspn(conf->lun, "0123456789")] == '\0' &&
+	    conf->lun[0])
+		r = wrong(name, "lun", conf->lun, "is a number; give the disk's name in /dev/disk/by-id",
+			  problems);
+	if (conf->nfs_version != NFS_AUTO && conf->domain_type != DOMAIN_NFS)
+		r = wrong(name, "nfs_version", nfs_versions[conf->nfs_version],
+			  "goes with domainType=nfs alone; take one of the two lines out", problems);
+	if (conf->mnt_options[0] && !domain_type_files(conf->domain_type)) {
+		problems_add(problems, name, 0, "mnt_options", conf->mnt_options,
+			     "can't be used: domainType=%s mounts nothing; take the line out", type);
+		r = -EINVAL;
+	}
+	return r;
+}
+
 int engine_conf_check(const struct engine_conf *conf, const char *name, struct problems *problems)
 {
 	static const char place[] = "give PATH or PATH:OFFSET on the shared storage";
-	int r = 0;
+	int r = engine_conf_check_domain(conf, name, problems);
 
 	if (!conf->host_id)
 		r = missing(name, "host_id", "give this host's number, 1 to 2000", problems);
@@ -198,6 +316,11 @@ int engine_conf_load(const char *path, struct engine_conf *ret, struct problems 
 	if (!ret->health_url[0] && ret->fqdn[0])
 		snprintf(ret->health_url, sizeof(ret->health_url), "http://%s/ovirt-engine/services/health",
 			 ret->fqdn);
+	default_places(ret);
+	if (!ret->port)
+		ret->port = 3260;
+	if (!ret->portal)
+		ret->portal = 1;
 	return engine_conf_deployed(ret) ? engine_conf_check(ret, path, problems) : 0;
 }
 

@@ -17,6 +17,24 @@ enum network_test {
 	NETWORK_TEST_COUNT
 };
 
+/* What ovirt-ha-storage connects; the folder of a domain is STORAGE_RUN_DIR/<sdUUID>. */
+#define STORAGE_RUN_DIR "/run/ovirt-ha-storage"
+
+enum domain_type {
+	DOMAIN_UNTYPED, /* the storage is there by other means */
+	DOMAIN_NFS,
+	DOMAIN_NFS3,
+	DOMAIN_NFS4,
+	DOMAIN_ISCSI,
+	DOMAIN_FC,
+	DOMAIN_GLUSTERFS,
+	DOMAIN_POSIX,
+	DOMAIN_TYPE_COUNT
+};
+
+enum nfs_version { NFS_AUTO, NFS_V3, NFS_V4, NFS_V4_0, NFS_V4_1, NFS_V4_2, NFS_VERSION_COUNT };
+enum storage_choice { STORAGE_AUTO, STORAGE_KERNEL, STORAGE_USERSPACE, STORAGE_CHOICE_COUNT };
+
 struct engine_conf {
 	char vmid[UUID_SIZE]; /* the engine VM's uuid, lower case; "": not deployed */
 	uint16_t host_id;     /* 1..2000, 0: not set */
@@ -27,6 +45,16 @@ struct engine_conf {
 
 	char sd_uuid[UUID_SIZE]; /* the storage domain's, "": not known */
 	struct place lockspace, metadata, lease, conf_volume, disk;
+	enum domain_type domain_type;
+	enum storage_choice storage_driver;
+	char storage[512]; /* SERVER:/EXPORT, SERVER:/VOLUME, portals A[,A..], source of a mount */
+	char mnt_options[512];
+	enum nfs_version nfs_version;
+	char vfs_type[32]; /* of DOMAIN_POSIX */
+	char iqn[224];
+	uint16_t port;		       /* of the portals */
+	uint32_t portal;	       /* iSCSI's portal group tag */
+	char lun[256];		       /* its number at the target, or a name in /dev/disk/by-id */
 	char user[256], password[256]; /* of iSCSI's CHAP; empty: none */
 	char lockspace_name[LOCK_NAME_SIZE];
 	char engine_lease_name[LOCK_NAME_SIZE];
@@ -52,9 +80,15 @@ extern const struct settings engine_settings;
 int engine_conf_load(const char *path, struct engine_conf *ret, struct problems *problems);
 /* The same for who can't run without it: no file, no vmid and no vm_xml are problems too. 0 or -errno. */
 int engine_conf_load_deployed(const char *path, struct engine_conf *ret, struct problems *problems);
+/* Are the files of such a domain in a folder? Else it lies on a LUN. */
+bool domain_type_files(enum domain_type type);
 /* What a deployed host must have besides single values being right: engine_conf_load() checks it when there
  * is a vmid. */
 int engine_conf_check(const struct engine_conf *conf, const char *name, struct problems *problems);
+/* The part of it that domainType asks for, 0 without one: for a host that is about to be deployed. */
+int engine_conf_check_domain(const struct engine_conf *conf, const char *name, struct problems *problems);
+/* Warns when the file asks for a network_test that nothing runs: the host works, and no network is judged. */
+void engine_conf_warn(const struct engine_conf *conf, const char *name, struct problems *problems);
 bool engine_conf_deployed(const struct engine_conf *conf); /* there is a vmid */
 /* The file with the VM's domain XML: vm_xml, or else the local copy of the shared configuration's. */
 const char *engine_conf_vm(const struct engine_conf *conf);
