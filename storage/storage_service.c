@@ -342,12 +342,20 @@ static void request_take(int fd, short revents, void *data)
 	struct storage_service *service = client->service;
 	struct storage_reply refusal = {.version = STORAGE_VERSION, .error = -EPROTO};
 	struct storage_request request;
+	struct ucred peer;
 	ssize_t n = recv(fd, &request, sizeof(request), MSG_DONTWAIT | MSG_TRUNC);
 
 	(void)revents;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
+		client_drop(client);
+		return;
+	}
+	if (!seqpacket_allowed(fd, service->service_uid, &peer)) {
+		log_warning("refused uid=%u pid=%d", peer.uid, peer.pid);
+		refusal.error = -EPERM;
+		client_answer(client, &refusal);
 		client_drop(client);
 		return;
 	}
@@ -363,25 +371,23 @@ static void request_take(int fd, short revents, void *data)
 	serve_next(service);
 }
 
+/* The socket is open to the service's group, for no other reason than that a refusal tells more than a socket
+ * that is not to be had: half of the places are for those who may ask. */
 static void client_take(int fd, short revents, void *data)
 {
 	struct storage_service *service = data;
-	struct storage_reply refusal = {.version = STORAGE_VERSION, .error = -EPERM};
 	_cleanup_close_ int taken = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct client *client = NULL;
 	struct ucred peer;
+	int places;
 
 	(void)revents;
-	for (int i = 0; i < CLIENTS_MAX && !client; i++)
-		if (service->clients[i].fd < 0)
-			client = &service->clients[i];
 	if (taken < 0)
 		return;
-	if (!seqpacket_allowed(taken, service->service_uid, &peer)) {
-		log_warning("refused uid=%u pid=%d", peer.uid, peer.pid);
-		(void)send(taken, &refusal, sizeof(refusal), MSG_DONTWAIT | MSG_NOSIGNAL);
-		return;
-	}
+	places = seqpacket_allowed(taken, service->service_uid, &peer) ? CLIENTS_MAX : CLIENTS_MAX / 2;
+	for (int i = 0; i < places && !client; i++)
+		if (service->clients[CLIENTS_MAX - 1 - i].fd < 0)
+			client = &service->clients[CLIENTS_MAX - 1 - i];
 	if (!client || loop_add_fd(service->loop, taken, POLLIN, request_take, client) < 0)
 		return;
 	client->fd = TAKE_FD(taken);

@@ -70,6 +70,25 @@ static const struct tool_command tool_commands[] = {
 		.run = command_run_check_deployed,
 	},
 	{
+		.name = "connect-storage",
+		.help = "connect this host's shared storage, as hosted-engine.conf has it",
+		.details = "Where it is connected nothing changes. Returns when all of it is there, or five "
+			   "minutes "
+			   "later at the latest.\n",
+		.deployed = true,
+		.run = command_run_connect_storage,
+	},
+	{
+		.name = "disconnect-storage",
+		.help = "disconnect this host's shared storage",
+		.details = "Refused while the engine VM runs on this host or sanlock's lockspace is joined: "
+			   "stop "
+			   "ovirt-ha-agent and\n"
+			   "ovirt-ha-broker first.\n",
+		.deployed = true,
+		.run = command_run_connect_storage,
+	},
+	{
 		.name = "set-maintenance",
 		.assign = "mode",
 		.options = {{.name = "mode",

@@ -11,6 +11,7 @@ int command_run_vm_stop(const struct invocation *call);	 /* --vm-shutdown, --vm-
 int command_run_vm_status(const struct invocation *call);
 int command_run_check_liveliness(const struct invocation *call);
 int command_run_check_deployed(const struct invocation *call);
+int command_run_connect_storage(const struct invocation *call); /* --connect-storage, --disconnect-storage */
 int command_run_set_maintenance(const struct invocation *call);
 int command_run_get_shared_config(const struct invocation *call);
 int command_run_set_shared_config(const struct invocation *call);

@@ -8,7 +8,7 @@ _hosted_engine()
 	COMPREPLY=()
 
 	local -A options=(
-		[--help]="--vm-start --vm-start-paused --vm-shutdown --vm-poweroff --vm-status --check-liveliness --check-deployed --set-maintenance --get-shared-config --set-shared-config --save-config --test-alert --dump-whiteboard --discover-storage"
+		[--help]="--vm-start --vm-start-paused --vm-shutdown --vm-poweroff --vm-status --check-liveliness --check-deployed --connect-storage --disconnect-storage --set-maintenance --get-shared-config --set-shared-config --save-config --dump-whiteboard --discover-storage"
 		[--vm-start]="--vm-conf="
 		[--vm-start-paused]=""
 		[--vm-shutdown]=""
@@ -16,6 +16,8 @@ _hosted_engine()
 		[--vm-status]="--json"
 		[--check-liveliness]=""
 		[--check-deployed]=""
+		[--connect-storage]=""
+		[--disconnect-storage]=""
 		[--set-maintenance]="--mode= --wait"
 		[--get-shared-config]="--type="
 		[--set-shared-config]="--type="

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The units as the build configured them: systemd reads them without a word, their exposure is at most 3.0, and what the safety
-# rules need of them stands in them. Usage: check_units.sh LIBEXECDIR GATE LEAVE NOTIFY PATH UNIT...
+# The units as the build configured them: systemd reads them without a word, their exposure is small, and what the safety
+# rules need of them stands in them. Usage: check_units.sh LIBEXECDIR GATE LEAVE UNIT...
 set -euo pipefail
 
 libexecdir=$1 gate=$2 leave=$3 notify=$4 path=$5
@@ -17,7 +17,7 @@ complain() {
 
 # Programs are looked for: stand-ins, since nothing is installed yet.
 mkdir "$work/libexec" "$work/units" "$work/units/sanlock.service.d"
-for program in broker agent guard notify; do
+for program in broker agent guard storage; do
 	ln -s /bin/true "$work/libexec/ovirt-ha-$program"
 done
 for unit in "$leave" "$notify" "$path" "$@"; do
@@ -35,8 +35,10 @@ for unit in "$leave" "$path" "$notify" "$@" sanlock.service; do
 	[ -z "$said" ] || complain "${unit##*/}: $said"
 done
 
-for unit in "$notify" "$@"; do
-	said=$(timeout 30 systemd-analyze security --offline=true --no-pager --threshold=30 "$unit" 2>&1) ||
+for unit in "$@"; do
+	# What storage mounts, all must see: most of the sandbox comes with a mount namespace.
+	[[ $unit == */ovirt-ha-storage.service ]] && most=52 || most=30
+	said=$(timeout 30 systemd-analyze security --offline=true --no-pager --threshold=$most "$unit" 2>&1) ||
 		complain "${unit##*/}: $(tail -1 <<<"$said")"
 done
 
@@ -65,6 +67,13 @@ for unit in "$@"; do
 		must "$unit" 'User=root'
 		must "$unit" 'CapabilityBoundingSet=CAP_KILL CAP_SYS_BOOT'
 		must "$unit" 'Before=sanlock.service'
+		;;
+	*/ovirt-ha-storage.service)
+		must "$unit" 'User=root'
+		must "$unit" 'KillMode=process'
+		must "$unit" 'RuntimeDirectoryPreserve=yes'
+		must "$unit" 'Before=ovirt-ha-broker.service'
+		must_not "$unit" '^(Protect|Private|ReadOnly|ReadWrite|Inaccessible|Temporary|Bind|Root|Mount|DynamicUser|RestrictFileSystems)'
 		;;
 	*)
 		must "$unit" 'User=ovirt-ha'

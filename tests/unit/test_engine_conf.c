@@ -123,6 +123,94 @@ static void test_existing_cluster(void **state)
 	assert_int_equal(c.network_test, NETWORK_TEST_DNS);
 }
 
+#define SD "0d5a3f2b-8c1e-4c6f-9b7e-2a1d8e4f5c60"
+#define FOLDER STORAGE_RUN_DIR "/" SD "/"
+
+/* A domain that is connected has its places; those that the file gives stay. */
+static void test_domain(void **state)
+{
+	struct engine_conf c;
+
+	assert_int_equal(load("domainType=nfs\nnfs_version=v4_1\nstorage=srv:/e\nsdUUID=" SD
+			      "\nlease_path=/x:512\nvmid=3f2b8c1e-0d5a-4c6f-9b7e-2a1d8e4f5c60\nhost_id=2\n"
+			      "network_test=none\n",
+			      &c),
+			 0);
+	assert_string_equal(said, "");
+	assert_int_equal(c.domain_type, DOMAIN_NFS);
+	assert_int_equal(c.nfs_version, NFS_V4_1);
+	assert_int_equal(c.storage_driver, STORAGE_AUTO);
+	assert_string_equal(c.lockspace.path, FOLDER "lockspace");
+	assert_string_equal(c.metadata.path, FOLDER "metadata");
+	assert_string_equal(c.conf_volume.path, FOLDER "conf");
+	assert_string_equal(c.lease.path, "/x");
+	assert_string_equal(c.disk.path, "");
+	assert_int_equal(load("domainType=iscsi\nstorage=192.0.2.1,192.0.2.2\niqn=iqn.2003-01.org.test:d\n"
+			      "lun=1\nuser=u\npassword=p\nstorage_driver=userspace\nsdUUID=" SD "\n",
+			      &c),
+			 0);
+	assert_int_equal(c.storage_driver, STORAGE_USERSPACE);
+	assert_int_equal(c.port, 3260);
+	assert_int_equal(c.portal, 1);
+	assert_string_equal(c.lockspace.path, "");
+	assert_int_equal(engine_conf_check_domain(&c, "F", NULL), 0);
+	assert_int_equal(load("domainType=iscsi\nport=3261\nportal=2\n", &c), 0);
+	assert_int_equal(c.port, 3261);
+	assert_int_equal(c.portal, 2);
+}
+
+static void test_domain_problems(void **state)
+{
+	static const struct {
+		const char *text, *said;
+	} cases[] = {
+		{"domainType=nfs\n", "F: sdUUID: is missing; with domainType give the storage domain's uuid\n"
+				     "F: storage: is missing; with domainType say where the storage is\n"},
+		{"domainType=nfs4\nstorage=/e\nsdUUID=" SD "\n",
+		 "F: storage=/e: is not SERVER:/PATH; give it so\n"},
+		{"domainType=glusterfs\nstorage=:/e\nsdUUID=" SD "\n",
+		 "F: storage=:/e: is not SERVER:/PATH; give it so\n"},
+		{"domainType=nfs4\nnfs_version=v3\nstorage=s:/e\nsdUUID=" SD "\n",
+		 "F: nfs_version=v3: goes with domainType=nfs alone; take one of the two lines out\n"},
+		{"domainType=posix\nstorage=s\nsdUUID=" SD "\n",
+		 "F: vfs_type: is missing; with domainType=posix give the type that mount(8) asks for\n"},
+		{"domainType=iscsi\nstorage=s\nmnt_options=x\nuser=u\nsdUUID=" SD "\n",
+		 "F: iqn: is missing; with domainType=iscsi give the target's name\n"
+		 "F: password: is missing; user is nobody to a target without it\n"
+		 "F: lun: is missing; give the disk that the domain is on\n"
+		 "F: mnt_options=x: can't be used: domainType=iscsi mounts nothing; take the line out\n"},
+		{"domainType=fc\nlun=3\nsdUUID=" SD "\n",
+		 "F: lun=3: is a number; give the disk's name in /dev/disk/by-id\n"},
+	};
+	static const struct {
+		const char *text, *said;
+	} values[] = {
+		{"storage=-o x\n", "begins with -"},
+		{"storage=a b\n", "has a blank"},
+		{"mnt_options=\"x\"\n", "has a blank, a quote"},
+		{"iqn=disk\n", "is not the name of a target"},
+		{"iqn=iqn.x/../y\n", "has a byte"},
+		{"lun=../x\n", "is neither a number nor a name"},
+		{"domainType=smb\n", "give none, nfs, nfs3, nfs4, iscsi, fc, glusterfs or posix"},
+	};
+	struct problems problems = {.say = listen};
+	struct engine_conf c;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		/* Only a deployed host must have all; who connects asks for it before. */
+		assert_int_equal(load(cases[i].text, &c), 0);
+		assert_int_equal(engine_conf_check_domain(&c, path, &problems), -EINVAL);
+		if (strcmp(said, cases[i].said) != 0)
+			fail_msg("%s: said %s", cases[i].text, said);
+	}
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+		if (load(values[i].text, &c) != -EINVAL || !strstr(said, values[i].said))
+			fail_msg("%s: said %s", values[i].text, said);
+	/* A deployed one is asked. */
+	assert_int_equal(load(DEPLOYED "domainType=fc\n", &c), -EINVAL);
+	assert_non_null(strstr(said, "lun: is missing"));
+}
+
 static void test_no_file(void **state)
 {
 	struct problems problems = {.say = listen};
@@ -247,6 +335,9 @@ int main(void)
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_existing_cluster),
 		cmocka_unit_test(test_whiteboard_on_a_server),
+		cmocka_unit_test(test_network_that_is_not_judged),
+		cmocka_unit_test(test_domain),
+		cmocka_unit_test(test_domain_problems),
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_problems),
 		cmocka_unit_test(test_deployed),
