@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -205,7 +206,7 @@ static void test_kill(void **state)
 	struct storage_child child;
 	struct pollfd fd = {.events = POLLIN};
 	char path[160], text[64];
-	int pidfd;
+	int pidfd, program;
 	pid_t pid;
 
 	snprintf(path, sizeof(path), "%s:/bin:/usr/bin", top);
@@ -216,12 +217,16 @@ static void test_kill(void **state)
 	assert_int_equal(run(STORAGE_STEP_AWAIT, at("pid"), NULL, NULL, NULL), 0);
 	pid = atoi(content(at("pid")));
 	assert_true(pid > 1);
+	program = (int)syscall(SYS_pidfd_open, pid, 0);
+	assert_true(program >= 0);
 	storage_step_kill(&child, &pidfd);
 	fd.fd = pidfd;
 	assert_int_equal(poll(&fd, 1, PATIENCE_MS), 1);
 	assert_int_equal(child.pid, 0);
 	close(pidfd);
-	assert_true(domain_wait(stand_in_gone, &pid, PATIENCE_MS));
+	fd.fd = program;
+	assert_int_equal(poll(&fd, 1, PATIENCE_MS), 1);
+	close(program);
 	storage_step_describe(&step, text, sizeof(text));
 	assert_string_equal(text, "run prog");
 }
