@@ -80,7 +80,7 @@ static void connect_files(const struct storage_world *world, const struct engine
 			  struct storage_plan *plan)
 {
 	const char *folder = storage_folder(plan, world, conf);
-	const char *type = conf->domain_type == DOMAIN_POSIX	   ? conf->vfs_type
+	const char *type = conf->domain_type == DOMAIN_POSIX ? (conf->vfs_type[0] ? conf->vfs_type : "auto")
 			   : conf->domain_type == DOMAIN_GLUSTERFS ? "glusterfs"
 								   : "nfs";
 

@@ -154,7 +154,7 @@ static const struct setting rows[] = {
 	{"", "nfs_version", SETTING_WORD, "", FIELD(nfs_version), .words = nfs_versions,
 	 .help = "of domainType nfs"},
 	{"", "vfs_type", SETTING_STRING, "", FIELD(vfs_type), .check = check_source,
-	 .help = "of domainType posix: the type of the file system, as mount(8) has it"},
+	 .help = "of domainType posix: the type of the file system, as mount(8) has it; empty: it finds out"},
 	{"", "iqn", SETTING_STRING, "", FIELD(iqn), .check = check_iqn, .help = "the iSCSI target's name"},
 	{"", "portal", SETTING_INT, "", FIELD(portal), .min = 1, .max = 65535,
 	 .help = "the iSCSI portal group's tag; empty: 1"},
@@ -252,9 +252,6 @@ int engine_conf_check_domain(const struct engine_conf *conf, const char *name, s
 		r = missing(name, "storage", "with domainType say where the storage is", problems);
 	else if (server && (!colon || colon == conf->storage))
 		r = wrong(name, "storage", conf->storage, "is not SERVER:/PATH; give it so", problems);
-	if (conf->domain_type == DOMAIN_POSIX && !conf->vfs_type[0])
-		r = missing(name, "vfs_type", "with domainType=posix give the type that mount(8) asks for",
-			    problems);
 	if (conf->domain_type == DOMAIN_ISCSI && !conf->iqn[0])
 		r = missing(name, "iqn", "with domainType=iscsi give the target's name", problems);
 	if (conf->domain_type == DOMAIN_ISCSI && conf->user[0] && !conf->password[0])

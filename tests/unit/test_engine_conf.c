@@ -172,8 +172,6 @@ static void test_domain_problems(void **state)
 		 "F: storage=:/e: is not SERVER:/PATH; give it so\n"},
 		{"domainType=nfs4\nnfs_version=v3\nstorage=s:/e\nsdUUID=" SD "\n",
 		 "F: nfs_version=v3: goes with domainType=nfs alone; take one of the two lines out\n"},
-		{"domainType=posix\nstorage=s\nsdUUID=" SD "\n",
-		 "F: vfs_type: is missing; with domainType=posix give the type that mount(8) asks for\n"},
 		{"domainType=iscsi\nstorage=s\nmnt_options=x\nuser=u\nsdUUID=" SD "\n",
 		 "F: iqn: is missing; with domainType=iscsi give the target's name\n"
 		 "F: password: is missing; user is nobody to a target without it\n"

@@ -131,6 +131,7 @@ static void test_files(void **state)
 		{"gluster with a second server", DOMAIN_GLUSTERFS, NFS_AUTO, "backup-volfile-servers=b", "",
 		 "glusterfs backup-volfile-servers=b"},
 		{"posix", DOMAIN_POSIX, NFS_AUTO, "noatime", "ceph", "ceph noatime"},
+		{"posix of a type that mount finds out", DOMAIN_POSIX, NFS_AUTO, "bind", "", "auto bind"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -265,8 +265,8 @@ static void test_configuration(void **state)
 	expect(STORAGE_CONNECT, -ENOENT, STORAGE_DISCONNECTED, "conf does not exist");
 	put("conf", "host_id=1\n");
 	expect(STORAGE_CONNECT, -ENODATA, STORAGE_DISCONNECTED, "no domainType");
-	put("conf", "domainType=posix\nsdUUID=" SD "\nstorage=y\n");
-	expect(STORAGE_CONNECT, -EINVAL, STORAGE_DISCONNECTED, "vfs_type: is missing");
+	put("conf", "domainType=posix\nsdUUID=" SD "\n");
+	expect(STORAGE_CONNECT, -EINVAL, STORAGE_DISCONNECTED, "storage: is missing");
 	put("conf", DOMAIN "nosuchkey=1\n");
 	expect(STORAGE_CONNECT, -EINVAL, STORAGE_DISCONNECTED, "conf:5: nosuchkey");
 	assert_int_equal(runs(), 0);
