@@ -218,6 +218,21 @@ static void facts_changed(void *data)
 	broker_changed(data);
 }
 
+static void parts_looked_at(void *data)
+{
+	struct broker *broker = data;
+
+	storage_link_missing(&broker->link, broker->parts.missing);
+	broker_changed(broker);
+}
+
+static void storage_connected(void *data)
+{
+	struct broker *broker = data;
+
+	storage_parts_look(&broker->parts);
+}
+
 int32_t broker_qemu_pid(const struct broker *broker)
 {
 	return broker->member.qemu_pid;
@@ -367,8 +382,13 @@ int broker_new(const struct broker_config *config, const struct broker_ports *po
 	broker->parts.places[PART_LEASE] = broker->config.places.lease;
 	if (config->places.disk[0])
 		broker->parts.places[PART_DISK] = broker->config.places.disk;
-	broker->parts.changed = facts_changed;
+	broker->parts.changed = parts_looked_at;
 	broker->parts.data = broker;
+
+	broker->link.clock = ports->clock;
+	broker->link.port = ports->connect;
+	broker->link.connected = storage_connected;
+	broker->link.data = broker;
 
 	broker->board.clock = ports->clock;
 	broker->board.store = ports->store;
@@ -406,6 +426,7 @@ int broker_new(const struct broker_config *config, const struct broker_ports *po
 	broker->member.parts = &broker->parts;
 	broker->member.loop_ms = config->policy.loop;
 	broker->started = true;
+	storage_link_start(&broker->link);
 	storage_parts_start(&broker->parts);
 	membership_start(&broker->member);
 	broker_watch_start(broker);
@@ -421,6 +442,7 @@ void broker_free(struct broker *broker)
 	broker->agent = NULL;
 	membership_done(&broker->member);
 	storage_parts_done(&broker->parts);
+	storage_link_done(&broker->link);
 	global_flag_done(&broker->flag);
 	board_done(&broker->board);
 	broker->ports.clock->cancel(broker->ports.clock, &broker->changed_timer);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "broker/board.h"
+#include "broker/connect_port.h"
 #include "broker/global_flag.h"
 #include "broker/membership.h"
 #include "broker/protocol.h"
@@ -20,7 +21,7 @@ struct broker_config {
 	struct storage_places places;	   /* to be named where one can't be used */
 };
 
-/* All required. Owned by the caller and closed after broker_done(). */
+/* All required but connect. Owned by the caller and closed after broker_done(). */
 struct broker_ports {
 	struct clock_port *clock;
 	struct store *store;
@@ -30,6 +31,7 @@ struct broker_ports {
 	struct block0_port *block0;
 	struct kept_port *kept;
 	struct backing_port *backing;
+	struct connect_port *connect; /* NULL: the storage is there by other means */
 };
 
 /* What the agent's connection hears. */

@@ -361,6 +361,8 @@ static int start(struct service *service)
 		r = block0_lease_new(&block0, service->loop, &service->ports.block0);
 	if (r == 0)
 		r = backing_worker_new(paths, service->loop, &service->ports.backing);
+	if (r == 0 && engine->domain_type != DOMAIN_UNTYPED)
+		r = connect_socket_new(service->loop, &service->ports.connect);
 	if (r < 0) {
 		log_error("a port can't be made: %s", strerror(-r));
 		return r;
@@ -394,6 +396,8 @@ static void finish(struct service *service)
 	broker_free(service->broker);
 	if (ports->block0)
 		ports->block0->close(ports->block0);
+	if (ports->connect)
+		ports->connect->close(ports->connect);
 	if (ports->backing)
 		ports->backing->close(ports->backing);
 	kept_file_free(ports->kept);

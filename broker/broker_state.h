@@ -4,6 +4,7 @@
 #pragma once
 
 #include "broker/broker.h"
+#include "broker/storage_link.h"
 
 #define COMMANDS_MAX 16
 
@@ -24,6 +25,7 @@ struct broker {
 	struct broker_ports ports;
 	struct member member;
 	struct storage_parts parts;
+	struct storage_link link;
 	struct board board;
 	struct global_flag flag;
 	struct sample samples[MONITOR_COUNT];

@@ -35,6 +35,10 @@ void broker_trouble(struct broker *broker, char ret[TEXT_MAX])
 
 	ret[0] = '\0';
 	broker->ports.store->health(broker->ports.store, &health);
+	if (broker->link.since != MONO_UNSET)
+		say(ret, "storage: %s (for %lld s)",
+		    broker->link.text[0] ? broker->link.text : "it is being connected",
+		    seconds_since(broker, broker->link.since));
 	if (health.stuck_since != MONO_UNSET)
 		say(ret, "storage: I/O stuck for %lld s", seconds_since(broker, health.stuck_since));
 	else if (broker->slow_ms > 0)

@@ -76,6 +76,9 @@ static void sample_storage(struct broker *broker, mono_t now)
 	const struct sample *sample = &broker->samples[MONITOR_STORAGE_DOMAIN];
 	bool good = storage_good(broker);
 
+	/* It may have gone from this host. */
+	if (broker->ports.connect && !good && sample->value != good)
+		storage_parts_look(&broker->parts);
 	if (sample->number == 0 || sample->value != good ||
 	    mono_passed(broker->sampled_at[MONITOR_STORAGE_DOMAIN],
 			broker->config.monitor_ms[MONITOR_STORAGE_DOMAIN], now))

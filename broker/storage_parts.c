@@ -5,6 +5,7 @@
 #include "broker/storage_parts.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,11 +46,22 @@ static enum backing_match compare(const struct storage_parts *parts, const struc
 	return all;
 }
 
+/* A file, a device or a mount that is away. A server that the broker asks itself is no file. */
+static const char *find_missing(const struct storage_parts *parts, const struct backing *backings)
+{
+	for (enum part i = 0; i < PART_COUNT; i++)
+		if (parts->places[i] && backings[i].error < 0 && backings[i].error != -EACCES &&
+		    !strstr(parts->places[i], "://"))
+			return parts->places[i];
+	return NULL;
+}
+
 static void found(void *data, const struct backing *backings)
 {
 	struct storage_parts *parts = data;
 	enum part a = 0, b = 0;
 	enum backing_match was = parts->match;
+	const char *missed = parts->missing;
 	bool first = !parts->asked;
 	char text[sizeof(parts->text)] = "";
 
@@ -59,6 +71,7 @@ static void found(void *data, const struct backing *backings)
 		log_debug("storage parts: no answer in %d ms", FIND_MS);
 	} else {
 		parts->match = compare(parts, backings, &a, &b);
+		parts->missing = find_missing(parts, backings);
 		for (enum part i = 0; i < PART_COUNT; i++)
 			if (parts->places[i])
 				log_debug("storage parts: %s on %s", parts->places[i], backings[i].what);
@@ -73,14 +86,15 @@ static void found(void *data, const struct backing *backings)
 			log_info("storage parts are not of different storage any more");
 		memcpy(parts->text, text, sizeof(parts->text));
 	}
-	parts->clock->set(
-		parts->clock, &parts->timer,
-		mono_add(now_of(parts), parts->match == BACKING_OTHER ? WRONG_PERIOD_MS : PERIOD_MS));
-	if (first || was != parts->match)
+	parts->clock->set(parts->clock, &parts->timer,
+			  mono_add(now_of(parts), parts->match == BACKING_OTHER || parts->missing
+							  ? WRONG_PERIOD_MS
+							  : PERIOD_MS));
+	if (first || was != parts->match || (backings && (missed || parts->missing)))
 		parts->changed(parts->data);
 }
 
-static void look(struct storage_parts *parts)
+void storage_parts_look(struct storage_parts *parts)
 {
 	if (parts->port->find(parts->port, mono_add(now_of(parts), FIND_MS), found, parts) < 0)
 		found(parts, NULL);
@@ -88,14 +102,14 @@ static void look(struct storage_parts *parts)
 
 static void timer_fired(struct timer *timer)
 {
-	look((struct storage_parts *)((char *)timer - offsetof(struct storage_parts, timer)));
+	storage_parts_look((struct storage_parts *)((char *)timer - offsetof(struct storage_parts, timer)));
 }
 
 void storage_parts_start(struct storage_parts *parts)
 {
 	assert(parts->clock && parts->port && parts->changed);
 	parts->timer.fire = timer_fired;
-	look(parts);
+	storage_parts_look(parts);
 }
 
 void storage_parts_done(struct storage_parts *parts)

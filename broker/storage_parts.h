@@ -15,11 +15,14 @@ struct storage_parts {
 
 	bool asked; /* answered once, or given up: until then nothing is joined */
 	enum backing_match match;
-	char text[448]; /* of BACKING_OTHER: what is wrong and what to do, else "" */
+	const char *missing; /* the first place that is not there, NULL: all are, or it can't be told */
+	char text[448];	     /* of BACKING_OTHER: what is wrong and what to do, else "" */
 	struct timer timer;
 };
 
 /* Zeroed before; clock, port, places, changed and data set by the caller. Looks at once, then in its rhythm.
  */
 void storage_parts_start(struct storage_parts *parts);
+/* Looks now: they may have come. */
+void storage_parts_look(struct storage_parts *parts);
 void storage_parts_done(struct storage_parts *parts);

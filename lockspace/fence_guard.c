@@ -6,25 +6,20 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "lockspace/guard_protocol.h"
 #include "util/cleanup.h"
 #include "util/loop.h"
 #include "util/seqpacket.h"
+#include "util/seqpacket_call.h"
 
 #define RESET_MS 5000 /* an answer to a reset is its failure; none by then is one too */
 
 struct request {
-	struct timer timer; /* first: timer_fired() casts */
-	struct fence_guard *guard;
+	struct seqpacket_call call; /* first: answered() casts */
 	enum guard_request_kind kind;
-	int fd; /* -1: none under way */
 	void (*killed)(void *data, int error, int alive);
 	void (*failed)(void *data, int error);
 	void *data;
@@ -36,85 +31,44 @@ struct fence_guard {
 	struct request kill, end_storage, reset;
 };
 
-static void request_end(struct request *request)
+static const char *socket_path(void)
 {
-	struct clock_port *clock = loop_clock(request->guard->loop);
+	const char *path = getenv("OVIRT_HA_GUARD_SOCKET");
 
-	if (request->fd < 0)
-		return;
-	clock->cancel(clock, &request->timer);
-	loop_del_fd(request->guard->loop, request->fd);
-	close(request->fd);
-	request->fd = -1;
+	return path && path[0] ? path : GUARD_SOCKET;
 }
 
-static void request_answer(struct request *request, int error, int alive)
+static void answered(struct seqpacket_call *call, int error, const void *data)
 {
-	request_end(request);
-	if (request->kind == GUARD_RESET)
+	struct request *request = (struct request *)call;
+	const struct guard_reply *reply = data;
+	int alive = 0;
+
+	if (error == 0 && (reply->version != GUARD_VERSION || reply->error > 0 || reply->alive < 0)) {
+		error = -EPROTO;
+	} else if (error == 0) {
+		error = reply->error;
+		alive = reply->alive;
+	}
+	if (request->kind == GUARD_KILL)
+		request->killed(request->data, error, alive);
+	else
 		request->failed(request->data, error);
 	else
 		request->killed(request->data, error, alive);
 }
 
-static void timer_fired(struct timer *timer)
-{
-	request_answer((struct request *)timer, -ETIMEDOUT, 0);
-}
-
-static void ready(int fd, short revents, void *data)
-{
-	struct request *request = data;
-	struct guard_reply reply;
-	ssize_t n = recv(fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_TRUNC);
-
-	(void)revents;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n < 0)
-		request_answer(request, -errno, 0);
-	else if (n == 0)
-		request_answer(request, -ECONNRESET, 0);
-	else if (n != sizeof(reply) || reply.version != GUARD_VERSION || reply.error > 0 || reply.alive < 0)
-		request_answer(request, -EPROTO, 0);
-	else
-		request_answer(request, reply.error, reply.alive);
-}
-
-/* A connection to the guard, or -errno. Not blocking: a guard whose queue is full is -EAGAIN here. */
-static int guard_connect(void)
-{
-	const char *path = getenv("OVIRT_HA_GUARD_SOCKET");
-
-	return seqpacket_connect(path && path[0] ? path : GUARD_SOCKET);
-}
-
 static int request_send(struct request *request, const char *why, mono_t deadline)
 {
 	struct guard_request message = {.version = GUARD_VERSION, .kind = request->kind};
-	struct clock_port *clock = loop_clock(request->guard->loop);
-	_cleanup_close_ int fd = -1;
-	int r;
 
-	if (request->fd >= 0)
-		return -EBUSY;
 	memccpy(message.why, why, '\0', sizeof(message.why) - 1);
-	fd = guard_connect();
-	if (fd < 0)
-		return fd;
-	if (send(fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		return -errno;
-	r = loop_add_fd(request->guard->loop, fd, POLLIN, ready, request);
-	if (r < 0)
-		return r;
-	request->fd = TAKE_FD(fd);
-	clock->set(clock, &request->timer, deadline);
-	return 0;
+	return seqpacket_call_start(&request->call, socket_path(), &message, sizeof(message), deadline);
 }
 
 static int port_listens(struct fence_port *port)
 {
-	_cleanup_close_ int fd = guard_connect();
+	_cleanup_close_ int fd = seqpacket_connect(socket_path());
 
 	(void)port;
 	return fd < 0 ? fd : 0;
@@ -162,9 +116,8 @@ static void port_close(struct fence_port *port)
 {
 	struct fence_guard *guard = (struct fence_guard *)port;
 
-	request_end(&guard->kill);
-	request_end(&guard->end_storage);
-	request_end(&guard->reset);
+	seqpacket_call_end(&guard->kill.call);
+	seqpacket_call_end(&guard->reset.call);
 	free(guard);
 }
 
@@ -182,12 +135,10 @@ int fence_guard_new(struct loop *loop, struct fence_port **ret)
 					  .listens = port_listens,
 					  .close = port_close};
 	guard->loop = loop;
-	guard->kill =
-		(struct request){.timer.fire = timer_fired, .guard = guard, .kind = GUARD_KILL, .fd = -1};
-	guard->end_storage = (struct request){
-		.timer.fire = timer_fired, .guard = guard, .kind = GUARD_END_STORAGE, .fd = -1};
-	guard->reset =
-		(struct request){.timer.fire = timer_fired, .guard = guard, .kind = GUARD_RESET, .fd = -1};
+	guard->kill.kind = GUARD_KILL;
+	guard->reset.kind = GUARD_RESET;
+	seqpacket_call_init(&guard->kill.call, loop, sizeof(struct guard_reply), answered);
+	seqpacket_call_init(&guard->reset.call, loop, sizeof(struct guard_reply), answered);
 	*ret = &guard->port;
 	return 0;
 }

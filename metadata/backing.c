@@ -151,8 +151,8 @@ void backing_find(const struct backing_sources *from, const char *path, struct b
 	struct stat st;
 
 	if (stat(path, &st) < 0) {
-		*ret = (struct backing){.kind = BACKING_UNKNOWN};
-		snprintf(ret->what, sizeof(ret->what), "unknown: %s", strerror(errno));
+		*ret = (struct backing){.kind = BACKING_UNKNOWN, .error = -errno};
+		snprintf(ret->what, sizeof(ret->what), "unknown: %s", strerror(-ret->error));
 	} else if (S_ISREG(st.st_mode)) {
 		backing_of_files(from, st.st_dev, st.st_ino, ret);
 	} else if (S_ISBLK(st.st_mode)) {

@@ -18,6 +18,7 @@ enum backing_kind {
 
 struct backing {
 	enum backing_kind kind;
+	int error;	/* why nothing can be told of what should be there: -errno of stat; 0 */
 	dev_t device;	/* of the file's filesystem or of the device node, 0: nothing is there */
 	ino_t inode;	/* of a file, 0: a device node */
 	bool certain;	/* another filesystem with `certain` is other storage; another `id` is */

@@ -497,6 +497,32 @@ static int backing_look(struct backing_port *port, mono_t deadline,
 	return 0;
 }
 
+static void connect_fired(struct timer *timer)
+{
+	struct world *world = WORLD_OF(timer, connect_timer);
+	int error = world->connect_hangs ? -ETIMEDOUT : world->connect_error;
+
+	for (int i = 0; i < PART_COUNT && error == 0 && !world->connect_useless; i++)
+		world->backings[i].error = 0;
+	world->connect_done(world->connect_data, error, world->connect_why);
+}
+
+static int connect_ask(struct connect_port *port, mono_t deadline,
+		       void (*done)(void *data, int error, const char *why), void *data)
+{
+	struct world *world = WORLD_OF(port, connect);
+
+	world->connect_asked++;
+	if (world->connect_refused < 0)
+		return world->connect_refused;
+	world->connect_done = done;
+	world->connect_data = data;
+	world->connect_timer.fire = connect_fired;
+	clock_set(&world->clock, &world->connect_timer,
+		  world->connect_hangs ? deadline : world->now + LATENCY_MS);
+	return 0;
+}
+
 static enum flag kept_load(struct kept_port *port)
 {
 	return WORLD_OF(port, kept)->kept_value;
@@ -539,6 +565,8 @@ struct world *world_new(void)
 	world->block0.take = block0_take;
 	world->block0.release = block0_release;
 	world->backing.find = backing_look;
+	world->connect.connect = connect_ask;
+	world->connect_why = "";
 	world->kept.load = kept_load;
 	world->kept.save = kept_save;
 	world->config.host_id = 1;
@@ -562,6 +590,7 @@ void world_start(struct world *world)
 		.block0 = &world->block0,
 		.kept = &world->kept,
 		.backing = &world->backing,
+		.connect = world->connects ? &world->connect : NULL,
 	};
 	int r = broker_new(&world->config, &ports, &world->broker);
 

@@ -111,6 +111,16 @@ struct world {
 	void (*backing_done)(void *data, const struct backing *backings);
 	void *backing_data;
 
+	struct connect_port connect;
+	bool connects; /* the broker gets the port */
+	int connect_refused, connect_error;
+	const char *connect_why;
+	bool connect_hangs, connect_useless; /* it is answered late; well, and nothing comes of it */
+	unsigned connect_asked;
+	struct timer connect_timer;
+	void (*connect_done)(void *data, int error, const char *why);
+	void *connect_data;
+
 	struct kept_port kept;
 	enum flag kept_value;
 
