@@ -71,9 +71,8 @@ for unit in "$@"; do
 	*/ovirt-ha-storage.service)
 		must "$unit" 'User=root'
 		must "$unit" 'KillMode=process'
-		must "$unit" 'RuntimeDirectoryPreserve=yes'
 		must "$unit" 'Before=ovirt-ha-broker.service'
-		must_not "$unit" '^(Protect|Private|ReadOnly|ReadWrite|Inaccessible|Temporary|Bind|Root|Mount|DynamicUser|RestrictFileSystems)'
+		must_not "$unit" '^(RuntimeDirectory|Protect|Private|ReadOnly|ReadWrite|Inaccessible|Temporary|Bind|Root|Mount|DynamicUser|RestrictFileSystems)'
 		;;
 	*)
 		must "$unit" 'User=ovirt-ha'

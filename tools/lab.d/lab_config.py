@@ -51,8 +51,6 @@ group = "root"
 HOSTED_ENGINE = '''fqdn=engine.lab
 vmid={vmid}
 host_id={host_id}
-domainType=posix
-storage=/srv/storage
 sdUUID={domain_uuid}
 lockspace_path={paths[lockspace]}
 metadata_path={paths[metadata]}
