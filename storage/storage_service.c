@@ -53,6 +53,7 @@ struct storage_service {
 };
 
 static void serve_next(struct storage_service *service);
+static void step_start(struct storage_service *service);
 
 static mono_t now_of(const struct storage_service *service)
 {
@@ -155,6 +156,12 @@ static bool find_driver(struct storage_service *service)
 	return false;
 }
 
+static void plan_touch(struct storage_service *service)
+{
+	storage_plan_add(&service->plan, STORAGE_STEP_TOUCH, TOUCH_MS,
+			 storage_folder(&service->plan, service->world, &service->conf), NULL);
+}
+
 static void make_plan(struct storage_service *service)
 {
 	struct storage_plan *plan = &service->plan;
@@ -166,10 +173,9 @@ static void make_plan(struct storage_service *service)
 	}
 	if (service->doing == STORAGE_CONNECT && service->reply.state != STORAGE_CONNECTED)
 		service->driver->connect(service->world, conf, plan);
-	if (service->doing == STORAGE_CONNECT || service->reply.state == STORAGE_CONNECTED)
-		if (service->doing != STORAGE_DISCONNECT)
-			storage_plan_add(plan, STORAGE_STEP_TOUCH, TOUCH_MS,
-					 storage_folder(plan, service->world, conf), NULL);
+	if (service->doing == STORAGE_CONNECT ||
+	    (service->doing == STORAGE_STATUS && service->reply.state == STORAGE_CONNECTED))
+		plan_touch(service);
 	if (plan->full)
 		say(service, -E2BIG, "the plan to connect this storage is too long; give fewer portals");
 }
@@ -190,6 +196,21 @@ static int *left_place(struct storage_service *service)
 			place = &service->left[i];
 	}
 	return place;
+}
+
+/* A file system whose process in user space has ended works for nobody any more: it is taken away and
+ * connected anew. As long as somebody has a file of it open that is refused, and the next request tries
+ * again. */
+static void begin_anew(struct storage_service *service)
+{
+	struct storage_plan *plan = &service->plan;
+
+	memset(plan, 0, sizeof(*plan));
+	service->step = 0;
+	service->driver->disconnect(service->world, &service->conf, plan);
+	service->driver->connect(service->world, &service->conf, plan);
+	plan_touch(service);
+	step_start(service);
 }
 
 static void finish(struct storage_service *service)
@@ -285,6 +306,10 @@ static void step_over(struct storage_service *service, int error, const char *wh
 
 	storage_step_describe(step, text, sizeof(text));
 	log_debug("step \"%s\" error=%d%s%s", text, error, error < 0 ? " why=" : "", error < 0 ? why : "");
+	if (error == -ENOTCONN && service->doing == STORAGE_CONNECT && service->plan.n_steps == 1) {
+		begin_anew(service);
+		return;
+	}
 	if (error < 0 && !step->optional && service->reply.error == 0)
 		say(service, error, "%s", why);
 	service->step++;

@@ -11,9 +11,11 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -317,6 +319,25 @@ static void test_failures(void **state)
 	expect(STORAGE_STATUS, -EIO, STORAGE_DISCONNECTED, "can't be told");
 }
 
+/* The process of a file system in user space ended: /dev/fuse is closed. */
+static void test_dead(void **state)
+{
+	char options[64];
+	int fd = open("/dev/fuse", O_RDWR);
+
+	assert_true(fd >= 0);
+	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
+	put("kernel", "");
+	assert_int_equal(mount("test", at(SD), "fuse", 0, options), 0);
+	close(fd);
+	expect(STORAGE_STATUS, -ENOTCONN, STORAGE_CONNECTED, "not connected");
+	put("prog", "printf x >> ${2%/*}/runs\n"
+		    "if [ $1 = connect ]; then : > $2; else umount ${2%/*}/" SD " || exit 1; rm -f $2; fi\n");
+	expect(STORAGE_CONNECT, 0, STORAGE_CONNECTED, "");
+	assert_int_equal(runs(), 2);
+	expect(STORAGE_STATUS, 0, STORAGE_CONNECTED, "");
+}
+
 static bool under_way(void *data)
 {
 	struct storage_reply reply = ask(STORAGE_STATUS);
@@ -445,10 +466,13 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(test_twice_is_once), TEST(test_configuration), TEST(test_which_driver),
-		TEST(test_failures),	  TEST(test_hang),	    TEST(test_client_gone),
-		TEST(test_words),	  TEST(test_stranger),	    TEST(test_used),
+		TEST(test_failures),	  TEST(test_dead),	    TEST(test_hang),
+		TEST(test_client_gone),	  TEST(test_words),	    TEST(test_stranger),
+		TEST(test_used),
 	};
 
 	stand_in_main();
+	assert_int_equal(unshare(CLONE_NEWNS), 0);
+	assert_int_equal(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
