@@ -6,10 +6,13 @@
 #include <errno.h>
 
 #include "lockspace/lease_write.h"
+#include "metadata/conf_layout.h"
 #include "metadata/identity.h"
 
 /* Both copies of the table, at either size of sectors: 33 sectors of 512 bytes, 5 of 4096. */
 #define TABLE_SIZE UINT64_C(65536)
+_Static_assert(DOMAIN_CONF_SIZE >= (uint64_t)CONF_VOLUME_BLOCKS * BLOCK_SIZE, "the VM's disk lies behind it");
+
 #define DISK_MAX (UINT64_C(1) << 60)
 
 const char *const domain_area_names[] = {

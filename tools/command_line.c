@@ -19,16 +19,22 @@ const struct tool_command *command_find(const struct command_set *set, const cha
 	if (strncmp(name, "--", 2) == 0)
 		name += 2;
 	for (size_t i = 0; i < set->n_commands; i++)
-		if (strcmp(set->commands[i].name, name) == 0)
+		if (strcmp(set->commands[i].name, name) == 0 ||
+		    (set->commands[i].alias && strcmp(set->commands[i].alias, name) == 0))
 			return &set->commands[i];
 	return NULL;
+}
+
+static bool is_name(const char *known, const char *name, size_t len)
+{
+	return known && strlen(known) == len && memcmp(known, name, len) == 0;
 }
 
 static int option_index(const struct tool_command *command, const char *name, size_t len)
 {
 	for (int i = 0; i < COMMAND_OPTIONS_MAX && command->options[i].name; i++)
-		if (strlen(command->options[i].name) == len &&
-		    memcmp(command->options[i].name, name, len) == 0)
+		if (is_name(command->options[i].name, name, len) ||
+		    is_name(command->options[i].alias, name, len))
 			return i;
 	return -1;
 }

@@ -13,6 +13,7 @@
 
 struct command_option {
 	const char *name;   /* without dashes */
+	const char *alias;  /* accepted too, since guides print it, and not shown; NULL: none */
 	const char *value;  /* what it takes, for people: "FILE", "global|local|none"; NULL: takes none */
 	const char *needed; /* what to say when it is missing; NULL: it may be */
 	bool words;	    /* `value` lists all allowed words */
@@ -23,6 +24,7 @@ struct invocation;
 
 struct tool_command {
 	const char *name;    /* without dashes */
+	const char *alias;   /* as of an option */
 	const char *operand; /* what it takes by itself: "FILE"; "[COMMAND]" may be left out; NULL: none */
 	const char *second;  /* what it takes after that, never left out; NULL: nothing */
 	const char *operand_needed,

@@ -166,6 +166,44 @@ static const struct tool_command tool_commands[] = {
 		.run = command_run_test_alert,
 	},
 	{
+		.name = "reinitialize-lockspace",
+		.options =
+			{{.name = "force",
+			  .help = "outside of global maintenance too, and where the engine's lease can't be "
+				  "understood"}},
+		.help = "make a damaged lockspace and its leases anew",
+		.details = "In global maintenance, with ovirt-ha-agent and ovirt-ha-broker stopped on every "
+			   "host. Watches "
+			   "first that no host\n"
+			   "renews its host id: for 4 times io_timeout, or where an id or the engine's lease "
+			   "is not free "
+			   "for as long as\n"
+			   "sanlock takes to give up a dead host (8 times io_timeout and the watchdog's "
+			   "time). No option "
+			   "takes that away.\n",
+		.deployed = true,
+		.run = command_run_reinitialize_lockspace,
+	},
+	{
+		.name = "clean-metadata",
+		.alias = "clean_metadata",
+		.options = {{.name = "force-cleanup",
+			     .alias = "force-clean",
+			     .help = "also the record of an agent that did not stop cleanly"},
+			    {.name = "host-id",
+			     .value = "N",
+			     .help = "of this host id; without it this host's"}},
+		.help = "take a host's record off the whiteboard",
+		.details =
+			"For a host that has left, or whose record is damaged. Watches first that nobody "
+			"renews "
+			"its host id, as\n"
+			"--reinitialize-lockspace does. With this host's own id its daemons must be stopped. "
+			"No lease is touched.\n",
+		.deployed = true,
+		.run = command_run_clean_metadata,
+	},
+	{
 		.name = "dump-whiteboard",
 		.operand = "FILE",
 		.options = {{.name = "json", .help = "one line of JSON"}},

@@ -17,5 +17,7 @@ int command_run_get_shared_config(const struct invocation *call);
 int command_run_set_shared_config(const struct invocation *call);
 int command_run_save_config(const struct invocation *call);
 int command_run_test_alert(const struct invocation *call);
+int command_run_reinitialize_lockspace(const struct invocation *call);
+int command_run_clean_metadata(const struct invocation *call);
 int command_run_dump_whiteboard(const struct invocation *call);
 int command_run_discover_storage(const struct invocation *call);

@@ -8,7 +8,7 @@ _hosted_engine()
 	COMPREPLY=()
 
 	local -A options=(
-		[--help]="--vm-start --vm-start-paused --vm-shutdown --vm-poweroff --vm-status --check-liveliness --check-deployed --connect-storage --disconnect-storage --set-maintenance --get-shared-config --set-shared-config --save-config --dump-whiteboard --discover-storage"
+		[--help]="--vm-start --vm-start-paused --vm-shutdown --vm-poweroff --vm-status --check-liveliness --check-deployed --connect-storage --disconnect-storage --set-maintenance --get-shared-config --set-shared-config --save-config --test-alert --reinitialize-lockspace --clean-metadata --dump-whiteboard --discover-storage"
 		[--vm-start]="--vm-conf="
 		[--vm-start-paused]=""
 		[--vm-shutdown]=""
@@ -23,6 +23,8 @@ _hosted_engine()
 		[--set-shared-config]="--type="
 		[--save-config]=""
 		[--test-alert]=""
+		[--reinitialize-lockspace]="--force"
+		[--clean-metadata]="--force-cleanup --host-id="
 		[--dump-whiteboard]="--json"
 		[--discover-storage]="--server= --user= --password-file= --initiator= --timeout="
 	)
@@ -33,6 +35,7 @@ _hosted_engine()
 		[--type]="he_local he_shared ha broker"
 		[--set-shared-config]="KEY"
 		[--save-config]="FILE"
+		[--host-id]="N"
 		[--dump-whiteboard]="FILE"
 		[--discover-storage]="nfs iscsi fc block"
 		[--server]="HOST"

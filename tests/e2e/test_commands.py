@@ -120,3 +120,60 @@ def test_power_cut_in_the_middle(lab, write):
     lab.wait_well(UP_SECONDS)
     lab.operator(other, "--set-shared-config", "iqn", "late", "--type=he_shared")
     assert shared(lab, host, "iqn", "he_shared") == "late"
+
+
+def stop(lab, *hosts):
+    for host in hosts:
+        lab.run(host, "systemctl", "stop", "ovirt-ha-agent", "ovirt-ha-broker")
+    for host in hosts:
+        lab.wait(f"lockspace@{host}=none", 30)
+
+
+def start(lab, *hosts):
+    for host in hosts:
+        lab.run(host, "systemctl", "start", "ovirt-ha-broker", "ovirt-ha-agent", timeout=60)
+
+
+def refused(lab, host, why, *command):
+    done = lab.operator(host, *command, check=False)
+    assert done.returncode == 1 and why in done.stderr and not done.stdout, done.stdout + done.stderr
+
+
+def test_repairs_are_refused(lab):
+    """While somebody could be harmed; a host that has left is forgotten."""
+    before, vm_host = lab.qemu(), lab.vm_host()
+    gone, other = lab.others(vm_host)
+    refused(lab, other, "ovirt-ha-broker runs on this host", "--reinitialize-lockspace", "--force")
+    refused(lab, other, "ovirt-ha-broker runs on this host", "--clean-metadata")
+    refused(lab, other, "give 1 to 2000", "--clean-metadata", "--host-id=0")
+    refused(lab, other, "did not stop cleanly", "--clean-metadata", f"--host-id={gone}")
+    refused(lab, other, f"host id {gone} is in use", "--clean_metadata", f"--host-id={gone}", "--force-clean")
+    stop(lab, gone)
+    refused(lab, gone, "not in global maintenance", "--reinitialize-lockspace")
+    refused(lab, gone, "is in use", "--reinitialize-lockspace", "--force")
+    lab.operator(other, "--clean-metadata", f"--host-id={gone}")
+    poll(lambda: f"Host {gone}" not in (text := lab.operator(vm_host, "--vm-status").stdout) and
+         f"(id: {gone})" not in text, 20, "the others remember the host")
+    start(lab, gone)
+    lab.wait_well(UP_SECONDS)
+    assert lab.stays(before)
+
+
+@pytest.mark.parametrize("part, offset", [
+    ("leases", lab_storage.ALIGNMENT), pytest.param("lockspace", 0, marks=pytest.mark.full)])
+def test_damaged_lockspace_is_made_anew(lab, part, offset):
+    """The leases of block 0 and of the conf volume, or the host ids, are noise; the cluster comes back with all of them."""
+    lab.operator(1, "--set-maintenance", "--mode=global")
+    lab.vm("poweroff")
+    lab.wait("vm=none && lease=none", 30)
+    stop(lab, *lab.keys())
+    with open(lab_storage.device(lab.lab, part), "r+b", buffering=0) as storage:
+        storage.seek(offset)
+        storage.write(b"noise..." * 512)
+    lab.run(1, "hosted-engine", "--reinitialize-lockspace", timeout=100)
+    start(lab, *lab.keys())
+    lab.wait(" && ".join(f"lockspace@{host}=joined" for host in lab.keys()), 60)
+    lab.operator(1, "--set-maintenance", "--mode=none")
+    lab.wait_well(UP_SECONDS)
+    lab.operator(2, "--set-shared-config", "iqn", part, "--type=he_shared")
+    assert shared(lab, 3, "iqn", "he_shared") == part

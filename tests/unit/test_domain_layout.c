@@ -23,8 +23,8 @@ static void test_files(void **state)
 		int r;
 		uint64_t alignment, sizes[AREA_COUNT];
 	} rows[] = {
-		{"512", 512, 1000, 0, MIB, {MIB, 3 * MIB, WHITEBOARD, MIB, 1024}},
-		{"4096", 4096, 64 * MIB, 0, 8 * MIB, {8 * MIB, 24 * MIB, WHITEBOARD, MIB, 64 * MIB}},
+		{"512", 512, 1000, 0, MIB, {MIB, 3 * MIB, WHITEBOARD, 4 * MIB, 1024}},
+		{"4096", 4096, 64 * MIB, 0, 8 * MIB, {8 * MIB, 24 * MIB, WHITEBOARD, 4 * MIB, 64 * MIB}},
 		{"no such sectors", 2048, MIB, -EINVAL, 0, {0}},
 		{"no sectors", 0, MIB, -EINVAL, 0, {0}},
 		{"no disk", 512, 0, -EINVAL, 0, {0}},
@@ -49,7 +49,7 @@ static void test_files(void **state)
 
 static void test_lun(void **state)
 {
-	/* In MiB: 512 takes 1 for the table, then 1 + 3 + 8 + 1 and the disk, and 64 KiB behind. */
+	/* In MiB: 512 takes 1 for the table, then 1 + 3 + 8 + 4 and the disk, and 64 KiB behind. */
 	static const struct {
 		const char *name;
 		unsigned sector_size;
@@ -57,12 +57,12 @@ static void test_lun(void **state)
 		int r;
 		uint64_t disk_at, disk_size, needed;
 	} rows[] = {
-		{"the rest", 512, 100 * MIB, 0, 0, 14 * MIB, 85 * MIB, 0},
-		{"a size", 512, 100 * MIB, 10 * MIB + 1, 0, 14 * MIB, 11 * MIB, 0},
-		{"just fits", 512, 15 * MIB + 65536, 0, 0, 14 * MIB, MIB, 0},
-		{"a byte less", 512, 15 * MIB + 65535, 0, -ENOSPC, 0, 0, 15 * MIB + 65536},
-		{"nothing", 512, 0, 0, -ENOSPC, 0, 0, 15 * MIB + 65536},
-		{"the disk is too large", 512, 100 * MIB, 86 * MIB, -ENOSPC, 0, 0, 100 * MIB + 65536},
+		{"the rest", 512, 100 * MIB, 0, 0, 17 * MIB, 82 * MIB, 0},
+		{"a size", 512, 100 * MIB, 10 * MIB + 1, 0, 17 * MIB, 11 * MIB, 0},
+		{"just fits", 512, 18 * MIB + 65536, 0, 0, 17 * MIB, MIB, 0},
+		{"a byte less", 512, 18 * MIB + 65535, 0, -ENOSPC, 0, 0, 18 * MIB + 65536},
+		{"nothing", 512, 0, 0, -ENOSPC, 0, 0, 18 * MIB + 65536},
+		{"the disk is too large", 512, 100 * MIB, 83 * MIB, -ENOSPC, 0, 0, 100 * MIB + 65536},
 		{"4096", 4096, 100 * MIB, 0, 0, 56 * MIB, 40 * MIB, 0},
 		{"4096, too small", 4096, 60 * MIB, 0, -ENOSPC, 0, 0, 64 * MIB + 65536},
 		{"no such sectors", 1024, 100 * MIB, 0, -EINVAL, 0, 0, 0},

@@ -237,11 +237,11 @@ static void test_unfit(void **state)
 	int fd;
 
 	(void)state;
-	place_open(&place, 15 * MIB, 512, false);
+	place_open(&place, 18 * MIB, 512, false);
 	request = request_of(&place);
 	request.force = true;
 	assert_int_equal(domain_format(&request, &domain, why), -ENOSPC);
-	assert_non_null(strstr(why, "it has 15728640 bytes, the domain takes 15794176"));
+	assert_non_null(strstr(why, "it has 18874368 bytes, the domain takes 18939904"));
 	bytes = place_read(&place, &size);
 	for (size_t i = 0; i < size; i++)
 		assert_int_equal(bytes[i], 0);
@@ -347,7 +347,7 @@ static void test_faults(void **state)
 			char why[DOMAIN_WHY_SIZE] = "";
 			int r;
 
-			place_open(&place, 16 * MIB, 0, false);
+			place_open(&place, 19 * MIB, 0, false);
 			request = request_of(&place);
 			write_fault_arm(WRITE_FAIL, at, errors[e]);
 			r = domain_format(&request, &domain, why);
@@ -429,14 +429,14 @@ static void check_cut(struct cut_world *world, size_t cut, size_t way)
 		world->old++;
 		for (size_t i = 0; i < cut; i++)
 			assert_false(world->kept[i].size > 0 && world->kept[i].offset > MIB &&
-				     world->kept[i].offset < 15 * MIB);
+				     world->kept[i].offset < 18 * MIB);
 		return;
 	}
 	world->found++;
 	now = place_read(&world->place, &size);
 	assert_memory_equal(&domain, &world->whole, sizeof(domain));
 	blank_lease_ends(now, &domain);
-	assert_memory_equal(now + MIB, world->after + MIB, 14 * MIB);
+	assert_memory_equal(now + MIB, world->after + MIB, 17 * MIB);
 	free(now);
 }
 
@@ -450,7 +450,7 @@ static void test_power_cut(void **state)
 	char why[DOMAIN_WHY_SIZE];
 
 	(void)state;
-	place_open(&world.place, 16 * MIB, 0, false);
+	place_open(&world.place, 19 * MIB, 0, false);
 	request = request_of(&world.place);
 	strcpy(request.identity.domain, OTHER);
 	assert_int_equal(domain_format(&request, &domain, why), 0);
