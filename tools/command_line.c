@@ -84,6 +84,13 @@ static int take_value(const struct tool_command *command, int i, const char *val
 		return 1;
 	}
 	ret->values[i] = value;
+	if (option->secret) {
+		/* It lives as long as the call. */
+		ret->values[i] = strdup(value);
+		if (!ret->values[i])
+			return refuse(err, "Out of memory", "", 0, "\n");
+		memset((char *)value, '*', strlen(value));
+	}
 	return 0;
 }
 

@@ -17,6 +17,7 @@ struct command_option {
 	const char *value;  /* what it takes, for people: "FILE", "global|local|none"; NULL: takes none */
 	const char *needed; /* what to say when it is missing; NULL: it may be */
 	bool words;	    /* `value` lists all allowed words */
+	bool secret;	    /* its value is taken out of the arguments, which others can see */
 	const char *help;
 };
 

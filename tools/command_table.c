@@ -57,6 +57,27 @@ static const struct tool_command tool_commands[] = {
 		.run = command_run_vm_status,
 	},
 	{
+		.name = "console",
+		.help = "connect this terminal with the engine VM's serial console",
+		.details = "On the host where the VM runs. Leave with ^]. Needs root.\n",
+		.deployed = true,
+		.run = command_run_console,
+	},
+	{
+		.name = "add-console-password",
+		.options = {{.name = "password",
+			     .value = "PASSWORD",
+			     .secret = true,
+			     .help = "it; better in the environment, OVIRT_HOSTED_ENGINE_CONSOLE_PASSWORD, "
+				     "or typed "
+				     "when asked for"}},
+		.help = "let who knows a password connect with the engine VM's display (VNC) for 120 s",
+		.details =
+			"On the host where the VM runs. VNC compares the first 8 characters. Needs root.\n",
+		.deployed = true,
+		.run = command_run_add_console_password,
+	},
+	{
 		.name = "check-liveliness",
 		.help = "ask the engine whether it is up",
 		.details =

@@ -289,13 +289,19 @@ static int set_shared(struct change *change)
 
 int command_run_set_shared_config(const struct invocation *call)
 {
+	_cleanup_free_ char *secret = NULL;
 	struct change change = {.value = call->second, .problems = {.say = problems_print, .data = stderr}};
 
 	change.kind = choose(call->operand, invocation_value(call, "type"));
 	if (!change.kind)
 		return 1;
 	change.setting = find(change.kind, call->operand);
-	if (judge(&change) < 0)
+	if (change.setting->secret) {
+		/* Out of what others can see of this process. */
+		change.value = secret = strdup(call->second);
+		memset((char *)call->second, '*', strlen(call->second));
+	}
+	if (!change.value || judge(&change) < 0)
 		return 1;
 	return (change.kind->shared ? set_shared : set_local)(&change) < 0;
 }

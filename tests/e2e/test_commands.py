@@ -2,15 +2,22 @@
 """The operator's commands that change what all hosts share: one lab of three hosts for the module, whose agents
 have the VM's configuration from the conf volume alone."""
 import io
+import os
+import pty
+import re
+import select
+import subprocess
 import tarfile
+import termios
 import threading
+import time
 
 import pytest
 
 import lab_config
 import lab_storage
 from conftest import finish, make_lab, UP_SECONDS
-from lab_driver import poll
+from lab_driver import LAB, poll
 from witness import Witness
 
 ENTRIES = ("version", "hosted-engine.conf", "broker.conf", "vm.conf", "fhanswers.conf")
@@ -24,9 +31,11 @@ def conf_volume(driver):
 
 
 def archive(driver, **texts):
-    """The tar that a deployment of before wrote."""
+    """The tar that a deployment of before wrote. The VM has a display beside the lab's usual one."""
+    domain = lab_config.domain_xml(driver.lab, driver.lab.required_settings()).replace(
+        "<memballoon", "<graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1'/><memballoon")
     texts = {"version": "1\n", "fhanswers.conf": "", "broker.conf": "[email]\nsmtp-server=localhost\n",
-             "hosted-engine.conf": "fqdn=engine.lab\n", "vm.conf": lab_config.domain_xml(driver.lab, driver.lab.required_settings()), **texts}
+             "hosted-engine.conf": "fqdn=engine.lab\n", "vm.conf": domain, **texts}
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name in ENTRIES:
@@ -93,6 +102,60 @@ def test_writers_at_once(lab):
         assert shared(lab, 1, key, "broker") == value
     poll(lambda: all("smtp-port=2525" in lab.run(host, "cat", "/var/lib/ovirt-hosted-engine-ha/broker.conf").stdout
                      for host in lab.keys()), 30, "the hosts do not get the new broker.conf")
+
+
+SECURITY = """import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5) as port:
+    stream = port.makefile("rb")
+    stream.read(12)
+    port.sendall(b"RFB 003.008\\n")
+    print(list(stream.read(stream.read(1)[0])))
+"""
+
+
+def test_console_password(lab):
+    host = lab.vm_host()
+    away = lab.operator(lab.others(host)[0], "--add-console-password", "--password=x", check=False)
+    assert (away.returncode, away.stdout) == (1, "The engine VM is not on this host\n")
+    done = lab.run(host, "env", "OVIRT_HOSTED_ENGINE_CONSOLE_PASSWORD=geheim", "hosted-engine", "--add-console-password")
+    port = re.fullmatch(r"You can now connect the hosted-engine VM with VNC at 127\.0\.0\.1:(\d+)\n", done.stdout)
+    assert port and not done.stderr, done.stdout + done.stderr
+    assert lab.run(host, "python3", "-c", SECURITY, port[1]).stdout == "[2]\n"  # VNC's password, and nothing else
+    xml = lab.run(host, "virsh", "dumpxml", "--security-info", "HostedEngine").stdout
+    assert "passwd='geheim'" in xml and "passwdValidTo='" in xml
+
+
+def test_console_shows_the_serial_line(lab):
+    """On a real terminal: the guest's ticks come, ^] leaves, and the terminal is as it was."""
+    host = lab.vm_host()
+    away = lab.operator(lab.others(host)[0], "--console", check=False)
+    assert (away.returncode, away.stdout) == (1, "The engine VM is not on this host\n")
+    ours, theirs = pty.openpty()
+    before = termios.tcgetattr(theirs)
+    console = subprocess.Popen([LAB, "--name", lab.lab.name, "run", host, "hosted-engine", "--console"], stdin=theirs,
+                               stdout=theirs, stderr=theirs, start_new_session=True)
+    try:
+        seen = read_until(ours, b"TICK ", 30)
+        assert seen.startswith(b"The engine VM is running on this host\r\n"), seen
+        assert not termios.tcgetattr(theirs)[3] & termios.ICANON  # raw meanwhile
+        os.write(ours, b"\x1d")
+        assert console.wait(20) == 0
+        assert termios.tcgetattr(theirs) == before
+    finally:
+        console.kill()
+        console.wait()
+        os.close(ours)
+        os.close(theirs)
+
+
+def read_until(terminal, what, seconds):
+    """What came up to and with `what`."""
+    seen, deadline = b"", time.monotonic() + seconds
+    while what not in seen:
+        ready, _, _ = select.select([terminal], [], [], max(0, deadline - time.monotonic()))
+        assert ready, f"no {what} in {seconds} s: {seen}"
+        seen += os.read(terminal, 4096)
+    return seen
 
 
 # A change of three blocks of archive, the spare head and the first; with a tar that had no head its header goes before.

@@ -120,14 +120,14 @@ static void test_lines(void **state)
 		 NULL,
 		 "Invalid option 'vm-status'\nUsage: "},
 		{"of later",
-		 {"--console"},
+		 {"--deploy"},
 		 1,
 		 NULL,
 		 NULL,
 		 NULL,
 		 NULL,
 		 NULL,
-		 "Invalid option '--console'\nUsage: "},
+		 "Invalid option '--deploy'\nUsage: "},
 		{"escape codes",
 		 {"--\x1b[31m"},
 		 1,
@@ -320,6 +320,42 @@ static void test_lines(void **state)
 		free(out_text);
 		free(err_text);
 	}
+}
+
+/* What others could see of this process is gone, and the command has it. */
+static void test_secret(void **state)
+{
+	static const struct {
+		const char *first, *second, *seen;
+	} rows[] = {{"--password=geheim", NULL, "--password=******"}, {"--password", "geheim", "******"}};
+
+	for (size_t i = 0; i < 2; i++) {
+		char name[] = "--add-console-password", first[32], second[32] = "";
+		char *args[] = {name, first, second};
+		struct invocation call;
+
+		strcpy(first, rows[i].first);
+		if (rows[i].second)
+			strcpy(second, rows[i].second);
+		assert_int_equal(command_parse(&hosted_engine_commands, rows[i].second ? 3 : 2, args, stdout,
+					       stderr, &call),
+				 0);
+		assert_string_equal(invocation_value(&call, "password"), "geheim");
+		assert_string_equal(rows[i].second ? second : first, rows[i].seen);
+		free((char *)invocation_value(&call, "password"));
+	}
+}
+
+/* Guides print these; the help does not. */
+static void test_aliases(void **state)
+{
+	char clean[] = "--clean_metadata", force[] = "--force-clean";
+	char *args[] = {clean, force};
+	struct invocation call;
+
+	assert_int_equal(command_parse(&hosted_engine_commands, 2, args, stdout, stderr, &call), 0);
+	assert_string_equal(call.command->name, "clean-metadata");
+	assert_non_null(invocation_value(&call, "force-cleanup"));
 }
 
 static char *read_source(const char *name)
@@ -540,6 +576,7 @@ static void test_words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_secret),	   cmocka_unit_test(test_aliases),
 		cmocka_unit_test(test_lines),	   cmocka_unit_test(test_man_page),
 		cmocka_unit_test(test_completion), cmocka_unit_test(test_help),
 		cmocka_unit_test(test_words),
