@@ -21,6 +21,9 @@ struct ipc_client {
 	qb_ipcs_connection_t *connection;
 	enum client_right right;
 	bool agent;
+	uid_t uid;
+	pid_t pid;
+	bool refused; /* a change, and it was logged */
 	bool dropping;
 	enum request_kind deferred; /* what it waits for, 0: nothing */
 	struct ipc_client *next;
@@ -96,6 +99,8 @@ static int32_t client_accept(qb_ipcs_connection_t *connection, uid_t uid, gid_t 
 	client->server = server;
 	client->connection = connection;
 	client->right = right;
+	client->uid = uid;
+	client->pid = stats.client_pid;
 	client->next = server->clients;
 	server->clients = client;
 	(*count)++;
@@ -357,6 +362,13 @@ static int32_t client_message(qb_ipcs_connection_t *connection, void *data, size
 	if (r < 0) {
 		reply(client, kind, r, why);
 		return 0;
+	}
+	if (request_changes(kind) && client->right != RIGHT_CHANGE && !client->refused) {
+		/* Once for each connection: a reader must not fill the log. */
+		client->refused = true;
+		log_warning("change refused uid=%u pid=%d request=%d: it needs root or user %s; nothing was "
+			    "changed",
+			    client->uid, client->pid, (int)kind, SERVICE_ACCOUNT);
 	}
 	if ((request_changes(kind) && client->right != RIGHT_CHANGE) ||
 	    (request_is_agents(kind) && !client->agent)) {

@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <syslog.h>
+#include <unistd.h>
 
 #include "tools/terminal_text.h"
 
@@ -285,6 +287,8 @@ void command_help(const struct command_set *set, const struct tool_command *comm
 	}
 	if (command->deployed)
 		fputs("\nWorks on a host where the hosted engine is deployed.\n", out);
+	if (command->root)
+		fputs("\nNeeds root.\n", out);
 }
 
 int command_run_help(const struct invocation *call)
@@ -302,6 +306,19 @@ int command_run_help(const struct invocation *call)
 	return 0;
 }
 
+/* What the broker does not stand before: its own checks would be another's. */
+static int check_user(const struct invocation *call)
+{
+	if (!call->command->root || geteuid() == 0)
+		return 0;
+	fprintf(stderr, "%s%s needs root: run it with sudo\n", call->set->dashes, call->command->name);
+	openlog(call->set->program, LOG_PID, LOG_AUTHPRIV);
+	syslog(LOG_NOTICE, "%s%s refused uid=%u: it needs root", call->set->dashes, call->command->name,
+	       getuid());
+	closelog();
+	return 1;
+}
+
 int command_main(const struct command_set *set, int argc, char *argv[], int (*check)(FILE *out, FILE *err))
 {
 	struct invocation call;
@@ -310,7 +327,7 @@ int command_main(const struct command_set *set, int argc, char *argv[], int (*ch
 	if (code == 0) {
 		if (call.help)
 			command_help(set, call.command, stdout);
-		else if (call.command->deployed && check)
+		else if ((code = check_user(&call)) == 0 && call.command->deployed && check)
 			code = check(stdout, stderr);
 		if (code == 0 && !call.help)
 			code = call.command->run(&call);

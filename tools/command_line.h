@@ -35,6 +35,7 @@ struct tool_command {
 	const char *help;				    /* one line */
 	const char *details;				    /* lines of the long help */
 	bool deployed;					    /* E1 where the host is not deployed */
+	bool root;					    /* another user is refused, and logged */
 	/* Returns the exit code. */
 	int (*run)(const struct invocation *call);
 };

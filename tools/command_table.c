@@ -48,7 +48,8 @@ static const struct tool_command tool_commands[] = {
 	},
 	{
 		.name = "vm-status",
-		.options = {{.name = "json", .help = "one line of JSON"}},
+		.options = {{.name = "json", .help = "one line of JSON"},
+			    {.name = "watch", .help = "again every 2 s, on a terminal; ^C ends it"}},
 		.help = "show the engine VM and all hosts as the whiteboard has them",
 		.details =
 			"Every host shows the same, but for lines of time and what its own broker finds of\n"
@@ -59,8 +60,9 @@ static const struct tool_command tool_commands[] = {
 	{
 		.name = "console",
 		.help = "connect this terminal with the engine VM's serial console",
-		.details = "On the host where the VM runs. Leave with ^]. Needs root.\n",
+		.details = "On the host where the VM runs. Leave with ^].\n",
 		.deployed = true,
+		.root = true,
 		.run = command_run_console,
 	},
 	{
@@ -72,9 +74,9 @@ static const struct tool_command tool_commands[] = {
 				     "or typed "
 				     "when asked for"}},
 		.help = "let who knows a password connect with the engine VM's display (VNC) for 120 s",
-		.details =
-			"On the host where the VM runs. VNC compares the first 8 characters. Needs root.\n",
+		.details = "On the host where the VM runs. VNC compares the first 8 characters.\n",
 		.deployed = true,
+		.root = true,
 		.run = command_run_add_console_password,
 	},
 	{
@@ -165,6 +167,7 @@ static const struct tool_command tool_commands[] = {
 			   "a file of this "
 			   "host is read when\n"
 			   "the daemons start. Waits 10 s for the lease and 60 s for the storage at most.\n",
+		.root = true,
 		.run = command_run_set_shared_config,
 	},
 	{
@@ -203,6 +206,7 @@ static const struct tool_command tool_commands[] = {
 			   "time). No option "
 			   "takes that away.\n",
 		.deployed = true,
+		.root = true,
 		.run = command_run_reinitialize_lockspace,
 	},
 	{
@@ -222,6 +226,7 @@ static const struct tool_command tool_commands[] = {
 			"--reinitialize-lockspace does. With this host's own id its daemons must be stopped. "
 			"No lease is touched.\n",
 		.deployed = true,
+		.root = true,
 		.run = command_run_clean_metadata,
 	},
 	{

@@ -13,7 +13,7 @@ _hosted_engine()
 		[--vm-start-paused]=""
 		[--vm-shutdown]=""
 		[--vm-poweroff]=""
-		[--vm-status]="--json"
+		[--vm-status]="--json --watch"
 		[--console]=""
 		[--add-console-password]="--password="
 		[--check-liveliness]=""

@@ -104,6 +104,25 @@ def test_writers_at_once(lab):
                      for host in lab.keys()), 30, "the hosts do not get the new broker.conf")
 
 
+def test_who_may(lab):
+    """A member of the group reads and changes nothing; another user does neither. Both are told why, and the log says it."""
+    group = lab.run(1, "getent", "group", "ovirt-ha").stdout.split(":")[2]
+
+    def as_nobody(groups, *command):
+        return lab.run(1, "setpriv", "--reuid=65534", "--regid=65534", groups, "hosted-engine", *command, check=False)
+    member, stranger = f"--groups={group}", "--clear-groups"
+    assert as_nobody(member, "--vm-status").returncode == 0
+    for groups, command in ((member, ("--set-maintenance", "--mode=global")), (stranger, ("--vm-status",)),
+                            (member, ("--vm-poweroff",)), (member, ("--set-shared-config", "smtp-port", "1")),
+                            (member, ("--reinitialize-lockspace", "--force")), (member, ("--console",))):
+        done = as_nobody(groups, *command)
+        assert done.returncode == 1 and "needs root" in done.stderr and not done.stdout, (command, done.stdout, done.stderr)
+    assert lab.holds("global=false && vm=up")
+    log = lab.run(1, "journalctl", "-q", "-b", "--no-pager", "-o", "cat").stdout
+    for line in ("change refused uid=65534", "client refused uid=65534", "--set-shared-config refused uid=65534"):
+        assert line in log, line
+
+
 SECURITY = """import socket, sys
 with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5) as port:
     stream = port.makefile("rb")

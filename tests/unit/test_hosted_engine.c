@@ -92,7 +92,7 @@ static void test_rows(void **state)
 		 NULL,
 		 {"--help", "vm-status"},
 		 0,
-		 "Usage: hosted-engine --vm-status [--json]\n",
+		 "Usage: hosted-engine --vm-status [--json] [--watch]\n",
 		 NULL},
 		{"help with dashes",
 		 NULL,
