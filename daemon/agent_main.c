@@ -15,6 +15,7 @@
 #include "broker/broker_conf.h"
 #include "daemon/agent.h"
 #include "daemon/agent_conf.h"
+#include "daemon/history.h"
 #include "daemon/libvirt_port.h"
 #include "daemon/local_files.h"
 #include "daemon/spool_writer.h"
@@ -34,8 +35,9 @@ struct service {
 	struct loop *loop;
 	struct agent *agent;
 	struct agent_ports ports;
+	struct history *history;
 	struct spool_writer *spool; /* NULL: alerts can't be made */
-	enum state state;	    /* that the operator has heard of */
+	enum state state;	    /* after the last step */
 	char shown[160];	    /* in STATUS= */
 };
 
@@ -101,6 +103,23 @@ static int open_local(struct service *service, struct saved *ret_saved)
 	return local_files_new(config, service->loop, &service->ports.local);
 }
 
+static void note_transition(struct service *service, const struct step *step)
+{
+	struct transition it = {.wall = service->ports.clock->wall(service->ports.clock),
+				.score = step->score.value};
+
+	if (step->next.state == service->state)
+		return;
+	snprintf(it.from, sizeof(it.from), "%s", state_str(service->state));
+	snprintf(it.to, sizeof(it.to), "%s", state_str(step->next.state));
+	snprintf(it.reason, sizeof(it.reason), "%s", reason_str(step->next.reason));
+	history_add(service->history, &it);
+	if (service->spool)
+		spool_writer_put(service->spool, service->state, step->next.state, step->next.reason,
+				 step->score.value);
+	service->state = step->next.state;
+}
+
 static void stepped(void *data, const struct step *step)
 {
 	struct service *service = data;
@@ -108,13 +127,10 @@ static void stepped(void *data, const struct step *step)
 	char shown[sizeof(service->shown)];
 	unsigned worst = 0;
 
-	if (service->spool && step->next.state != service->state)
-		spool_writer_put(service->spool, service->state, step->next.state, step->next.reason,
-				 step->score.value);
-	service->state = step->next.state;
 	for (unsigned i = 1; i < PENALTY_COUNT; i++)
 		if (entries[i].points > entries[worst].points)
 			worst = i;
+	note_transition(service, step);
 	snprintf(shown, sizeof(shown), "%s since %s, score %d%s%s", state_str(step->next.state),
 		 reason_str(step->next.reason), step->score.value, entries[worst].points ? " for " : "",
 		 entries[worst].points ? penalty_str((enum penalty)worst) : "");
@@ -160,9 +176,12 @@ static int open_service(struct service *service)
 				      .libvirt_ms = service->conf.libvirt_timeout,
 				      .config_shared = engine_conf_vm_shared(&service->engine)};
 	struct saved saved;
+	char path[PATH_MAX];
 	int r;
 
 	r = loop_new(&service->loop);
+	if (r == 0)
+		r = history_new(file_path(FILE_HISTORY, path), service->loop, &service->history);
 	if (r == 0)
 		r = agent_new(&config, &service->agent);
 	if (r == 0)
@@ -198,6 +217,7 @@ static void close_service(struct service *service)
 		service->ports.local->close(service->ports.local);
 	agent_free(service->agent);
 	spool_writer_free(service->spool);
+	history_free(service->history);
 	loop_free(service->loop);
 }
 

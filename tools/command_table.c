@@ -58,6 +58,15 @@ static const struct tool_command tool_commands[] = {
 		.run = command_run_vm_status,
 	},
 	{
+		.name = "history",
+		.options = {{.name = "json", .help = "one line of JSON"}},
+		.help = "show when this host's agent changed its state and why, and the last change of every "
+			"host",
+		.details = "The last 1000 changes, oldest first.\n",
+		.deployed = true,
+		.run = command_run_history,
+	},
+	{
 		.name = "console",
 		.help = "connect this terminal with the engine VM's serial console",
 		.details = "On the host where the VM runs. Leave with ^].\n",

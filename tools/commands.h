@@ -9,6 +9,7 @@
 int command_run_vm_start(const struct invocation *call); /* --vm-start, --vm-start-paused */
 int command_run_vm_stop(const struct invocation *call);	 /* --vm-shutdown, --vm-poweroff */
 int command_run_vm_status(const struct invocation *call);
+int command_run_history(const struct invocation *call);
 int command_run_console(const struct invocation *call);
 int command_run_add_console_password(const struct invocation *call);
 int command_run_check_liveliness(const struct invocation *call);

@@ -8,12 +8,13 @@ _hosted_engine()
 	COMPREPLY=()
 
 	local -A options=(
-		[--help]="--vm-start --vm-start-paused --vm-shutdown --vm-poweroff --vm-status --console --add-console-password --check-liveliness --check-deployed --connect-storage --disconnect-storage --set-maintenance --get-shared-config --set-shared-config --save-config --test-alert --reinitialize-lockspace --clean-metadata --dump-whiteboard --discover-storage"
+		[--help]="--vm-start --vm-start-paused --vm-shutdown --vm-poweroff --vm-status --history --console --add-console-password --check-liveliness --check-deployed --connect-storage --disconnect-storage --set-maintenance --get-shared-config --set-shared-config --save-config --test-alert --reinitialize-lockspace --clean-metadata --dump-whiteboard --discover-storage"
 		[--vm-start]="--vm-conf="
 		[--vm-start-paused]=""
 		[--vm-shutdown]=""
 		[--vm-poweroff]=""
 		[--vm-status]="--json --watch"
+		[--history]="--json"
 		[--console]=""
 		[--add-console-password]="--password="
 		[--check-liveliness]=""

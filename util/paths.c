@@ -16,6 +16,7 @@ static const struct {
 	[FILE_HA_CONF] = {"OVIRT_HA_STATE_DIR", "/var/lib/ovirt-hosted-engine-ha", "ha.conf"},
 	[FILE_SHARED_BROKER_CONF] = {"OVIRT_HA_STATE_DIR", "/var/lib/ovirt-hosted-engine-ha", "broker.conf"},
 	[FILE_AGENT_STATE] = {"OVIRT_HA_STATE_DIR", "/var/lib/ovirt-hosted-engine-ha", "agent-state"},
+	[FILE_HISTORY] = {"OVIRT_HA_STATE_DIR", "/var/lib/ovirt-hosted-engine-ha", "history"},
 	[FILE_GLOBAL_FLAG] = {"OVIRT_HA_STATE_DIR", "/var/lib/ovirt-hosted-engine-ha", "global"},
 	[FILE_SPOOL] = {"OVIRT_HA_STATE_DIR", "/var/lib/ovirt-hosted-engine-ha", "spool"},
 	[FILE_MAIL_TEXT] = {"OVIRT_HA_CONF_DIR", "/etc",

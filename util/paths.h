@@ -14,6 +14,7 @@ enum file {
 	FILE_HA_CONF,		 /* state directory: ha.conf */
 	FILE_SHARED_BROKER_CONF, /* state directory: broker.conf, the copy of the shared one */
 	FILE_AGENT_STATE,	 /* state directory: agent-state */
+	FILE_HISTORY,		 /* state directory: history, the last transitions */
 	FILE_GLOBAL_FLAG,	 /* state directory: global, the last good value of global maintenance */
 	FILE_SPOOL,	/* state directory: spool, a folder: transitions on their way to the operator */
 	FILE_MAIL_TEXT, /* /etc/ovirt-hosted-engine-ha/notifications/state_transition.txt */

@@ -79,6 +79,9 @@ def test_vm_comes_from_the_conf_volume(lab):
     lab.wait_well(UP_SECONDS)
     host = lab.vm_host()
     lab.wait(f"state@{host}=EngineUp && health@{host}=good", UP_SECONDS)
+    history = lab.operator(host, "--history").stdout
+    assert re.search(r"-> EngineUp  because of .*, score \d+$", history, re.M), history
+    assert history.count("\nHost ") == 3 and f"Host {host} is in EngineUp because of" in history
 
 
 @pytest.mark.parametrize("key, value", [
