@@ -149,7 +149,8 @@ static const struct tool_command tool_commands[] = {
 			     .help = "the file that KEY is of: hosted-engine.conf here or on the shared "
 				     "storage, "
 				     "ha.conf here,\n"
-				     "broker.conf on the shared storage; needed where several know KEY"}},
+				     "broker.conf on the shared storage; needed where several know KEY"},
+			    {.name = "json", .help = "one line of JSON"}},
 		.help = "show a setting of the shared configuration, or of this host's",
 		.details = "KEY is as in the file; one of broker.conf may have its section before it: "
 			   "email.smtp-server. A key that\n"

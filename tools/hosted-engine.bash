@@ -22,7 +22,7 @@ _hosted_engine()
 		[--connect-storage]=""
 		[--disconnect-storage]=""
 		[--set-maintenance]="--mode= --wait"
-		[--get-shared-config]="--type="
+		[--get-shared-config]="--type= --json"
 		[--set-shared-config]="--type="
 		[--save-config]=""
 		[--test-alert]=""

@@ -8,6 +8,7 @@
 #include "broker/broker_conf.h"
 #include "tools/commands.h"
 #include "tools/conf_volume.h"
+#include "tools/json_text.h"
 #include "tools/terminal_text.h"
 #include "util/engine_conf.h"
 #include "util/file_replace.h"
@@ -167,6 +168,14 @@ static int load_local(const struct kind *kind, struct problems *problems, struct
 	return r == -ENOENT ? keyfile_new(path, has_sections(kind), ret) : r;
 }
 
+static int put_json(const char *key, const char *value, const char *type)
+{
+	_cleanup_(json_decref_p) json_t *root = json_pack("{s:s, s:o, s:s}", "key", key, "value",
+							  json_text(value, strlen(value)), "type", type);
+
+	return json_line(root, stdout);
+}
+
 int command_run_get_shared_config(const struct invocation *call)
 {
 	struct problems problems = {.say = problems_print, .data = stderr};
@@ -181,6 +190,8 @@ int command_run_get_shared_config(const struct invocation *call)
 	value = keyfile_get(file, setting->section, setting->key);
 	if (!value)
 		value = setting->fallback;
+	if (invocation_value(call, "json"))
+		return put_json(call->operand, value ? value : "", kind->name);
 	/* A key without its section is shown as guides print it. */
 	printf("\n%s : ",
 	       setting->section[0] && strcmp(call->operand, setting->key) == 0 ? kind->name : call->operand);

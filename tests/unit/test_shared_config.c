@@ -141,6 +141,17 @@ static void test_rows(void **state)
 		check(rows[i].name, rows[i].key, rows[i].type, rows[i].out, rows[i].err);
 }
 
+static void test_json(void **state)
+{
+	const char *args[COMMAND_ARGS_MAX] = {"--get-shared-config", "storage", "--type=he_shared", "--json"};
+	_cleanup_free_ char *out = NULL, *err = NULL;
+
+	assert_int_equal(command_run(args, &out, &err), 0);
+	assert_string_equal(out,
+			    "{\"key\": \"storage\", \"value\": \"a b \\u202E.\", \"type\": \"he_shared\"}\n");
+	assert_string_equal(err, "");
+}
+
 static void test_volumes(void **state)
 {
 	static const char noise[8192] = "no tar", zeros[4096];
@@ -276,6 +287,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_rows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_json, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_volumes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_set_here, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_set_refused, setup, teardown),
