@@ -23,7 +23,7 @@ struct spool_writer {
 	char folder[PATH_MAX];
 	char host[256];
 	uint64_t sequence;
-	struct transition queue[SPOOL_QUEUE_MAX];
+	struct alert queue[SPOOL_QUEUE_MAX];
 	size_t n;
 	size_t lost; /* for want of room since it was last said */
 	int said;    /* the last failure that was logged, 0 none */
@@ -33,7 +33,7 @@ struct put_job {
 	struct job job;		     /* first */
 	struct spool_writer *writer; /* for done() only */
 	char folder[PATH_MAX];
-	struct transition transitions[SPOOL_QUEUE_MAX];
+	struct alert transitions[SPOOL_QUEUE_MAX];
 	size_t n, written, dropped;
 	int error;
 };
@@ -63,7 +63,7 @@ static void put_destroy(struct job *base)
 
 static void write_next(struct spool_writer *writer);
 
-static void queue_put(struct spool_writer *writer, const struct transition *transition)
+static void queue_put(struct spool_writer *writer, const struct alert *transition)
 {
 	if (writer->n == SPOOL_QUEUE_MAX) {
 		memmove(&writer->queue[0], &writer->queue[1], --writer->n * sizeof(writer->queue[0]));
@@ -142,7 +142,7 @@ void spool_writer_put(struct spool_writer *writer, enum state from, enum state t
 		      int32_t score)
 {
 	struct clock_port *clock = clock_of(writer);
-	struct transition transition = {.wall = clock->wall(clock), .score = score};
+	struct alert transition = {.wall = clock->wall(clock), .score = score};
 
 	transition.sequence = writer->sequence++;
 	memcpy(transition.host, writer->host, sizeof(transition.host));

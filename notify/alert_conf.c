@@ -132,8 +132,7 @@ void alert_conf_done(struct alert_conf *conf)
 
 int alert_conf_check(struct problems *problems)
 {
-	static const struct transition sample = {
-		.host = "host", .from = "Old", .to = "New", .reason = "test"};
+	static const struct alert sample = {.host = "host", .from = "Old", .to = "New", .reason = "test"};
 	_cleanup_free_ struct alert_conf *conf = malloc(sizeof(*conf));
 	char path[PATH_MAX], text_path[PATH_MAX], why[MAIL_WHY_MAX];
 	struct mail mail = {0};

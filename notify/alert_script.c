@@ -27,7 +27,7 @@ struct script {
 	pid_t pid; /* 0: free */
 	int pidfd;
 	bool killed;
-	char detail[TRANSITION_DETAIL_MAX];
+	char detail[ALERT_DETAIL_MAX];
 };
 
 struct alert_scripts {
@@ -75,16 +75,16 @@ static void late(struct timer *timer)
 }
 
 /* A file in memory, so that a program that reads nothing blocks nobody. -errno or the descriptor. */
-static int input_of(const struct transition *transition)
+static int input_of(const struct alert *transition)
 {
 	_cleanup_close_ int fd = memfd_create("alert", MFD_CLOEXEC);
-	char detail[TRANSITION_DETAIL_MAX];
+	char detail[ALERT_DETAIL_MAX];
 	_cleanup_free_ char *text = NULL;
 	json_t *object;
 
 	if (fd < 0)
 		return -errno;
-	transition_detail(transition, detail);
+	alert_detail(transition, detail);
 	object = json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:i, s:I}", "host", transition->host, "time",
 			   (json_int_t)transition->wall, "from", transition->from, "to", transition->to,
 			   "detail", detail, "reason", transition->reason, "score", (int)transition->score,
@@ -127,8 +127,7 @@ static int spawn(const char *path, int input, pid_t *ret)
 	return r;
 }
 
-static int start(struct script *script, const char *path, const struct transition *transition,
-		 int64_t limit_ms)
+static int start(struct script *script, const char *path, const struct alert *transition, int64_t limit_ms)
 {
 	struct clock_port *clock = loop_clock(script->owner->loop);
 	_cleanup_close_ int input = input_of(transition);
@@ -152,13 +151,13 @@ static int start(struct script *script, const char *path, const struct transitio
 	}
 	script->pid = pid;
 	script->killed = false;
-	transition_detail(transition, script->detail);
+	alert_detail(transition, script->detail);
 	script->limit.fire = late;
 	clock->set(clock, &script->limit, mono_add(clock->now(clock), limit_ms));
 	return 0;
 }
 
-void alert_scripts_run(struct alert_scripts *scripts, const char *path, const struct transition *transition,
+void alert_scripts_run(struct alert_scripts *scripts, const char *path, const struct alert *transition,
 		       int64_t limit_ms)
 {
 	size_t i = 0;

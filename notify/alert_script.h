@@ -15,5 +15,5 @@ int alert_scripts_new(struct loop *loop, void (*ended)(void *data), void *data, 
 void alert_scripts_free(struct alert_scripts *scripts); /* kills what runs */
 unsigned alert_scripts_running(const struct alert_scripts *scripts);
 /* Starts one; does not block. Failures, its own too, are logged. There must be room. */
-void alert_scripts_run(struct alert_scripts *scripts, const char *path, const struct transition *transition,
+void alert_scripts_run(struct alert_scripts *scripts, const char *path, const struct alert *transition,
 		       int64_t limit_ms);

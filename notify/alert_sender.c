@@ -136,7 +136,7 @@ static void job_done(struct job *base)
 
 /* One mail of the entries. 0: it is under way, else -errno with words. */
 static int send_mail(struct alert_sender *sender, const struct alert_conf *conf,
-		     const struct spool_entry *entries, const struct transition *transitions, size_t n,
+		     const struct spool_entry *entries, const struct alert *transitions, size_t n,
 		     char why[MAIL_WHY_MAX])
 {
 	struct mail_job *job;
@@ -176,7 +176,7 @@ static int send_mail(struct alert_sender *sender, const struct alert_conf *conf,
 static void try_test(struct alert_sender *sender, const struct alert_conf *conf,
 		     const struct spool_entry *test)
 {
-	struct transition transition;
+	struct alert transition;
 	char why[MAIL_WHY_MAX];
 	int r = spool_read(sender->folder, test->name, &transition);
 
@@ -193,8 +193,8 @@ static void try_test(struct alert_sender *sender, const struct alert_conf *conf,
 static void sort_event(struct alert_sender *sender, const struct alert_conf *conf, struct spool_entry *event)
 {
 	const struct broker_conf *settings = &conf->settings;
-	char detail[TRANSITION_DETAIL_MAX];
-	struct transition transition;
+	char detail[ALERT_DETAIL_MAX];
+	struct alert transition;
 	int r;
 
 	if (settings->command[0] && alert_scripts_running(sender->scripts) == ALERT_SCRIPTS_MAX)
@@ -205,7 +205,7 @@ static void sort_event(struct alert_sender *sender, const struct alert_conf *con
 	else if (r < 0)
 		return;
 	if (r == 0)
-		transition_detail(&transition, detail);
+		alert_detail(&transition, detail);
 	/* Matched here, not in the agent: some expressions take glibc very long. */
 	if (r < 0 || regexec(&conf->match, detail, 0, NULL, 0) != 0) {
 		remove_entry(sender, event);
@@ -218,7 +218,7 @@ static void sort_event(struct alert_sender *sender, const struct alert_conf *con
 
 /* The first `*n` mails that can be read and are not too old, at the front of `entries` afterwards. */
 static void read_mails(struct alert_sender *sender, const struct alert_conf *conf,
-		       struct spool_entry *entries, struct transition *transitions, size_t *n)
+		       struct spool_entry *entries, struct alert *transitions, size_t *n)
 {
 	int64_t now = sender->clock->wall(sender->clock), keep = conf->settings.smtp_keep / MONO_SECOND;
 	size_t kept = 0, old = 0;
@@ -249,7 +249,7 @@ static mono_t send_next(struct alert_sender *sender, const struct alert_conf *co
 {
 	mono_t now = sender->clock->now(sender->clock), wake;
 	size_t n = mail_plan_next(&sender->plan, pending, conf->settings.mails_per_minute, now, &wake);
-	_cleanup_free_ struct transition *transitions = n > 0 ? calloc(n, sizeof(*transitions)) : NULL;
+	_cleanup_free_ struct alert *transitions = n > 0 ? calloc(n, sizeof(*transitions)) : NULL;
 	char why[MAIL_WHY_MAX];
 
 	if (n == 0)

@@ -25,7 +25,7 @@ struct value {
 };
 
 struct words {
-	char detail[TRANSITION_DETAIL_MAX + 40], time[64], score[16];
+	char detail[ALERT_DETAIL_MAX + 40], time[64], score[16];
 	struct value values[7];
 };
 
@@ -54,12 +54,12 @@ static void write_time(int64_t wall, char ret[64])
 	strftime(ret, 64, "%Y-%m-%d %H:%M:%S UTC", &parts);
 }
 
-static void fill_words(const struct transition *transitions, size_t n, const char *from, const char *to,
+static void fill_words(const struct alert *transitions, size_t n, const char *from, const char *to,
 		       struct words *ret)
 {
-	const struct transition *last = &transitions[n - 1];
+	const struct alert *last = &transitions[n - 1];
 
-	transition_detail(last, ret->detail);
+	alert_detail(last, ret->detail);
 	if (n > 1)
 		snprintf(ret->detail + strlen(ret->detail), 40, " and %zu before it", n - 1);
 	write_time(last->wall, ret->time);
@@ -173,7 +173,7 @@ static int put_headers(FILE *out, const char **text, const struct words *words, 
 	return 0;
 }
 
-static void put_list(FILE *out, const struct transition *transitions, size_t n)
+static void put_list(FILE *out, const struct alert *transitions, size_t n)
 {
 	size_t first = n > MAIL_LISTED_MAX ? n - MAIL_LISTED_MAX : 0;
 	char time[64];
@@ -223,11 +223,11 @@ static int assemble(const char *headers, const char *body, char **ret, char why[
 	return 0;
 }
 
-int mail_compose(const char *text, const char *from, const char *to, const struct transition *transitions,
+int mail_compose(const char *text, const char *from, const char *to, const struct alert *transitions,
 		 size_t n, int64_t wall, struct mail *ret, char why[MAIL_WHY_MAX])
 {
 	_cleanup_free_ char *headers = NULL, *body = NULL;
-	const struct transition *first = &transitions[0], *last = &transitions[n - 1];
+	const struct alert *first = &transitions[0], *last = &transitions[n - 1];
 	size_t headers_size, body_size;
 	struct words words;
 	char date[64];

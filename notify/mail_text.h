@@ -21,7 +21,7 @@ struct mail {
  * Date in seconds since the epoch; the Message-ID follows from the transitions alone, so that a mail that is
  * sent again can be known. `from` and `to` are plain addresses, `to` separated by commas. 0; -EINVAL with
  * what is wrong with the template in `why`; -ENOMEM. */
-int mail_compose(const char *text, const char *from, const char *to, const struct transition *transitions,
+int mail_compose(const char *text, const char *from, const char *to, const struct alert *transitions,
 		 size_t n, int64_t wall, struct mail *ret, char why[MAIL_WHY_MAX]);
 void mail_done(struct mail *mail);
 

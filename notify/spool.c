@@ -26,9 +26,9 @@ _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == SPOOL_KIND_COUNT, "a kind wit
 
 CLEANUP_DEFINE(DIR *, closedir)
 
-void transition_detail(const struct transition *transition, char ret[TRANSITION_DETAIL_MAX])
+void alert_detail(const struct alert *transition, char ret[ALERT_DETAIL_MAX])
 {
-	snprintf(ret, TRANSITION_DETAIL_MAX, "%s-%s", transition->from, transition->to);
+	snprintf(ret, ALERT_DETAIL_MAX, "%s-%s", transition->from, transition->to);
 }
 
 static void name_entry(struct spool_entry *entry)
@@ -148,7 +148,7 @@ static int set_number(struct keyfile *file, const char *key, int64_t value)
 	return keyfile_set(file, "", key, text);
 }
 
-int spool_put(const char *folder, enum spool_kind kind, struct transition *transition, size_t *ret_dropped)
+int spool_put(const char *folder, enum spool_kind kind, struct alert *transition, size_t *ret_dropped)
 {
 	_cleanup_keyfile_ struct keyfile *file = NULL;
 	struct spool_entry entry = {.kind = kind};
@@ -207,11 +207,11 @@ static bool take_number(const struct keyfile *file, const char *key, int64_t *re
 	return !errno && !*end;
 }
 
-int spool_read(const char *folder, const char *name, struct transition *ret)
+int spool_read(const char *folder, const char *name, struct alert *ret)
 {
 	_cleanup_keyfile_ struct keyfile *file = NULL;
 	struct problems quiet = {0};
-	struct transition transition;
+	struct alert transition;
 	struct spool_entry entry;
 	char path[PATH_MAX];
 	const char *whole;

@@ -12,7 +12,7 @@
 #define SPOOL_MAX 1000 /* transitions: the oldest goes when one more comes */
 #define SPOOL_NAME_MAX 64
 
-struct transition {
+struct alert {		   /* a transition that the operator is to hear of */
 	uint64_t sequence; /* rises; the order of the transitions of this host */
 	int64_t wall;	   /* seconds since the epoch */
 	char host[256];
@@ -38,12 +38,12 @@ struct spool_entry {
 
 /* Makes the file SEQUENCE.KIND; a sequence that is taken is raised, in *transition too. When SPOOL_MAX
  * transitions wait, the oldest are removed, and *ret_dropped (may be NULL) is their number. 0 or -errno. */
-int spool_put(const char *folder, enum spool_kind kind, struct transition *transition, size_t *ret_dropped);
+int spool_put(const char *folder, enum spool_kind kind, struct alert *transition, size_t *ret_dropped);
 /* The whole entries by rising sequence, up to SPOOL_MAX of them; free() *ret. A folder that is not there is
  * empty. 0 or -errno. */
 int spool_list(const char *folder, struct spool_entry **ret, size_t *ret_n);
 /* -EBADMSG: it is not what spool_put() wrote. */
-int spool_read(const char *folder, const char *name, struct transition *ret);
+int spool_read(const char *folder, const char *name, struct alert *ret);
 /* Makes it one of another kind, durably; *entry has its new name then. */
 int spool_turn(const char *folder, struct spool_entry *entry, enum spool_kind kind);
 /* Gone already is fine. */
@@ -58,5 +58,5 @@ int spool_put_result(const char *folder, const struct spool_entry *test, int err
 int spool_take_result(const char *folder, uint64_t sequence, int *ret_error, char *ret_text, size_t size);
 
 /* `Old-New`. */
-#define TRANSITION_DETAIL_MAX 66
-void transition_detail(const struct transition *transition, char ret[TRANSITION_DETAIL_MAX]);
+#define ALERT_DETAIL_MAX 66
+void alert_detail(const struct alert *transition, char ret[ALERT_DETAIL_MAX]);

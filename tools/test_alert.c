@@ -57,8 +57,7 @@ static void withdraw(const char *folder, uint64_t sequence)
 
 int command_run_test_alert(const struct invocation *call)
 {
-	struct transition test = {
-		.wall = clock_wall(), .from = "Test", .to = "Alert", .reason = "test-alert"};
+	struct alert test = {.wall = clock_wall(), .from = "Test", .to = "Alert", .reason = "test-alert"};
 	struct problems problems = {.say = problems_print, .data = stderr};
 	char path[PATH_MAX], copy[PATH_MAX], folder[PATH_MAX], text[2048];
 	_cleanup_free_ struct broker_conf *conf = calloc(1, sizeof(*conf));

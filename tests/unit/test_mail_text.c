@@ -14,18 +14,18 @@
 
 #include "notify/mail_text.h"
 
-static const struct transition one = {.sequence = 5,
-				      .wall = 1000000000,
-				      .host = "h1.example.com",
-				      .from = "EngineDown",
-				      .to = "EngineStart",
-				      .reason = "best-score",
-				      .score = 3400};
+static const struct alert one = {.sequence = 5,
+				 .wall = 1000000000,
+				 .host = "h1.example.com",
+				 .from = "EngineDown",
+				 .to = "EngineStart",
+				 .reason = "best-score",
+				 .score = 3400};
 
 static char headers[4096], body[64 * 1024];
 
 /* The two parts of a mail, the headers with plain newlines and without those that are always the same. */
-static int compose(const char *text, const char *from, const char *to, const struct transition *transitions,
+static int compose(const char *text, const char *from, const char *to, const struct alert *transitions,
 		   size_t n, int64_t wall, char why[MAIL_WHY_MAX])
 {
 	static const char mime[] = "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n"
@@ -121,7 +121,7 @@ static void test_bad_template(void **state)
 
 static void test_no_header_is_injected(void **state)
 {
-	struct transition evil = one;
+	struct alert evil = one;
 	char why[MAIL_WHY_MAX];
 
 	strcpy(evil.host, "h\r\nBcc: spy@x\n\n\xff");
@@ -152,7 +152,7 @@ static void test_folded(void **state)
 
 static void test_many(void **state)
 {
-	struct transition many[MAIL_LISTED_MAX + 1];
+	struct alert many[MAIL_LISTED_MAX + 1];
 	char why[MAIL_WHY_MAX];
 	char id[128];
 	size_t lines = 0;

@@ -35,15 +35,15 @@ static int tear_down(void **state)
 	return system(command);
 }
 
-static struct transition sample(uint64_t sequence)
+static struct alert sample(uint64_t sequence)
 {
-	struct transition t = {.sequence = sequence,
-			       .wall = 1000,
-			       .host = "h=1 \xc3\xa9",
-			       .from = "EngineDown",
-			       .to = "EngineStart",
-			       .reason = "best-score",
-			       .score = -5};
+	struct alert t = {.sequence = sequence,
+			  .wall = 1000,
+			  .host = "h=1 \xc3\xa9",
+			  .from = "EngineDown",
+			  .to = "EngineStart",
+			  .reason = "best-score",
+			  .score = -5};
 
 	return t;
 }
@@ -62,9 +62,9 @@ static size_t count(enum spool_kind kind)
 
 static void test_round(void **state)
 {
-	struct transition t = sample(7), other = sample(7), early = sample(2), got;
+	struct alert t = sample(7), other = sample(7), early = sample(2), got;
 	struct spool_entry *entries;
-	char detail[TRANSITION_DETAIL_MAX];
+	char detail[ALERT_DETAIL_MAX];
 	size_t n, dropped = 9;
 
 	assert_int_equal(spool_put(folder, SPOOL_EVENT, &t, &dropped), 0);
@@ -83,7 +83,7 @@ static void test_round(void **state)
 	assert_string_equal(got.host, t.host);
 	assert_int_equal(got.score, -5);
 	assert_int_equal(got.sequence, 7);
-	transition_detail(&got, detail);
+	alert_detail(&got, detail);
 	assert_string_equal(detail, "EngineDown-EngineStart");
 
 	assert_int_equal(spool_turn(folder, &entries[1], SPOOL_MAIL), 0);
@@ -97,7 +97,7 @@ static void test_round(void **state)
 
 static void test_cut_at_each_byte(void **state)
 {
-	struct transition t = sample(1), got;
+	struct alert t = sample(1), got;
 	char path[128], text[512];
 	ssize_t size;
 	int fd;
@@ -146,7 +146,7 @@ static void test_damaged(void **state)
 		".event",
 	};
 	struct spool_entry *entries;
-	struct transition got;
+	struct alert got;
 	size_t n;
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -176,7 +176,7 @@ static void test_damaged(void **state)
 
 static void test_room(void **state)
 {
-	struct transition t = sample(0);
+	struct alert t = sample(0);
 	size_t dropped = 0;
 	char name[128];
 
@@ -195,7 +195,7 @@ static void test_room(void **state)
 static void test_result(void **state)
 {
 	struct spool_entry test = {.name = "00000000000000000004.test", .sequence = 4, .kind = SPOOL_TEST};
-	struct transition t = sample(4);
+	struct alert t = sample(4);
 	char text[32];
 	int error;
 
@@ -238,7 +238,7 @@ static void test_writer(void **state)
 {
 	struct spool_writer *writer;
 	struct spool_entry *entries;
-	struct transition got;
+	struct alert got;
 	struct loop *loop;
 	size_t n;
 
