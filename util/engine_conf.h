@@ -87,8 +87,6 @@ bool domain_type_files(enum domain_type type);
 int engine_conf_check(const struct engine_conf *conf, const char *name, struct problems *problems);
 /* The part of it that domainType asks for, 0 without one: for a host that is about to be deployed. */
 int engine_conf_check_domain(const struct engine_conf *conf, const char *name, struct problems *problems);
-/* Warns when the file asks for a network_test that nothing runs: the host works, and no network is judged. */
-void engine_conf_warn(const struct engine_conf *conf, const char *name, struct problems *problems);
 bool engine_conf_deployed(const struct engine_conf *conf); /* there is a vmid */
 /* The file with the VM's domain XML: vm_xml, or else the local copy of the shared configuration's. */
 const char *engine_conf_vm(const struct engine_conf *conf);

@@ -17,7 +17,7 @@ from lab_place import Lab, LabError
 
 TOP = os.path.realpath(f"{os.path.dirname(__file__)}/../..")
 LAB = f"{TOP}/tools/lab"
-UNITS = ("ovirt-ha-agent", "ovirt-ha-broker", "ovirt-ha-guard", "ovirt-ha-storage", "sanlock", "libvirtd")
+UNITS = ("ovirt-ha-agent", "ovirt-ha-broker", "ovirt-ha-guard", "ovirt-ha-notify", "ovirt-ha-storage", "sanlock", "libvirtd")
 
 
 def poll(ask, seconds, what):

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The units as the build configured them: systemd reads them without a word, their exposure is small, and what the safety
-# rules need of them stands in them. Usage: check_units.sh LIBEXECDIR GATE LEAVE UNIT...
+# rules need of them stands in them. Usage: check_units.sh LIBEXECDIR GATE LEAVE NOTIFY PATH UNIT...
 set -euo pipefail
 
 libexecdir=$1 gate=$2 leave=$3 notify=$4 path=$5
@@ -17,7 +17,7 @@ complain() {
 
 # Programs are looked for: stand-ins, since nothing is installed yet.
 mkdir "$work/libexec" "$work/units" "$work/units/sanlock.service.d"
-for program in broker agent guard storage; do
+for program in broker agent guard notify storage; do
 	ln -s /bin/true "$work/libexec/ovirt-ha-$program"
 done
 for unit in "$leave" "$notify" "$path" "$@"; do
@@ -35,7 +35,7 @@ for unit in "$leave" "$path" "$notify" "$@" sanlock.service; do
 	[ -z "$said" ] || complain "${unit##*/}: $said"
 done
 
-for unit in "$@"; do
+for unit in "$notify" "$@"; do
 	# What storage mounts, all must see: most of the sandbox comes with a mount namespace.
 	[[ $unit == */ovirt-ha-storage.service ]] && most=52 || most=30
 	said=$(timeout 30 systemd-analyze security --offline=true --no-pager --threshold=$most "$unit" 2>&1) ||

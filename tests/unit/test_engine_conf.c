@@ -333,7 +333,6 @@ int main(void)
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_existing_cluster),
 		cmocka_unit_test(test_whiteboard_on_a_server),
-		cmocka_unit_test(test_network_that_is_not_judged),
 		cmocka_unit_test(test_domain),
 		cmocka_unit_test(test_domain_problems),
 		cmocka_unit_test(test_no_file),
