@@ -65,6 +65,8 @@ struct loop;
  * byte sectors. Opens lazily in its workers, so it succeeds while the path is not there; the operations then
  * fail. 0 or -errno. */
 int store_path_new(const char *spec, struct loop *loop, struct store **ret);
+/* From now on a write beyond the end of the file fails with -EFBIG; before, it makes the file longer. */
+void store_path_fix_end(struct store *store);
 
 /* Who we are to a server that asks. Empty: it is not told. */
 struct store_access {

@@ -31,6 +31,8 @@ static int make_path(const char *spec, struct loop *loop, struct store **ret, ch
 {
 	int r = store_path_new(spec, loop, ret);
 
+	if (r == 0)
+		store_path_fix_end(*ret);
 	if (r == -EINVAL)
 		snprintf(what, size,
 			 "is no PATH or PATH:OFFSET; the path begins with / and the offset is a multiple "

@@ -38,7 +38,7 @@ struct path_job {
 	uint8_t *buffer; /* aligned, of `buffer_size` bytes or more */
 	size_t buffer_size;
 	int fd; /* -1: to be opened */
-	bool write;
+	bool write, fixed_end;
 	int error;
 };
 
@@ -60,6 +60,7 @@ struct store_path {
 	struct loop *loop;
 	struct clock_port *clock;
 	struct store_health health;
+	bool fixed_end;
 	struct path_queue queues[STORE_QUEUE_COUNT];
 };
 
@@ -151,7 +152,7 @@ static int check_end(const struct path_job *job)
 static int write_all(struct path_job *job)
 {
 	size_t done = 0;
-	int r = check_end(job);
+	int r = job->fixed_end ? check_end(job) : 0;
 
 	if (r < 0)
 		return r;
@@ -258,6 +259,7 @@ static struct path_job *job_new(struct path_queue *queue, uint32_t first, uint32
 		.size = (size_t)count * BLOCK_SIZE,
 		.fd = TAKE_FD(queue->fd),
 		.write = write,
+		.fixed_end = store->fixed_end,
 		.path = strdup(store->path),
 		.buffer = TAKE_PTR(queue->buffer),
 		.buffer_size = queue->buffer_size,
@@ -377,6 +379,11 @@ static int parse_spec(const char *spec, char **ret_path, uint64_t *ret_offset)
 		return -ENOMEM;
 	*ret_offset = colon ? offset : 0;
 	return 0;
+}
+
+void store_path_fix_end(struct store *store)
+{
+	((struct store_path *)store)->fixed_end = true;
 }
 
 int store_path_new(const char *spec, struct loop *loop, struct store **ret)
