@@ -3,6 +3,8 @@
 connected when it starts; an operator connects it again, is refused to take it away while it is used, and takes it away after."""
 import pytest
 
+from lab_driver import poll
+
 CONNECTED = [word for key, value in (("domainType", "glusterfs"), ("storage", "storage:/storage"), ("lockspace_path", ""),
                                      ("mnt_options", "direct-io-mode=enable"), ("metadata_path", ""), ("lease_path", ""),
                                      ("conf_path", "")) for word in ("--set", f"he.{key}={value}")]
@@ -28,7 +30,8 @@ def test_storage_that_a_host_connects(lab):
     # A service that was killed knows what it did, and what it mounted lives on.
     before = lab.qemu()
     lab.run(host, "systemctl", "kill", "-s", "KILL", "ovirt-ha-storage")
-    lab.wait(f"vm=up@{host} && lockspace@{host}=joined", 20)
+    poll(lambda: lab.operator(host, "--connect-storage", check=False).returncode == 0, 20, "the service is not back")
+    assert mounts() == ["fuse.glusterfs"] and lab.qemu() == before
     says("--disconnect-storage", 1, "the engine VM runs on this host")
     lab.operator(host, "--set-maintenance", "--mode=global")
     lab.run(host, "systemctl", "stop", "ovirt-ha-agent")
