@@ -29,7 +29,7 @@ def test_storage_that_a_host_connects(lab):
     assert mounts() == ["fuse.glusterfs"]
     # A service that was killed knows what it did, and what it mounted lives on.
     before = lab.qemu()
-    lab.run(host, "systemctl", "kill", "-s", "KILL", "ovirt-ha-storage")
+    lab.run(host, "systemctl", "kill", "--kill-whom=main", "-s", "KILL", "ovirt-ha-storage")
     poll(lambda: lab.operator(host, "--connect-storage", check=False).returncode == 0, 20, "the service is not back")
     assert mounts() == ["fuse.glusterfs"] and lab.qemu() == before
     says("--disconnect-storage", 1, "the engine VM runs on this host")
