@@ -133,6 +133,12 @@ int command_run_add_console_password(const struct invocation *call)
 		      stderr);
 		return 1;
 	}
+	if (r == -EIO)
+		/* QEMU takes one for a display that had one when it started. */
+		fputs("The VM's definition must give its display a password from the start: passwd= of "
+		      "<graphics "
+		      "type='vnc'>,\nwith passwdValidTo= in the past while it is to let nobody in.\n",
+		      stderr);
 	if (r < 0)
 		return say(r, "The password cannot be set", why);
 	printf("You can now connect the hosted-engine VM with VNC at %s\n", address);

@@ -33,7 +33,8 @@ def conf_volume(driver):
 def archive(driver, **texts):
     """The tar that a deployment of before wrote. The VM has a display beside the lab's usual one."""
     domain = lab_config.domain_xml(driver.lab, driver.lab.required_settings()).replace(
-        "<memballoon", "<graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1'/><memballoon")
+        "<memballoon", "<graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1' passwd='closed' "
+                       "passwdValidTo='1970-01-02T00:00:00'/><memballoon")
     texts = {"version": "1\n", "fhanswers.conf": "", "broker.conf": "[email]\nsmtp-server=localhost\n",
              "hosted-engine.conf": "fqdn=engine.lab\n", "vm.conf": domain, **texts}
     data = io.BytesIO()
