@@ -14,6 +14,7 @@
 #include <iscsi/iscsi.h>
 #include <iscsi/scsi-lowlevel.h>
 
+#include "metadata/initiator.h"
 #include "metadata/store_kinds.h"
 #include "metadata/store_remote.h"
 #include "util/cleanup.h"
@@ -26,7 +27,7 @@
 
 struct iscsi_config {
 	char target[256];
-	char initiator[256];
+	char initiator[INITIATOR_NAME_SIZE];
 	char user[256], password[256]; /* empty: no CHAP */
 	int lun;
 	uint64_t offset;
@@ -436,21 +437,6 @@ static int take_text(const char *from, const char *name, char *ret, size_t ret_s
 	return 0;
 }
 
-/* A name of letters, digits, '.', '-' and ':' that is ours alone. */
-static void name_initiator(const char *host, struct iscsi_config *config)
-{
-	int n = snprintf(config->initiator, sizeof(config->initiator), "iqn.2014-07.org.ovirt:%.200s", host);
-
-	for (int i = 0; i < n; i++) {
-		char *c = &config->initiator[i];
-
-		if (*c >= 'A' && *c <= 'Z')
-			*c = (char)(*c - 'A' + 'a');
-		else if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789.-:", *c))
-			*c = '-';
-	}
-}
-
 static int make_config(const struct store_url *url, const struct store_access *access,
 		       struct iscsi_config *config, char *what, size_t size)
 {
@@ -471,7 +457,7 @@ static int make_config(const struct store_url *url, const struct store_access *a
 		r = take_text(initiator, "initiator", config->initiator, sizeof(config->initiator), what,
 			      size);
 	else if (r == 0)
-		name_initiator(access->host_name, config);
+		initiator_name(access->host_name, config->initiator);
 	return r;
 }
 

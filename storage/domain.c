@@ -142,19 +142,23 @@ int area_get_identity(int fd, uint64_t metadata, struct identity *ret)
 	return n < (ssize_t)sizeof(block) ? -ENODATA : identity_decode(block, ret);
 }
 
-int area_put_leases(const char *lockspace_path, const char *leases_path, const struct domain_layout *layout,
+int area_put_leases(int lockspace, int leases, const struct domain_layout *layout,
 		    const struct domain_request *request)
 {
+	char path[64];
 	static const char *const names[] = {"engine", "whiteboard", "conf"};
 	int r = 0;
 
+	/* sanlock's library opens paths: what it gets leads to the file that is open, whatever has its name
+	 * by now. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", leases);
 	_Static_assert(sizeof(names) / sizeof(names[0]) == DOMAIN_LEASES, "a name for each");
 	for (size_t i = 0; r == 0 && i < DOMAIN_LEASES; i++)
-		r = lease_write_resource(leases_path,
-					 layout->areas[AREA_LEASES].offset + i * layout->alignment,
+		r = lease_write_resource(path, layout->areas[AREA_LEASES].offset + i * layout->alignment,
 					 request->identity.lockspace, names[i], layout->sector_size);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", lockspace);
 	return r < 0 ? r
-		     : lease_write_lockspace(lockspace_path, layout->areas[AREA_LOCKSPACE].offset,
+		     : lease_write_lockspace(path, layout->areas[AREA_LOCKSPACE].offset,
 					     request->identity.lockspace, layout->sector_size,
 					     request->io_timeout_s);
 }

@@ -44,11 +44,11 @@ struct domain {
 };
 
 /* Lays a domain out and reads it back: `ret` is what domain_read() then says. 0, or -errno with one line for
- * people in `ret_why`: -EEXIST it holds something, named; -EBUSY in use on this host; -ENOSPC too small or
- * full; -EROFS; -EINVAL the request; others as the storage gave them. After a failure at any point, a power
- * cut too, there is no domain: what domain_read() goes by is written last, and an old domain's is erased
- * first. New files are removed again when a format fails; after a power cut they stay, and are named by the
- * next one. */
+ * people in `ret_why`: -EEXIST it holds something, named; -EBUSY in use on this host, by whom, forced or not;
+ * -ENOSPC too small or full; -EROFS; -EINVAL the request; others as the storage gave them. After a failure at
+ * any point, a power cut too, there is no domain: what domain_read() goes by is written last, and an old
+ * domain's is erased first. New files are removed again when a format fails; after a power cut they stay, and
+ * are named by the next one. */
 int domain_format(const struct domain_request *request, struct domain *ret, char ret_why[DOMAIN_WHY_SIZE]);
 
 /* Finds the whole domain at an absolute path. 0, or -errno with a line in `ret_why`: -ENODATA there is none;

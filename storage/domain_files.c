@@ -15,6 +15,7 @@
 
 #include "storage/content_probe.h"
 #include "storage/domain_parts.h"
+#include "storage/use_probe.h"
 #include "util/cleanup.h"
 
 #define UNNAMED "metadata.new"
@@ -82,16 +83,35 @@ static int check_space(const struct folder *folder, char ret_why[DOMAIN_WHY_SIZE
 {
 	uint64_t needed = 0, there;
 	struct statvfs st;
+	struct stat old;
 
 	if (fstatvfs(folder->fd, &st) < 0)
 		return domain_why(ret_why, -errno, "%.200s: %s", folder->request->path, strerror(errno));
-	for (int i = 0; i < AREA_COUNT; i++)
-		needed += folder->layout.areas[i].size;
 	there = (uint64_t)st.f_bavail * st.f_frsize;
+	for (int i = 0; i < AREA_COUNT; i++) {
+		needed += folder->layout.areas[i].size;
+		if (folder->request->force &&
+		    fstatat(folder->fd, domain_area_names[i], &old, AT_SYMLINK_NOFOLLOW) == 0)
+			there += (uint64_t)old.st_blocks * 512; /* goes first */
+	}
 	if (needed > there)
 		return domain_why(ret_why, -ENOSPC,
 				  "%.200s has %" PRIu64 " bytes left, the domain takes %" PRIu64,
 				  folder->request->path, there, needed);
+	return 0;
+}
+
+/* Forced or not: who has a file of the old domain goes on writing into what is gone. */
+static int refuse_use(const struct folder *folder, char ret_why[DOMAIN_WHY_SIZE])
+{
+	char user[CONTENT_TEXT_SIZE];
+	struct stat st;
+
+	for (int i = 0; i < AREA_COUNT; i++)
+		if (fstatat(folder->fd, domain_area_names[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode) && use_find(&st, user) > 0)
+			return domain_why(ret_why, -EBUSY, "%.200s/%s is in use on this host by %s",
+					  folder->request->path, domain_area_names[i], user);
 	return 0;
 }
 
@@ -145,30 +165,43 @@ static int make_file(struct folder *folder, enum domain_area area)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
+/* One that was just made. */
+static int reopen(const struct folder *folder, enum domain_area area)
+{
+	int fd = openat(folder->fd, name_of(area), O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int put_leases(const struct folder *folder)
+{
+	_cleanup_close_ int lockspace = reopen(folder, AREA_LOCKSPACE), leases = reopen(folder, AREA_LEASES);
+
+	if (lockspace < 0 || leases < 0)
+		return lockspace < 0 ? lockspace : leases;
+	return area_put_leases(lockspace, leases, &folder->layout, folder->request);
+}
+
 static int put_identity(const struct folder *folder)
 {
-	_cleanup_close_ int fd = openat(folder->fd, UNNAMED, O_RDWR | O_CLOEXEC);
+	_cleanup_close_ int fd = reopen(folder, AREA_METADATA);
 	int r;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	r = area_put_identity(fd, 0, &folder->request->identity);
 	return r < 0 ? r : fsync(fd) < 0 ? -errno : 0;
 }
 
 static int put_all(struct folder *folder)
 {
-	const char *path = folder->request->path;
-	char lockspace[PATH_MAX], leases[PATH_MAX];
 	int r = folder->request->force ? remove_old(folder) : 0;
 
 	for (int i = 0; r == 0 && i < AREA_COUNT; i++)
 		r = make_file(folder, i);
 	if (r < 0)
 		return r;
-	snprintf(lockspace, sizeof(lockspace), "%s/%s", path, domain_area_names[AREA_LOCKSPACE]);
-	snprintf(leases, sizeof(leases), "%s/%s", path, domain_area_names[AREA_LEASES]);
-	r = area_put_leases(lockspace, leases, &folder->layout, folder->request);
+	r = put_leases(folder);
 	if (r == 0)
 		r = put_identity(folder);
 	if (r == 0 && fsync(folder->fd) < 0)
@@ -201,6 +234,9 @@ static int format_here(const struct domain_request *request, char ret_why[DOMAIN
 		return domain_why(ret_why, r, "%.200s: %s", request->path, strerror(-r));
 	if (r > 0 && !request->force)
 		return domain_why(ret_why, -EEXIST, "%.200s holds %s", request->path, text);
+	r = refuse_use(folder, ret_why);
+	if (r < 0)
+		return r;
 	if (request->force && unlinkat(folder->fd, UNNAMED, 0) < 0 && errno != ENOENT)
 		return domain_why(ret_why, -errno, "%.200s: %s", request->path, strerror(errno));
 	r = find_sectors(folder->fd, &sector_size);

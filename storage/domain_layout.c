@@ -15,6 +15,8 @@ _Static_assert(DOMAIN_CONF_SIZE >= (uint64_t)CONF_VOLUME_BLOCKS * BLOCK_SIZE, "t
 
 #define DISK_MAX (UINT64_C(1) << 60)
 
+_Static_assert(DOMAIN_CONF_SIZE >= (uint64_t)CONF_VOLUME_BLOCKS * BLOCK_SIZE, "all of a conf volume fits");
+
 const char *const domain_area_names[] = {
 	[AREA_LOCKSPACE] = "lockspace", [AREA_LEASES] = "leases", [AREA_METADATA] = "metadata",
 	[AREA_CONF] = "conf",		[AREA_DISK] = "disk",

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #define DOMAIN_MIB UINT64_C(1048576)
-#define DOMAIN_CONF_SIZE (4 * DOMAIN_MIB)
+#define DOMAIN_CONF_SIZE (4 * DOMAIN_MIB) /* what a conf volume has at most: metadata/conf_layout.h */
 #define DOMAIN_LEASES                                                                                        \
 	3 /* the engine's, that of the whiteboard's block 0, the conf volume's: in this order                \
 	   */

@@ -17,6 +17,7 @@
 #include "storage/content_probe.h"
 #include "storage/domain_parts.h"
 #include "storage/gpt_table.h"
+#include "storage/use_probe.h"
 #include "util/cleanup.h"
 
 #define PARTITIONS_MAX 128
@@ -91,6 +92,19 @@ static int open_lun(const char *path, unsigned sector_size, bool writing, struct
 	return 0;
 }
 
+/* Forced or not: who writes there would write into the new domain. */
+static int refuse_use(const struct domain_request *request, int fd, char ret_why[DOMAIN_WHY_SIZE])
+{
+	char user[CONTENT_TEXT_SIZE];
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return domain_why(ret_why, -errno, "%.200s: %s", request->path, strerror(errno));
+	return use_find(&st, user) == 0 ? 0
+					: domain_why(ret_why, -EBUSY, "%.200s is in use on this host by %s",
+						     request->path, user);
+}
+
 static int refuse_content(const struct domain_request *request, const struct lun *lun,
 			  char ret_why[DOMAIN_WHY_SIZE])
 {
@@ -136,7 +150,7 @@ static int put_all(const struct domain_request *request, const struct lun *lun,
 	if (r == 0)
 		r = area_clear(lun->fd, layout->areas[AREA_DISK].offset, DOMAIN_MIB);
 	if (r == 0)
-		r = area_put_leases(request->path, request->path, layout, request);
+		r = area_put_leases(lun->fd, lun->fd, layout, request);
 	if (r == 0)
 		r = area_put_identity(lun->fd, metadata, &request->identity);
 	if (r == 0 && fsync(lun->fd) < 0)
@@ -164,7 +178,9 @@ int domain_lun_format(const struct domain_request *request, char ret_why[DOMAIN_
 	if (r < 0)
 		return domain_why(ret_why, r, "%.200s has sectors of %u bytes, not 512 or 4096",
 				  request->path, lun.sector_size);
-	r = refuse_content(request, &lun, ret_why);
+	r = refuse_use(request, fd, ret_why);
+	if (r == 0)
+		r = refuse_content(request, &lun, ret_why);
 	if (r < 0)
 		return r;
 	r = put_all(request, &lun, &layout);

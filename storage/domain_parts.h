@@ -22,6 +22,7 @@ int area_clear(int fd, uint64_t at, uint64_t size);
 int area_put_identity(int fd, uint64_t metadata, const struct identity *identity);
 /* 0, -ENODATA: absent, -EBADMSG, or what reading gave. */
 int area_get_identity(int fd, uint64_t metadata, struct identity *ret);
-/* Lockspace and leases at the places that `layout` has in the files or the LUN of these paths. Durable. */
-int area_put_leases(const char *lockspace_path, const char *leases_path, const struct domain_layout *layout,
+/* Lockspace and leases at the places that `layout` has in these files, or in the LUN that is both. Durable.
+ */
+int area_put_leases(int lockspace, int leases, const struct domain_layout *layout,
 		    const struct domain_request *request);

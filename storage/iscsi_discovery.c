@@ -265,19 +265,19 @@ static int copy_part(struct session *session, const struct lun *lun, uint64_t at
 	return pwrite(to, task->datain.data, READ_SIZE, (off_t)at) == READ_SIZE ? 0 : -errno;
 }
 
-/* Both ends are copied into a file of the same size in memory, for those who know what signatures mean. */
+/* Both ends, which do not meet, are copied into a file of the same size in memory, for those who know what
+ * signatures mean. */
 static int look_at_ends(struct session *session, const struct lun *lun, char ret[CONTENT_TEXT_SIZE])
 {
 	_cleanup_close_ int fd = memfd_create("lun", MFD_CLOEXEC);
-	uint64_t end = lun->size < 2 * END_SIZE ? lun->size / 2 / READ_SIZE * READ_SIZE : END_SIZE;
 	int r = 0;
 
 	if (fd < 0 || ftruncate(fd, (off_t)lun->size) < 0)
 		return -errno;
-	for (uint64_t at = 0; r == 0 && at < end; at += READ_SIZE) {
+	for (uint64_t at = 0; r == 0 && at < END_SIZE; at += READ_SIZE) {
 		r = copy_part(session, lun, at, fd);
 		if (r == 0)
-			r = copy_part(session, lun, lun->size - end + at, fd);
+			r = copy_part(session, lun, lun->size - END_SIZE + at, fd);
 	}
 	return r < 0 ? r : content_of_disk(fd, lun->size, lun->sector_size, ret);
 }
@@ -322,6 +322,10 @@ static int ask_lun(struct session *session, struct lun *lun)
 
 		if (page)
 			put_wwid(page, lun);
+	}
+	if (lun->size < 2 * END_SIZE) { /* no domain's, and its ends would meet */
+		snprintf(lun->holds, sizeof(lun->holds), "too small");
+		return r == -ETIMEDOUT ? r : 0;
 	}
 	if (lun->sector_size == 512 || lun->sector_size == 4096)
 		r = r == -ETIMEDOUT ? r : look_at_ends(session, lun, text);

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "metadata/initiator.h"
 #include "storage/disk_discovery.h"
 #include "storage/server_discovery.h"
 #include "tools/commands.h"
@@ -107,17 +108,17 @@ static int read_line_of(const char *path, char *ret, size_t size)
 }
 
 /* What the host calls itself where it has an initiator of the kernel's, else a name of its host name. */
-static void own_name(char ret[256])
+static void own_name(char ret[INITIATOR_NAME_SIZE])
 {
-	char line[256], host[65] = "host";
+	char line[14 + INITIATOR_NAME_SIZE], host[65] = "host";
 
 	if (read_line_of(INITIATOR_FILE, line, sizeof(line)) == 0 &&
 	    strncmp(line, "InitiatorName=", 14) == 0) {
-		snprintf(ret, 256, "%s", line + 14);
+		snprintf(ret, INITIATOR_NAME_SIZE, "%s", line + 14);
 		return;
 	}
 	gethostname(host, sizeof(host) - 1);
-	snprintf(ret, 256, "iqn.2014-07.org.ovirt:%s", host);
+	initiator_name(host, ret);
 }
 
 static int find_secret(const struct invocation *call, char ret[SECRET_SIZE], char why[DISCOVERY_WHY_SIZE])
@@ -147,7 +148,7 @@ static int find_targets(const struct invocation *call, mono_t deadline, json_t *
 	struct iscsi_query query = {.portal = invocation_value(call, "server"),
 				    .user = invocation_value(call, "user")};
 	struct iscsi_target *targets = NULL;
-	char own[256], secret[SECRET_SIZE] = "";
+	char own[INITIATOR_NAME_SIZE], secret[SECRET_SIZE] = "";
 	size_t n = 0;
 	int r = 0;
 

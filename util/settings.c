@@ -217,6 +217,10 @@ static int parse_place(const struct setting *s, const char *value, void *target,
 	bool url = s->url && strstr(value, "://");
 
 	assert(s->size == sizeof(place));
+	if (!s->url && strstr(value, "://")) {
+		snprintf(what, size, "is an address of a server; give the path where this host has it");
+		return -EINVAL;
+	}
 	if (value[0] && value[0] != '/' && !url) {
 		snprintf(what, size, "is not an absolute path; begin it with /");
 		return -EINVAL;

@@ -35,7 +35,7 @@ class Kind:
 
 
 class Nfs(Kind):
-    port, process = NfsServer.port, "ganesha"
+    port, process, unreachable = NfsServer.port, "ganesha", errno.ENETUNREACH
 
     def __init__(self, space, version):
         self.version = version
@@ -55,7 +55,7 @@ class Nfs(Kind):
 
 
 class Iscsi(Kind):
-    port, process = IscsiServer.port, "tgtd"
+    port, process, unreachable = IscsiServer.port, "tgtd", errno.ECONNREFUSED
     access = (CHAP_USER, CHAP_PASSWORD)
 
     def __init__(self, space, sector):

@@ -23,7 +23,7 @@ from lab_place import call  # noqa: E402
 
 ADDRESSES, SILENT = ("10.77.0.1", "10.77.0.2"), "10.77.0.9"  # where servers listen; what is sent to the other is lost
 BLOCK = 4096
-SPACE = re.compile(r"ovhast(\d+)$")
+SPACE, FOLDER = re.compile(r"ovhast(\d+)"), re.compile(r"ovhast(\d+)\..*")
 
 
 def until(ask, seconds, what):
@@ -43,14 +43,17 @@ def remove_space(name):
     call("ip", "netns", "delete", name, check=False)
 
 
+def run_is_over(found):
+    return found and not os.path.exists(f"/proc/{found.group(1)}")
+
+
 def remove_left_behind():
     for name in os.listdir("/run/netns") if os.path.isdir("/run/netns") else []:
-        found = SPACE.match(name)
-        if found and not os.path.exists(f"/proc/{found.group(1)}"):
+        if run_is_over(SPACE.fullmatch(name)):
             remove_space(name)
-            for folder in os.listdir(tempfile.gettempdir()):
-                if folder.startswith(f"{name}."):
-                    shutil.rmtree(f"{tempfile.gettempdir()}/{folder}")
+    for folder in os.listdir(tempfile.gettempdir()):  # also of one that was killed before or after its namespace
+        if run_is_over(FOLDER.fullmatch(folder)):
+            shutil.rmtree(f"{tempfile.gettempdir()}/{folder}")
 
 
 class Space:

@@ -18,6 +18,7 @@ from lab_place import read  # noqa: E402
 from storage_servers import CHAP_PASSWORD, CHAP_USER  # noqa: E402
 
 PROGRAM = f"{os.environ.get('OVIRT_HA_BUILD', f'{TOP}/build')}/tests/storage/store_drive"
+ODD_PROGRAM = f"{PROGRAM}_odd_target"
 GAP_MS = 1500  # far above a machine that is busy; a loop that waits for a server which stands still does so for good
 RETRY = 15
 
@@ -158,8 +159,9 @@ def test_server_restarted(kind, store):
     assert works(store, 1, 0x71)
     kind.server.stop()
     store.gap()
-    error, _ = store.write(1, 0x72)
-    assert error in (-errno.ECONNREFUSED, -errno.ECONNRESET)
+    error, ms = store.write(1, 0x72)
+    # A refusal is an answer: what is more than the loop's own gap would be a wait for the deadline of 5 s.
+    assert error in (-errno.ECONNREFUSED, -errno.ECONNRESET) and ms < GAP_MS
     assert store.gap() < GAP_MS
     kind.server.start()
     until(lambda: works(store, 1, 0x73), RETRY, "the store does not work again")
@@ -219,11 +221,26 @@ def test_wrong_password(kind, open_store, access):
 
 
 @pytest.mark.parametrize("kind", ["iscsi512"], indirect=True)
-def test_unit_that_refuses_fua(kind, open_store):
-    store = open_store(kind, program=f"{PROGRAM}_without_fua")
+def test_unit_that_refuses_fua(kind, space, open_store):
+    said = f"{space.folder}/said"
+    store = open_store(kind, program=("sh", "-c", 'exec "$@" 2>"$0"', said, "env", "ODD_TARGET=fua", ODD_PROGRAM))
     for byte in (0x41, 0x42):
         assert works(store, 1, byte)
         assert kind.stored(1) == bytes([byte]) * BLOCK
+    # The first is refused, and then no other asks for it.
+    assert open(said).read().splitlines() == ["write fua=1"] + ["write fua=0"] * 2
+
+
+@pytest.mark.parametrize("kind", ["iscsi512"], indirect=True)
+def test_unit_without_a_size(kind, open_store):
+    store = open_store(kind, program=("env", "ODD_TARGET=size", ODD_PROGRAM))
+    assert store.write(1, 0x41)[0] == -errno.EIO and store.read(1)[0] == -errno.EIO
+    assert kind.stored(1) == bytes(BLOCK)
+
+
+def test_no_way_to_the_server(kind, open_store):
+    error, ms = open_store(kind, server="192.0.2.1").write(1, 0x41)
+    assert -error == kind.unreachable and ms < GAP_MS
 
 
 def test_write_beyond_the_end(kind, open_store):
@@ -257,10 +274,10 @@ def test_second_address(kind, open_store):
     """The first one is silent, or refuses."""
     for server in (f"{SILENT},{kind.address}", f"{kind.address}:1,{kind.address}"):
         store = open_store(kind, server=server)
-        error, _ = store.write(1, 0x36, ms=2000)
-        assert error == 0
-        error, ms = store.write(2, 0x36, ms=2000)
-        assert error == 0 and ms < 1000  # no more of the silent one's share
+        error, ms = store.write(1, 0x36, ms=4000)
+        assert error == 0 and ms < 2000 + GAP_MS  # half of the time is the silent one's share, and no more
+        error, ms = store.write(2, 0x36, ms=4000)
+        assert error == 0 and ms < GAP_MS  # nothing of it
 
 
 @pytest.mark.parametrize("kind", ["nfs3"], indirect=True)

@@ -637,7 +637,11 @@ enum record_fault world_own(struct world *world, struct record *ret)
 
 static void heard_changed(void *data)
 {
-	((struct world *)data)->changed++;
+	struct world *world = data;
+
+	world->changed++;
+	if (world->on_changed)
+		world->on_changed(world);
 }
 
 static void heard_published(void *data, uint64_t serial, int error)

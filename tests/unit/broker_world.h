@@ -128,6 +128,7 @@ struct world {
 	struct broker *broker;
 	/* What the agent heard. */
 	unsigned changed;
+	void (*on_changed)(struct world *world); /* what the agent does then */
 	uint64_t published_serial;
 	int published_error;
 	unsigned published;

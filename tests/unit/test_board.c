@@ -665,6 +665,38 @@ static void owner_is_read_every_second(void **state)
 	assert_in_range(world->blocks_read - before, 50, 63);
 }
 
+static void watch_anew(struct world *world)
+{
+	static bool closely;
+	struct publish_request request = {.claim = {.vm = VM_DOWN}, .timeout_in_ms = -1, .config_age_ms = -1};
+
+	closely = !closely;
+	request.watch_closely = closely;
+	broker_publish(world->broker, &request);
+}
+
+/* Who hears of a change asks for all blocks at once, while the cycle that brought it still takes in what it
+ * read. */
+static void cycle_ends_when_it_was_taken(void **state)
+{
+	struct world *world = joined(state);
+	char text[TEXT_MAX];
+
+	world->on_changed = watch_anew;
+	world_fault(world, (struct store_fault){
+				   .kind = STORE_FAULT_DELAY, .ops = STORE_FAULT_READS, .delay_ms = 1100});
+	for (uint64_t i = 0; i < 5; i++) {
+		world_record(world, 2, "host2.example", 100 + 10 * i, 3, 3000 + (int32_t)i);
+		for (int ms = 0; ms < 20000; ms += 20) {
+			world_run(world, 20);
+			broker_trouble(world->broker, text);
+			assert_null(strstr(text, "reads fail"));
+		}
+	}
+	assert_true(world->changed >= 3);
+	world_heal(world);
+}
+
 static void agent_is_told_of_what_matters(void **state)
 {
 	struct world *world = joined(state);
@@ -805,6 +837,7 @@ int main(void)
 		ROW(unread_domain_hides_no_host),
 		ROW(blocks_that_nobody_listed_are_found),
 		ROW(owner_is_read_every_second),
+		ROW(cycle_ends_when_it_was_taken),
 		ROW(agent_is_told_of_what_matters),
 		ROW(dead_monitor_is_unknown),
 		ROW(health_is_of_one_qemu),

@@ -251,6 +251,31 @@ static void test_fc(void **state)
 	free(luns);
 }
 
+/* More ways than have room are ways of the same disk all the same. */
+static void test_many_paths(void **state)
+{
+	struct lun *luns = NULL;
+	char why[DISCOVERY_WHY_SIZE], folder[200];
+	size_t n = 0;
+
+	(void)state;
+	for (unsigned i = 0; i <= LUN_PATHS_MAX; i++) {
+		snprintf(folder, sizeof(folder),
+			 "%s/" PCI "host1/rport-1:0-0/target1:0:0/1:0:0:%u/block/sdz%u", sys_path, 100 + i,
+			 i);
+		run("mkdir -p %s/device %s/queue && echo 409600 >%s/size && echo 512 "
+		    ">%s/queue/logical_block_size && "
+		    "echo " WWID "77 >%s/device/wwid",
+		    folder, folder, folder, folder, folder);
+		run("ln -s %s %s/block/sdz%u && truncate -s 200M %s/sdz%u", folder, sys_path, i, dev_path, i);
+	}
+	assert_int_equal(disks_find(&sources, true, clock_mono() + 300, &luns, &n, why), 0);
+	assert_int_equal(n, 6);
+	assert_int_equal(luns[5].n_paths, LUN_PATHS_MAX);
+	free(luns);
+	run("rm -r %s/block/sdz* %s/sdz*", sys_path, dev_path);
+}
+
 static void test_no_sysfs(void **state)
 {
 	const struct disk_sources nowhere = {"/nonexistent", "/nonexistent"};
@@ -291,9 +316,8 @@ static void test_child_closes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_all),
-		cmocka_unit_test(test_fc),
-		cmocka_unit_test(test_no_sysfs),
+		cmocka_unit_test(test_all),	     cmocka_unit_test(test_fc),
+		cmocka_unit_test(test_many_paths),   cmocka_unit_test(test_no_sysfs),
 		cmocka_unit_test(test_child_closes),
 	};
 

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
@@ -168,6 +169,73 @@ static void test_refused(void **state)
 		assert_int_equal(domain_format(&request, &domain, why), 0);
 		place_close(&place);
 	}
+}
+
+/* Whoever has a file of it goes on writing into what is gone: refused even when it may be lost. */
+static void test_in_use(void **state)
+{
+	static struct domain domain;
+	char why[DOMAIN_WHY_SIZE] = "", path[200];
+	struct domain_request request;
+	int ends[2];
+	pid_t child;
+	char byte;
+
+	(void)state;
+	place_open(&place, 0, 0, false);
+	make_folder();
+	request = request_here();
+	assert_int_equal(domain_format(&request, &domain, why), 0);
+	request.force = true;
+	strcpy(request.identity.domain, OTHER);
+	assert_int_equal(pipe(ends), 0);
+	for (int flags = O_RDONLY; flags <= O_RDWR; flags += O_RDWR - O_RDONLY) {
+		snprintf(path, sizeof(path), "%s/lockspace", folder);
+		child = fork();
+		if (child == 0) {
+			(void)!write(ends[1], open(path, flags) < 0 ? "n" : "y", 1);
+			for (;;)
+				pause();
+		}
+		assert_int_equal(read(ends[0], &byte, 1), 1);
+		assert_int_equal(byte, 'y');
+		assert_int_equal(domain_format(&request, &domain, why), flags == O_RDWR ? -EBUSY : 0);
+		if (flags == O_RDWR) {
+			assert_non_null(strstr(why, "/lockspace is in use on this host by test_domain"));
+			strcpy(request.identity.domain, UUID);
+		}
+		assert_int_equal(domain_read(folder, 0, &domain, why), 0);
+		assert_string_equal(domain.identity.domain, OTHER);
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+	}
+	close(ends[0]);
+	close(ends[1]);
+	/* And a loop device. */
+	assert_true(place_run(&place, "losetup --find --show $DIR/folder/disk >$DIR/loop", NULL));
+	assert_int_equal(domain_format(&request, &domain, why), -EBUSY);
+	assert_non_null(strstr(why, "/disk is in use on this host by /dev/loop"));
+	assert_true(place_run(&place, "losetup --detach $(cat $DIR/loop)", NULL));
+	assert_int_equal(domain_format(&request, &domain, why), 0);
+	place_close(&place);
+}
+
+/* The old domain stays whole where one of its files can't go. */
+static void test_folder_of_a_files_name(void **state)
+{
+	static struct domain domain;
+	char why[DOMAIN_WHY_SIZE] = "";
+	struct domain_request request = request_here();
+
+	(void)state;
+	place_open(&place, 0, 0, false);
+	make_folder();
+	assert_int_equal(domain_format(&request, &domain, why), 0);
+	assert_true(place_run(&place, "rm $DIR/folder/conf && mkdir $DIR/folder/conf", NULL));
+	request.force = true;
+	assert_int_equal(domain_format(&request, &domain, why), -EISDIR);
+	assert_files("conf disk leases lockspace metadata ");
+	place_close(&place);
 }
 
 /* `mount` a filesystem of a disk with these sectors over the folder. */
@@ -364,6 +432,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_real),	cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_real),	cmocka_unit_test(test_in_use),
+		cmocka_unit_test(test_real),	cmocka_unit_test(test_folder_of_a_files_name),
 		cmocka_unit_test(test_mounted), cmocka_unit_test(test_owners_folder),
 		cmocka_unit_test(test_faults),	cmocka_unit_test(test_power_cut),
 	};

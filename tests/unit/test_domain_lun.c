@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -234,7 +235,9 @@ static void test_unfit(void **state)
 	char why[DOMAIN_WHY_SIZE];
 	uint8_t *bytes;
 	size_t size;
-	int fd;
+	int fd, ends[2];
+	pid_t child;
+	char byte;
 
 	(void)state;
 	place_open(&place, 18 * MIB, 512, false);
@@ -264,6 +267,26 @@ static void test_unfit(void **state)
 	assert_int_equal(domain_format(&request, &domain, why), -EBUSY);
 	assert_non_null(strstr(why, "in use on this host"));
 	close(fd);
+	/* The file below it, and as sanlock and QEMU have disks: not for themselves. */
+	request.path = place.image;
+	assert_int_equal(domain_format(&request, &domain, why), -EBUSY);
+	assert_non_null(strstr(why, "is in use on this host by /dev/loop"));
+	request.path = place.disk;
+	assert_int_equal(pipe(ends), 0);
+	child = fork();
+	if (child == 0) {
+		(void)!write(ends[1], open(place.disk, O_RDWR) < 0 ? "n" : "y", 1);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	assert_int_equal(domain_format(&request, &domain, why), -EBUSY);
+	assert_non_null(strstr(why, "is in use on this host by test_domain_lun (process"));
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	close(ends[0]);
+	close(ends[1]);
+	assert_int_equal(domain_format(&request, &domain, why), 0);
 	place_close(&place);
 }
 

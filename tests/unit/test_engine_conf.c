@@ -261,6 +261,9 @@ static void test_problems(void **state)
 			       "'.', '-' and ':'\n"},
 		{"health_url=ftp://x\n",
 		 "F:1: health_url=ftp://x: is not an address of http:// or https://; give one\n"},
+		{"conf_path=nfs://h/a/b\n",
+		 "F:1: conf_path=nfs://h/a/b: is an address of a server; give the path "
+		 "where this host has it\n"},
 		{"hostid=1\n", "F:1: hostid=1: is unknown; did you mean host_id?\n"},
 		{"[section]\n", "F:1: is a section, and this file has none; write KEY=VALUE\n"},
 	};

@@ -63,6 +63,7 @@ static int start_server(void **state)
 		"--op update --mode logicalunit --tid 1 --lun 1 --params "
 		"vendor_id=FXTEST,product_id=CLUSTERLUN,scsi_sn=FXSN0001,scsi_id=FXID0001",
 		"--op new --mode logicalunit --tid 1 --lun 2 -b TOP/two --bstype rdwr --blocksize 4096",
+		"--op new --mode logicalunit --tid 1 --lun 3 -b TOP/small --bstype rdwr",
 		"--op new --mode account --user chapuser --password " SECRET,
 		"--op bind --mode account --tid 1 --user chapuser",
 		"--op bind --mode target --tid 1 -I ALL",
@@ -76,7 +77,8 @@ static int start_server(void **state)
 	(void)state;
 	assert_non_null(mkdtemp(top));
 	snprintf(command, sizeof(command),
-		 "cd %s && truncate -s 40M one && truncate -s 40M two && mke2fs -q -t ext4 -L data two 2>log",
+		 "cd %s && truncate -s 40M one && truncate -s 40M two && "
+		 "truncate -s 2047K small && mke2fs -q -t ext4 -L data two 2>log",
 		 top);
 	assert_int_equal(system(command), 0);
 	snprintf(portal, sizeof(portal), "127.0.0.1:%u", free_port(NULL));
@@ -145,7 +147,7 @@ static void test_found(void **state)
 	assert_string_equal(target->trouble, "");
 	assert_int_equal(target->n_portals, 1);
 	assert_int_equal(strncmp(target->portals[0], portal, strlen(portal)), 0);
-	assert_int_equal(target->n_luns, 2); /* the controller, number 0, is none */
+	assert_int_equal(target->n_luns, 3); /* the controller, number 0, is none */
 	assert_int_equal(target->luns[0].number, 1);
 	assert_int_equal(target->luns[0].size, 40 << 20);
 	assert_int_equal(target->luns[0].sector_size, 512);
@@ -161,6 +163,9 @@ static void test_found(void **state)
 	assert_int_equal(target->luns[1].size, 40 << 20);
 	assert_int_equal(target->luns[1].use, LUN_USED);
 	assert_string_equal(target->luns[1].holds, "ext4 filesystem \"data\"");
+	/* Of which not all was read. */
+	assert_int_equal(target->luns[2].use, LUN_UNKNOWN);
+	assert_string_equal(target->luns[2].holds, "too small");
 	target = target_named(targets, n, OPEN_TARGET);
 	assert_string_equal(target->trouble, "");
 	assert_int_equal(target->n_luns, 0);
