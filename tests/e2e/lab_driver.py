@@ -5,18 +5,21 @@ Every call has a deadline; a command that fails is an AssertionError with its wo
 needs to be understood. Decides nothing about what a case expects.
 """
 import concurrent.futures
+import glob
 import json
 import os
+import shutil
 import subprocess
 import time
 
 import lab_config
 import lab_engine
 import lab_storage
-from lab_place import Lab, LabError
+from lab_place import Lab, LabError, host_of_process, read
 
 TOP = os.path.realpath(f"{os.path.dirname(__file__)}/../..")
 LAB = f"{TOP}/tools/lab"
+LOGS = ("hosts/*/console.log", "hosts/*/storage.log", "hosts/*/proxy/*.log", "storage/server/*.log")
 UNITS = ("ovirt-ha-agent", "ovirt-ha-broker", "ovirt-ha-guard", "ovirt-ha-notify", "ovirt-ha-storage", "sanlock", "libvirtd")
 
 
@@ -109,6 +112,20 @@ class LabDriver:
     def main_pid(self, host, unit):
         return int(self.run(host, "systemctl", "show", "-p", "MainPID", "--value", unit).stdout)
 
+    def unit_pids(self, host, units):
+        """Pids of the units' main processes in the machine's view."""
+        found = []
+        for unit in units:
+            inside = self.main_pid(host, unit)
+            assert inside, f"{unit} does not run"
+            pids = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
+                    if (read(f"/proc/{pid}/cgroup") or "").rstrip().endswith(f"/{unit}.service")
+                    and host_of_process(pid, self.lab.name) == str(host)
+                    and f"\t{inside}\n" in (read(f"/proc/{pid}/status") or "")]
+            assert len(pids) == 1, f"{unit}: {pids}"
+            found += pids
+        return found
+
     def wait_elsewhere(self, host, timeout):
         self.wait(f"!vm=up@{host} && vm=up && http=ok", timeout)
 
@@ -120,6 +137,13 @@ class LabDriver:
                 terms += [f"{unit}@{key}=active" for unit in ("agent", "broker", "guard", "sanlock", "libvirtd")]
                 terms += [f"lockspace@{key}=joined", f"score@{key}>0"]
         self.wait(" && ".join(terms), timeout)
+
+    def own_status(self, host):
+        """What --vm-status says on a host of that host."""
+        return json.loads(self.operator(host, "--vm-status", "--json").stdout)[str(host)]
+
+    def storage_state(self, host):
+        return lab_storage.state(self.lab.host(host))
 
     def wait_seen(self, host, timeout):
         """The host itself knows by now that every host could take the VM: it reads the others' records once a loop."""
@@ -160,6 +184,9 @@ class LabDriver:
             file.write("\n".join(self.transcript))
         with open(f"{folder}/witness", "w") as file:
             file.write(story + "\n")
+        for log in LOGS:  # also of an `up` that was broken off
+            for path in glob.glob(f"{self.lab.folder}/{log}"):
+                shutil.copy(path, f"{folder}/{os.path.relpath(path, self.lab.folder).replace('/', '-')}")
         if self.lab.settings() is None:
             return
         with open(f"{folder}/status", "w") as file:

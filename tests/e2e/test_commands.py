@@ -246,7 +246,7 @@ def test_repairs_are_refused(lab):
 
 
 @pytest.mark.parametrize("part, offset", [
-    ("leases", lab_storage.ALIGNMENT), pytest.param("lockspace", 0, marks=pytest.mark.full)])
+    ("leases", lab_storage.ALIGNMENTS[512]), pytest.param("lockspace", 0, marks=pytest.mark.full)])
 def test_damaged_lockspace_is_made_anew(lab, part, offset):
     """The leases of block 0 and of the conf volume, or the host ids, are noise; the cluster comes back with all of them."""
     lab.operator(1, "--set-maintenance", "--mode=global")

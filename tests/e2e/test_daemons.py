@@ -6,25 +6,8 @@ import signal
 
 import pytest
 
-from lab_place import read
-
 GONE_SECONDS = 60
 TAKEOVER_SECONDS = 68 + 60
-
-
-def units_pids(lab, host, units):
-    """Pids of the units' main processes in the machine's view."""
-    found = []
-    for unit in units:
-        inside = lab.main_pid(host, unit)
-        assert inside, f"{unit} does not run"
-        pids = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
-                if (read(f"/proc/{pid}/cgroup") or "").rstrip().endswith(f"/{unit}.service")
-                and f"ovha.{lab.lab.name}.h{host}/" in (read(f"/proc/{pid}/cgroup") or "")
-                and f"\t{inside}\n" in (read(f"/proc/{pid}/status") or "")]
-        assert len(pids) == 1, f"{unit}: {pids}"
-        found += pids
-    return found
 
 
 @pytest.mark.parametrize("units", [["ovirt-ha-broker"], ["ovirt-ha-agent"], ["ovirt-ha-broker", "ovirt-ha-agent"],
@@ -35,7 +18,7 @@ def test_vm_stays(lab, units, fault):
     if fault == "stop":
         lab.run(host, "systemctl", "stop", *units, timeout=60)
     else:
-        for pid in units_pids(lab, host, units):
+        for pid in lab.unit_pids(host, units):
             os.kill(pid, signal.SIGKILL if fault == "kill" else signal.SIGSTOP)
     gone = lab.command("wait", f"!vm=up@{host}", "--timeout", GONE_SECONDS, timeout=GONE_SECONDS + 30, check=False)
     assert gone.returncode == 1 and lab.stays(before), "the VM did not stay"

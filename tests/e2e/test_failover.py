@@ -53,16 +53,6 @@ def test_network_of_its_host_cut(lab):
     lab.wait(f"score@{host}=3400", 60)
 
 
-def test_storage_of_its_host_hung(lab):
-    host, before = lab.vm_host(), lab.qemu()
-    lab.storage(host, "hang")
-    lab.wait(f"!vm=up@{host}", 30)
-    lab.wait_elsewhere(host, TAKEOVER_SECONDS)
-    lab.storage(host, "ok")
-    lab.wait_well(120)
-    assert not set(before) & set(lab.qemu())
-
-
 @pytest.mark.lab("--set", "broker.monitors.mem_free_period=1")
 def test_power_cut_as_told_reboot_rejoin(lab):
     host = lab.vm_host()

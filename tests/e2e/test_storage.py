@@ -1,21 +1,46 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The engine on each kind of shared storage, behind a real server where the kind has one: it moves on when its QEMU
-is killed, it stays where it is through what sanlock bears, and moves when its host's way to the storage fails.
+"""The engine on each kind of shared storage, behind a real server where the kind has one, and every fault of it.
+
+Cases of one kind share a lab (`kind_lab`). Each proves that its fault was there: by a reader on the host, and by what
+--vm-status says meanwhile. `path` and one kind by turns have their cases in the default run, the others the first
+alone; --full runs all on all.
 """
+import json
+import shutil
+
 import pytest
 
 import lab_storage
+from conftest import turn
+from fault_watch import FaultWatch
+from lab_driver import poll
+from lab_place import STORAGE_ADDRESS
+from storage_servers import CHAP_PASSWORD, CHAP_USER, IQN
 
-TAKEOVER_SECONDS = 8 * 3 + 60 + 60  # sanlock's at io_timeout 3, and a start
-KINDS = [("iscsi", 4096), ("iscsi", 512), ("nfs3", 512), ("nfs3", 4096), ("nfs4", 512), ("nfs4", 4096), ("gluster", 512),
-         ("block", 512), ("block", 4096), ("path", 4096)]
-NETWORKED = ("iscsi", "nfs3", "nfs4", "gluster")
-RETURNING = ("iscsi", "nfs3", "nfs4")  # Gluster's client does not go on by itself when all bricks were gone
+IO_TIMEOUT = 3  # so much that two cores with two labs on them keep it
+DIES_SECONDS = 8 * IO_TIMEOUT + 15  # sanlock ends the VM after 8 x, and kills what does not end by itself
+TAKEOVER_SECONDS = 8 * IO_TIMEOUT + 60 + 60  # sanlock's, and a start
+START_SECONDS = 60
+STUCK_SECONDS = 3  # the broker's io_deadline here
+SETTINGS = ("--io-timeout", str(IO_TIMEOUT), "--set", f"broker.storage.io_deadline={STUCK_SECONDS}")
+
+NETWORKED = ("nfs3", "nfs4", "iscsi", "gluster")
+SERVED = (*NETWORKED, "block")  # the VM's disk goes the host's way too
+ALL = ("path", *SERVED)
+RETURNING = ("nfs3", "nfs4", "iscsi")
 
 
-def on(kind, sector, *arguments, full=True):
-    marks = [pytest.mark.lab("-n", "2", "--storage", kind, "--sector", str(sector), *arguments)]
-    return pytest.param(kind, marks=marks + ([pytest.mark.full] if full else []), id=f"{kind}-{sector}")
+def kinds(*names, sectors=(512,), default=("path", turn())):
+    def param(name, sector):
+        marks = [pytest.mark.xdist_group(f"{name}-{sector}")]
+        if name not in default or sector != 512:
+            marks.append(pytest.mark.full)
+        return pytest.param((name, sector, *SETTINGS), marks=marks, id=f"{name}-{sector}")
+    return pytest.mark.parametrize("kind", [param(name, sector) for name in names for sector in sectors], indirect=True)
+
+
+def storage_of(lab):
+    return lab.lab.required_settings()["storage"]
 
 
 def sector_size(lab, host):
@@ -24,40 +49,283 @@ def sector_size(lab, host):
     return int(dict(line.split(None, 1) for line in words.splitlines() if " " in line)["sector_size"])
 
 
-@pytest.mark.parametrize("kind", [on(kind, sector, "--io-timeout", "3", full=(kind, sector) != ("iscsi", 4096))
-                                  for kind, sector in KINDS])
-def test_vm_moves_on(lab, kind, request):
+def journal(lab, host, unit, since="-24h"):
+    return lab.run(host, "journalctl", "-q", "--no-pager", "--since", since, "-u", unit).stdout
+
+
+@kinds(*ALL, sectors=(512, 4096), default=("nfs3", "iscsi", "gluster", "block"))  # `path` has its own in test_failover
+def test_vm_killed(kind_lab, request):
+    lab = kind_lab
     host, before = lab.vm_host(), lab.qemu()
-    assert sector_size(lab, host) == int(request.node.callspec.id.rpartition("-")[2])
+    assert f"-{sector_size(lab, host)}" in request.node.callspec.id
+    own = lab.own_status(host)
+    assert own["storage"]["write-age"] <= 60 and own["storage"]["stuck-for"] is None and "trouble" not in own
     lab.vm("kill")
-    lab.wait_elsewhere(host, 60)
+    lab.wait_elsewhere(host, START_SECONDS)
     assert not set(before) & set(lab.qemu())
 
 
-@pytest.mark.parametrize("kind", [on(kind, 512, "--io-timeout", "3") for kind in ("path", *NETWORKED)])
-def test_faults_of_one_hosts_way(lab, kind):
+@kinds(*ALL)
+def test_slow(kind_lab):
+    # A second for each I/O: nothing moves, and people are warned.
+    lab = kind_lab
     host, before = lab.vm_host(), lab.qemu()
-
-    def bears(fault, seconds):
-        lab.storage(host, fault)
-        lab.run(host, "sleep", str(seconds))
+    with FaultWatch(lab, host) as watch:
+        lab.storage(host, "slow")
+        watch.begin_read()
+        lab.run(host, "sleep", "25")
         lab.storage(host, "ok")
-        lab.wait_well(60)
-        assert lab.qemu() == before
+        code, seconds, _ = watch.end_read(30)
+        assert code == 0 and seconds > 1
+        lab.wait_well(START_SECONDS)
+    assert watch.renewals("slowest-read-ms", "slowest-write-ms") >= 300  # block makes three I/O of it
+    assert "storage: slow, an I/O took" in watch.troubles()
+    assert "storage is slow" in journal(lab, host, "ovirt-ha-broker")
+    assert lab.stays(before)
 
-    bears("slow", 20)
-    bears("hang", 5)
-    if kind in NETWORKED:
-        bears("drop", 5)
-    if kind in RETURNING:
-        lab.storage("server", "stop")
+
+def heal(lab, *hosts):
+    """QEMU's client of Gluster closes a file for good when a flush of it failed: the storage daemon has to begin anew there,
+    which is what safety rule 13 does to a host's own one."""
+    for host in hosts:
+        lab.storage(host, "ok")
+    for host in hosts if storage_of(lab) == "gluster" else ():
+        lab.storage(host, "anew")
+
+
+def vm_moves(lab, host, fault):
+    """The VM's host alone has the fault: it ends there, runs elsewhere, and the host is well again without help when
+    its storage is. A QEMU that hangs in the kernel with its disk survives SIGKILL: then the guard has reset the host, and
+    it is booted, as its firmware would. Returns what was seen; of the reader None when its host was reset."""
+    before = lab.qemu()
+    with FaultWatch(lab, host) as watch:
+        lab.storage(host, fault)
+        watch.begin_read()
+        lab.wait(f"!vm=up@{host}", DIES_SECONDS)
+        lab.wait_elsewhere(host, TAKEOVER_SECONDS)
+        assert lab.storage_state(host) == fault
+        reset = lab.lab.host(host).ask("true") is None
+        heal(lab, host)
+        if reset:
+            poll(lambda: host not in lab.lab.running_hosts(), 20, "processes of the reset host are still there")
+            lab.boot(host)
+            assert "resetting this host why=QEMU survives SIGKILL" in journal(lab, host, "ovirt-ha-guard")
+        read = None if reset else watch.end_read(60)
+        lab.wait_well(START_SECONDS)
+        lab.wait_seen(host, START_SECONDS)
+    assert not set(before) & set(lab.qemu()) and lab.vm_host() != host
+    return watch, read
+
+
+@kinds(*ALL, default=("path",))  # everywhere else the guard resets the host
+def test_hung(kind_lab):
+    lab, host = kind_lab, kind_lab.vm_host()
+    watch, read = vm_moves(lab, host, "hang")
+    assert watch.said_for() > DIES_SECONDS and "storage: I/O stuck for" in watch.troubles()
+    if storage_of(lab) == "path":  # there the VM's disk does not hang
+        assert read[1] > 20 and "lockspace: " in watch.troubles()
+    else:
+        assert read is None
+
+
+@kinds(*ALL)
+def test_errors(kind_lab):
+    lab, host = kind_lab, kind_lab.vm_host()
+    watch, (code, _, said) = vm_moves(lab, host, "error")
+    assert code == 1 and "Input/output error" in said
+    assert watch.said_for() > DIES_SECONDS and "Input/output error" in watch.troubles()
+    assert "lockspace: " in watch.troubles()
+
+
+@kinds(*NETWORKED)
+def test_network_dropped_for_5_s(kind_lab):
+    lab = kind_lab
+    host, before = lab.vm_host(), lab.qemu()
+    with FaultWatch(lab, host) as watch:
+        lab.storage(host, "drop")
+        watch.begin_read()
         lab.run(host, "sleep", "5")
+        lab.storage(host, "ok")
+        code, seconds, _ = watch.end_read(30)
+        assert code == 0 and seconds > 4
+        lab.wait_well(START_SECONDS)
+    assert lab.stays(before)
+
+
+@kinds(*NETWORKED)
+def test_network_dropped_for_90_s(kind_lab):
+    # Until the VM runs elsewhere: sanlock's 8 x io_timeout + 60 are 84 s.
+    lab, host = kind_lab, kind_lab.vm_host()
+    watch, read = vm_moves(lab, host, "drop")
+    assert read is None or read[0] != 0 or read[1] > 20  # an error, where the kind has one for it
+    assert watch.said_for() > DIES_SECONDS
+    assert read is None or "lockspace: " in watch.troubles()
+
+
+@kinds(*RETURNING)
+def test_server_restarted(kind_lab):
+    lab = kind_lab
+    host, before = lab.vm_host(), lab.qemu()
+    with FaultWatch(lab, host) as watch:
+        lab.storage("server", "stop")
+        watch.begin_read()
+        lab.run(host, "sleep", "4")
         lab.storage("server", "start")
-        lab.wait_well(60)
-        assert lab.qemu() == before
-    lab.storage(host, "error")
-    lab.wait(f"!vm=up@{host}", 40)
-    lab.wait_elsewhere(host, TAKEOVER_SECONDS)
-    lab.storage(host, "ok")
-    lab.wait_well(120)
+        code, seconds, _ = watch.end_read(30)
+        assert code == 0 and seconds > 3
+        lab.wait_well(START_SECONDS)
+    assert lab.stays(before)
+
+
+@kinds("gluster")
+def test_all_bricks_were_gone(kind_lab):
+    # No client of QEMU's comes back by itself: sanlock ends the VM, and nobody runs it until an operator has the hosts'
+    # storage daemons begin anew. Then it runs again, once, within the bound.
+    lab = kind_lab
+    host, before = lab.vm_host(), lab.qemu()
+    with FaultWatch(lab, host) as watch:
+        lab.storage("server", "stop")
+        watch.begin_read()
+        lab.wait("vm=none", DIES_SECONDS)
+        lab.storage("server", "start")
+        code, seconds, _ = watch.end_read(60)
+        assert code != 0 or seconds > STUCK_SECONDS
+        came_back = lab.command("wait", "vm=up", "--timeout", 15, timeout=60, check=False)
+        assert came_back.returncode == 1, "it does come back: the manual and this case say otherwise"
+        heal(lab, *lab.keys())
+        lab.wait("vm=up && http=ok", TAKEOVER_SECONDS)
+        lab.wait_well(START_SECONDS)
+    assert "storage: " in watch.troubles() and "lockspace: " in watch.troubles()
     assert not set(before) & set(lab.qemu())
+
+
+@kinds(*ALL)
+def test_all_hosts_lose_it(kind_lab):
+    # It comes up once when the storage is back: by the witness no two together, and no second guest after the first.
+    lab = kind_lab
+    host, before = lab.vm_host(), lab.qemu()
+    boots = {boot for _, _, boot, _ in lab.witness.ticks}
+    with FaultWatch(lab, host) as watch:
+        for key in lab.keys():
+            lab.storage(key, "hang")
+        watch.begin_read()
+        lab.wait("vm=none", DIES_SECONDS)
+        lab.run(host, "sleep", "5")
+        heal(lab, *lab.keys())
+        _, seconds, _ = watch.end_read(60)
+        assert seconds > 8 * IO_TIMEOUT / 2
+        lab.wait("vm=up && http=ok", TAKEOVER_SECONDS)
+        lab.wait_well(START_SECONDS)
+    assert watch.stuck() > STUCK_SECONDS
+    assert not set(before) & set(lab.qemu())
+    assert len({boot for _, _, boot, _ in lab.witness.ticks} - boots) <= 1
+
+
+CONF = "/etc/ovirt-hosted-engine/hosted-engine.conf"
+ONE = "bs=4096 status=none conv=notrunc"
+# What is wrong with a host's storage: how it is made below /run/bad, the key that then names it, what is said.
+BAD = {
+    "missing": ("true", "metadata", "No such file or directory"),
+    "read-only": ("cp /srv/storage/metadata /run/bad; chown ovirt-ha /run/bad/metadata; "
+                  "mount --bind /run/bad /run/bad; mount -o remount,bind,ro /run/bad",
+                  "metadata", "Read-only file system"),
+    "full": ("mount -t tmpfs -o size=8k bad /run/bad; truncate -s 8200192 /run/bad/metadata; "
+             f"dd if=/srv/storage/metadata of=/run/bad/metadata skip=2001 seek=2001 {ONE}; "
+             "head -c 4096 /dev/zero >/run/bad/rest", "metadata", "No space left on device"),
+    "of another cluster": ("cp /srv/storage/metadata /run/bad; printf 'domain=ffffffff-0000-4000-8000-000000000000\\n"
+                           f"lockspace=other\\n' | dd of=/run/bad/metadata seek=2001 {ONE.replace('notrunc', 'notrunc,sync')}",
+                           "metadata", "belongs to another domain"),
+    "damaged whiteboard": ("head -c 8200192 /dev/urandom >/run/bad/metadata", "metadata", "unreadable"),
+    "damaged lockspace": ("head -c 1048576 /dev/urandom >/run/bad/lockspace", "lockspace", "lockspace: "),
+}
+
+
+@kinds("path")
+def test_bad_storage_of_one_host(kind_lab):
+    # One line says it, nothing is written, and the host has no part in anything until it is right again.
+    lab = kind_lab
+    host, before = lab.vm_host(), lab.qemu()
+    other = lab.others(host)[0]
+    lab.run(other, "cp", CONF, f"{CONF}.right")
+    for what, (make, key, words) in BAD.items():
+        path = f"/run/bad/{key}"
+        lab.run(other, "sh", "-ec", f"systemctl stop ovirt-ha-agent ovirt-ha-broker; mkdir -p /run/bad; {make}; "
+                "chown -R sanlock:ovirt-ha /run/bad || true; chmod 775 /run/bad || true; chmod 660 /run/bad/* || true; "
+                f"(sha256sum {path} || true) >/run/bad.sum; sed 's|^{key}_path=.*|{key}_path={path}|' {CONF}.right >{CONF}; "
+                "systemctl start ovirt-ha-broker ovirt-ha-agent", timeout=60)
+        print(what, poll(lambda: words in (text := trouble(lab, other)) and text, 20, f"{what}: nothing of {words!r} is said"))
+        if not what.startswith("damaged"):  # there the operator's word is written, as over any block 0 that can't be read
+            refused = lab.operator(other, "--set-maintenance", "--mode=global", check=False)
+            assert refused.returncode == 1 and refused.stderr.count("\n") == 1, (what, refused)
+        assert lab.holds(f"score@{other}=0 && vm=up@{host} && http=ok && global=false"), what
+        if what != "full":  # which is seen at the first write, and a record is written by members alone
+            assert lab.holds(f"lockspace@{other}=none"), what
+        lab.run(other, "sh", "-ec", f"(sha256sum {path} || true) | cmp - /run/bad.sum; systemctl stop ovirt-ha-agent "
+                "ovirt-ha-broker; while umount -l /run/bad 2>/dev/null; do :; done; rm -rf /run/bad", timeout=60)
+    lab.run(other, "sh", "-ec", f"mv {CONF}.right {CONF}; systemctl start ovirt-ha-broker ovirt-ha-agent", timeout=60)
+    lab.wait_well(START_SECONDS)
+    assert lab.stays(before)
+
+
+def trouble(lab, host):
+    """What --vm-status says is wrong on a host, whose record may be nowhere."""
+    said = lab.operator(host, "--vm-status", check=False).stdout
+    return "\n".join(line for line in said.splitlines() if line.startswith("Trouble of this host's broker"))
+
+
+@kinds("iscsi")
+def test_wrong_chap_password(kind_lab):
+    # The broker as a client of the target: with the right password as good as by any path.
+    lab = kind_lab
+    host, before = lab.vm_host(), lab.qemu()
+    other = lab.others(host)[0]
+    number = lab_storage.FILES.index("metadata") + 1
+    spec = f"iscsi://{STORAGE_ADDRESS}/{IQN}:storage/{number}"
+
+    def restart(password):
+        lab.run(other, "sh", "-ec", f"sed -i '/^user=/d; /^password=/d; s|^metadata_path=.*|metadata_path={spec}|' {CONF}; "
+                f"printf 'user={CHAP_USER}\npassword={password}\n' >>{CONF}; "
+                "systemctl restart ovirt-ha-broker ovirt-ha-agent", timeout=60)
+    lab.run(other, "cp", CONF, f"{CONF}.right")
+    restart("not-the-password")
+    poll(lambda: "Permission denied" in trouble(lab, other), 20, "nothing is said")
+    refused = lab.operator(other, "--dump-whiteboard", spec, check=False)
+    assert refused.returncode == 1 and refused.stderr == f"Cannot read {spec}: Permission denied\n"
+    restart(CHAP_PASSWORD)
+    lab.wait_well(START_SECONDS)
+    assert json.loads(lab.operator(other, "--dump-whiteboard", spec, "--json").stdout)[other]["hostname"] == f"h{other}"
+    lab.run(other, "sh", "-ec", f"mv {CONF}.right {CONF}; systemctl restart ovirt-ha-broker ovirt-ha-agent", timeout=60)
+    lab.wait_well(START_SECONDS)
+    assert lab.stays(before)
+
+
+FAULTY = "/run/ovirt-hosted-engine-ha/fault.socket"
+ASK = f"import socket, sys; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.settimeout(5); s.bind(''); " \
+      f"s.sendto(' '.join(sys.argv[1:]).encode(), '{FAULTY}'); print(s.recv(64).decode())"
+
+
+@kinds("path", default=())
+def test_writes_that_lie(kind_lab):
+    # A broker with a store that fails when told to: what was acknowledged and is not there is seen and written again.
+    lab = kind_lab
+    host, before = lab.vm_host(), lab.qemu()
+    other = lab.others(host)[0]
+
+    def store(*words):
+        return lab.run(other, "/usr/bin/python3", "-c", ASK, *map(str, words)).stdout.strip()
+    shutil.copy(f"{lab.build}/broker/ovirt-ha-broker-faulty", f"{lab.lab.host(other).root}/usr/libexec/")
+    lab.run(other, "sh", "-ec", "mkdir -p /run/systemd/system/ovirt-ha-broker.service.d; printf '[Service]\nExecStart=\n"
+            "ExecStart=/usr/libexec/ovirt-ha-broker-faulty\n' >/run/systemd/system/ovirt-ha-broker.service.d/faulty.conf; "
+            "systemctl daemon-reload; systemctl restart ovirt-ha-broker", timeout=60)
+    lab.wait_well(START_SECONDS)
+    for fault, words in (("torn", "does not stand there"), ("lost", "does not stand there"), ("eio", "Input/output error")):
+        begun = lab.run(other, "date", "+@%s").stdout.strip()
+        store(fault, 2, other)
+        poll(lambda: store("ask") == "fired 2", START_SECONDS, f"{fault} did not happen")
+        poll(lambda: words in journal(lab, other, "ovirt-ha-broker", begun), 10, f"{fault}: nothing is said")
+        lab.wait(f"score@{other}>0 && age@{other}<5", START_SECONDS)
+        assert "trouble" not in lab.own_status(other)
+    lab.run(other, "sh", "-ec", "rm -r /run/systemd/system/ovirt-ha-broker.service.d; systemctl daemon-reload; "
+            "systemctl restart ovirt-ha-broker", timeout=60)
+    lab.wait_well(START_SECONDS)
+    assert lab.stays(before)

@@ -11,7 +11,7 @@ import shutil
 
 from lab_place import (COMMAND_SOCKET, CONSOLE_FILE, GUEST_ADDRESS, HOSTS_MAX, NETWORK, STORAGE_ADDRESS, SWITCH_ADDRESS,
                        LabError, read, write)
-from lab_storage import FILES, LOCKSPACE, metadata_path, path_in_host
+from lab_storage import FILES, LOCKSPACE, path_in_host
 
 OPAQUE = ("etc/systemd/system", "run", "tmp", "var/tmp", "var/log", "var/lib/libvirt", "var/cache/libvirt",
           "etc/libvirt/qemu", "var/lib/sanlock")
@@ -196,8 +196,7 @@ def write_project(host, layer, settings):
     etc, values = f"{layer}/etc/ovirt-hosted-engine", settings["set"]
     text = HOSTED_ENGINE.format(vmid=host.lab.vmid, host_id=host.host_id, domain_uuid=host.lab.domain_uuid,
                                 lockspace=LOCKSPACE, gateway=SWITCH_ADDRESS, io_timeout=settings["io_timeout"],
-                                paths={**{name: path_in_host(settings, name) for name in FILES},
-                                       "metadata": metadata_path(host.lab, settings)})
+                                paths={name: path_in_host(settings, name) for name in FILES})
     write(f"{etc}/hosted-engine.conf", overridden(text, "he", values))
     write(f"{etc}/vm.xml", domain_xml(host.lab, settings))
     for file in ("agent", "broker"):

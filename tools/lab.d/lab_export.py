@@ -17,7 +17,8 @@ from lab_place import CLEAN_ENVIRONMENT, LabError, call, read, read_pid, until, 
 from storage_servers import CHAP_PASSWORD, CHAP_USER, IQN
 
 FAULTS = ("hang", "slow", "error", "drop")
-SLOW_IOPS = {"block": 3}  # of each part: an I/O waits up to a second for its turn; a disk's may be split in three
+SLOW_IOPS = 1  # of each part: an I/O waits up to a second for its turn
+SPLIT = {"block": {"lockspace": 3, "leases": 3, "disk": 3}}  # a loop device makes so many of a large one
 EIO = 5
 
 
@@ -112,9 +113,10 @@ def signal_daemon(host, number, states):
     until(lambda: (process_state(pid) or "D") in states + "D", 5, f"signal to the storage daemon of host {host.key}")
 
 
-def pace(host, parts, iops):
-    ask(host, *[("qom-set", {"path": f"/objects/pace-{name}", "property": "limits", "value": {"iops-total": iops}})
-                for name in parts])
+def pace(host, iops):
+    """{part: I/O per second, 0: as many as there are}"""
+    ask(host, *[("qom-set", {"path": f"/objects/pace-{name}", "property": "limits", "value": {"iops-total": number}})
+                for name, number in iops.items()])
 
 
 def lead(host, name, file):
@@ -142,7 +144,7 @@ def clear(host, parts):
     if fault == "hang":
         signal_daemon(host, signal.SIGCONT, "SR")
     elif fault == "slow":
-        pace(host, parts, 0)
+        pace(host, {name: 0 for name in parts})
     elif fault == "error":
         mend_parts(host, parts)
     elif fault == "drop":
@@ -161,7 +163,7 @@ def set_fault(host, kind, server, parts, fault):
     if fault == "hang":
         signal_daemon(host, signal.SIGSTOP, "T")
     elif fault == "slow":
-        pace(host, parts, SLOW_IOPS.get(kind, 1))
+        pace(host, {name: SLOW_IOPS * SPLIT.get(kind, {}).get(name, 1) for name in parts})
     elif fault == "error":
         break_parts(host, parts)
     elif fault == "drop":

@@ -54,7 +54,7 @@ def make_loop(file, sector, *options):
 def sizes(settings):
     """{part: bytes}, as the project lays a domain out."""
     alignment = ALIGNMENTS[settings["sector"]]
-    return {"lockspace": alignment, "leases": len(RESOURCES) * alignment, "metadata": 2002 * 4096, "conf": MIB,
+    return {"lockspace": alignment, "leases": len(RESOURCES) * alignment, "metadata": 2002 * 4096, "conf": 4 * MIB,
             "disk": 64 * MIB}
 
 
@@ -99,14 +99,6 @@ def parts(lab, settings):
 def path_in_host(settings, name):
     as_device = settings["storage"] == "block" or (settings["storage"] == "path" and name == "disk")
     return f"/dev/lab-{name}" if as_device else f"/srv/storage/{name}"
-
-
-def metadata_path(lab, settings):
-    """What hosted-engine.conf says of the whiteboard: with nfs4 the broker asks the server itself, for all else it has
-    the host's way."""
-    if settings["storage"] == "nfs4":
-        return f"nfs://{STORAGE_ADDRESS}{folder(lab)}/metadata?version=4&uid={OWNER}&gid={OWNER}"
-    return path_in_host(settings, "metadata")
 
 
 def binds(host):
