@@ -18,7 +18,7 @@
 #include "util/paths.h"
 #include "util/seqpacket.h"
 
-static const struct storage_driver *const drivers[] = {&storage_kernel, NULL};
+static const struct storage_driver *const drivers[] = {&storage_kernel, &storage_userspace, NULL};
 
 static bool stopping(void *data)
 {

@@ -68,10 +68,14 @@ def pytest_runtest_makereport(item, call):
         item.case_failed = str(outcome.get_result().longrepr)
 
 
+def lab_name(worker):
+    return f"{os.environ.get('OVIRT_HA_E2E_LABS', 'e2e')}{worker}"
+
+
 def make_lab(request, worker, *arguments):
     """A lab that is up; with what the case's mark says after the arguments."""
     config = request.config
-    driver = LabDriver(f"{os.environ.get('OVIRT_HA_E2E_LABS', 'e2e')}{worker}", config.getoption("--build"))
+    driver = LabDriver(lab_name(worker), config.getoption("--build"))
     mark = request.node.get_closest_marker("lab")
     try:
         driver.up(*arguments, *(mark.args if mark else ()))

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The units as the build configured them: systemd reads them without a word, their exposure is small, and what the safety
-# rules need of them stands in them. Usage: check_units.sh LIBEXECDIR GATE LEAVE NOTIFY PATH UNIT...
+# rules need of them stands in them. Usage: check_units.sh LIBEXECDIR GATE LEAVE STORAGE_DAEMON NOTIFY PATH UNIT...
 set -euo pipefail
 
-libexecdir=$1 gate=$2 leave=$3 notify=$4 path=$5
-shift 5
+libexecdir=$1 gate=$2 leave=$3 daemon=$4 notify=$5 path=$6
+shift 6
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
@@ -17,17 +17,17 @@ complain() {
 
 # Programs are looked for: stand-ins, since nothing is installed yet.
 mkdir "$work/libexec" "$work/units" "$work/units/sanlock.service.d"
-for program in broker agent guard notify storage; do
+for program in broker agent guard notify storage storage-daemon; do
 	ln -s /bin/true "$work/libexec/ovirt-ha-$program"
 done
-for unit in "$leave" "$notify" "$path" "$@"; do
+for unit in "$leave" "$daemon" "$notify" "$path" "$@"; do
 	sed "s|$libexecdir|$work/libexec|" "$unit" >"$work/units/${unit##*/}"
 done
 sed "s|$libexecdir|$work/libexec|" "$gate" >"$work/units/sanlock.service.d/50-ovirt-ha.conf"
 export SYSTEMD_UNIT_PATH="$work/units:"
 
 # Unknown keys are warnings to systemd, so any word about a file of ours is a failure.
-for unit in "$leave" "$path" "$notify" "$@" sanlock.service; do
+for unit in "$leave" "$path" "$daemon" "$notify" "$@" sanlock.service; do
 	[ "$unit" = sanlock.service ] && target=sanlock.service || target=$work/units/${unit##*/}
 	said=$(timeout 30 systemd-analyze verify --man=no --recursive-errors=no "$target" 2>&1 || true)
 	# Of sanlock.service only our drop-in is ours to judge.
@@ -35,9 +35,9 @@ for unit in "$leave" "$path" "$notify" "$@" sanlock.service; do
 	[ -z "$said" ] || complain "${unit##*/}: $said"
 done
 
-for unit in "$notify" "$@"; do
+for unit in "$daemon" "$notify" "$@"; do
 	# What storage mounts, all must see: most of the sandbox comes with a mount namespace.
-	[[ $unit == */ovirt-ha-storage.service ]] && most=52 || most=30
+	[[ $unit == */ovirt-ha-storage* ]] && most=52 || most=30
 	said=$(timeout 30 systemd-analyze security --offline=true --no-pager --threshold=$most "$unit" 2>&1) ||
 		complain "${unit##*/}: $(tail -1 <<<"$said")"
 done
@@ -90,4 +90,9 @@ must "$gate" 'ExecStartPre=\+.*/ovirt-ha-guard --prove-gone'
 # After the daemons, before sanlock: the reverse of the start.
 must "$leave" 'After=sanlock.service'
 must "$leave" 'Before=ovirt-ha-broker.service ovirt-ha-agent.service libvirt-guests.service'
+# The guard kills it, and knows it by its pid file (safety rule 13); it comes back after that, whatever its server does.
+must "$daemon" 'PIDFile=/run/ovirt-ha-storage-daemon.pid'
+must "$daemon" 'Restart=always'
+must "$daemon" 'StartLimitIntervalSec=0'
+must_not "$daemon" '^(Protect(System|Home|Kernel|ControlGroups|Proc)|Private|MountFlags|[A-Za-z]*Paths|SendSIGKILL|RuntimeDirectory)'
 exit $failed

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Decides how qemu-storage-daemon reaches each part of the domain. It may not put a password on a command
+ * line, which everybody can read. Called by storage_daemon_main.c. */
+#include "storage/storage_daemon.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "lockspace/qemu_pid.h"
+#include "metadata/initiator.h"
+#include "storage/domain.h"
+
+static void add(struct daemon_options *options, const char *text)
+{
+	assert(options->n < DAEMON_ARGS_MAX);
+	options->args[options->n] = strdup(text);
+	if (options->args[options->n])
+		options->n++;
+}
+
+/* Takes the object; NULL is no memory. */
+static int add_json(struct daemon_options *options, const char *option, json_t *object)
+{
+	size_t n = options->n;
+	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+
+	json_decref(object);
+	if (text) {
+		add(options, option);
+		add(options, text);
+		free(text);
+	}
+	return options->n == n + 2 ? 0 : -ENOMEM;
+}
+
+/* cache.direct: what was answered is with the server, and other hosts see it. */
+static json_t *node(const char *driver, const char *name)
+{
+	return json_pack("{s:s, s:s, s:{s:b}}", "driver", driver, "node-name", name, "cache", "direct", 1);
+}
+
+static json_t *merged(json_t *base, json_t *more)
+{
+	if (base && more && json_object_update(base, more) == 0) {
+		json_decref(more);
+		return base;
+	}
+	json_decref(base);
+	json_decref(more);
+	return NULL;
+}
+
+/* The files are the fixed owner's, whoever asks here. */
+static json_t *nfs(const char *host, const char *path, const char *name, const struct storage_export *export)
+{
+	return merged(node("nfs", name), json_pack("{s:{s:s, s:s}, s:s++, s:i, s:i}", "server", "type",
+						   "inet", "host", host, "path", path, "/", export->name,
+						   "user", DOMAIN_OWNER_ID, "group", DOMAIN_OWNER_ID));
+}
+
+static json_t *gluster(const char *host, const char *volume, const char *name,
+		       const struct storage_export *export)
+{
+	return merged(node("gluster", name), json_pack("{s:[{s:s, s:s, s:s}], s:s, s:s}", "server", "type",
+						       "inet", "host", host, "port", "24007", "volume",
+						       volume + (volume[0] == '/'), "path", export->name));
+}
+
+static json_t *iscsi(const struct engine_conf *conf, const char *host, const char *initiator,
+		     const char *name, const struct storage_export *export)
+{
+	bool six = strchr(host, ':');
+	char portal[300];
+	json_t *more;
+
+	snprintf(portal, sizeof(portal), "%s%s%s:%u", six ? "[" : "", host, six ? "]" : "", conf->port);
+	more = json_pack("{s:s, s:s, s:s, s:i, s:s}", "transport", "tcp", "portal", portal, "target",
+			 conf->iqn, "lun", (int)export->lun, "initiator-name", initiator);
+	if (conf->user[0])
+		more = merged(more, json_pack("{s:s, s:s}", "user", conf->user, "password-secret", "chap"));
+	return merged(node("iscsi", name), more);
+}
+
+int storage_daemon_options(const struct engine_conf *conf, const struct storage_exports *exports,
+			   const char *host_name, const char *password_file, struct daemon_options *ret)
+{
+	struct daemon_options options = {.n = 0};
+	char host[256] = "", initiator[INITIATOR_NAME_SIZE];
+	const char *path = "";
+	int r = storage_server(conf->storage, host, &path);
+
+	assert(r == 0); /* the exports were planned with it */
+	initiator_name(host_name, initiator);
+	add(&options, "qemu-storage-daemon");
+	add(&options, "--daemonize"); /* its parent ends when all files are there */
+	add(&options, "--pidfile");
+	add(&options, STORAGE_DAEMON_PID_FILE); /* by it the guard knows the process (safety rule 13) */
+	r = options.n == 4 ? 0 : -ENOMEM;
+	if (r == 0 && conf->domain_type == DOMAIN_ISCSI && conf->user[0])
+		r = add_json(&options, "--object",
+			     json_pack("{s:s, s:s, s:s}", "qom-type", "secret", "id", "chap", "file",
+				       password_file));
+	for (size_t i = 0; r == 0 && i < exports->n; i++) {
+		const struct storage_export *export = &exports->all[i];
+		char name[32];
+
+		snprintf(name, sizeof(name), "part%zu", i);
+		r = add_json(&options, "--blockdev",
+			     conf->domain_type == DOMAIN_ISCSI ? iscsi(conf, host, initiator, name, export)
+			     : conf->domain_type == DOMAIN_GLUSTERFS ? gluster(host, path, name, export)
+								     : nfs(host, path, name, export));
+		if (r == 0)
+			r = add_json(&options, "--export",
+				     json_pack("{s:s, s:s, s:s, s:s, s:b, s:s}", "type", "fuse", "id", name,
+					       "node-name", name, "mountpoint", export->path, "writable", 1,
+					       "allow-other", "on"));
+	}
+	if (r < 0)
+		storage_daemon_options_done(&options);
+	else
+		*ret = options;
+	return r;
+}
+
+void storage_daemon_options_done(struct daemon_options *options)
+{
+	for (size_t i = 0; i < options->n; i++)
+		free(options->args[i]);
+	*options = (struct daemon_options){.n = 0};
+}

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The userspace way to storage: each host's own qemu-storage-daemon, by the project's unit, whose files carry lockspace,
+leases and whiteboard. One that stood still when the lease was lost is ended before the host joins again (safety rule 13).
+"""
+import json
+
+import lab_storage
+import pytest
+from conftest import PACE, finish, lab_name, make_lab
+from lab_driver import poll
+from lab_place import STORAGE_ADDRESS, Lab
+from storage_servers import CHAP_PASSWORD, CHAP_USER, IQN, IscsiServer
+from witness import Witness
+
+IO_TIMEOUT = 3
+PLACES = {"lockspace_path": "lockspace", "lease_path": "leases", "metadata_path": "metadata", "conf_path": "conf"}
+PID_FILE = "/run/ovirt-ha-storage-daemon.pid"
+
+
+def unit(lab):
+    return f"ovirt-ha-storage-daemon@{lab.lab.domain_uuid}.service"
+
+
+def settings(domain):
+    """hosted-engine.conf's keys: a LUN for each part, as the lab's server has them; the VM's disk stays the lab's."""
+    numbers = {name: number for number, name in enumerate(lab_storage.FILES, 1)}
+    keys = {"domainType": "iscsi", "storage_driver": "userspace", "storage": STORAGE_ADDRESS, "port": IscsiServer.port,
+            "iqn": f"{IQN}:storage", "lun": 1, "user": CHAP_USER, "password": CHAP_PASSWORD,
+            **{key: f"/run/ovirt-ha-storage/{domain}/lun-{numbers[name]}" for key, name in PLACES.items()}}
+    return [word for key, value in keys.items() for word in ("--set", f"he.{key}={value}")]
+
+
+def daemon_pid(lab, host):
+    return int(lab.run(host, "cat", PID_FILE).stdout)
+
+
+@pytest.fixture
+def lab(request, worker):
+    domain = Lab(lab_name(worker)).domain_uuid
+    driver, witness = make_lab(request, worker, *PACE, "-n", "2", "--storage", "iscsi", "--io-timeout", IO_TIMEOUT,
+                               *settings(domain)), None
+    try:
+        for host in driver.keys():
+            driver.run(host, "systemctl", "start", unit(driver))
+        driver.witness = witness = Witness(driver.lab).start()
+        driver.wait_well(90)
+    except BaseException:
+        request.node.case_failed = True
+        finish(request, driver, witness)
+        raise
+    yield driver
+    finish(request, driver, witness)
+
+
+def said_at(lab, host, identifier, text):
+    """When the host's journal last had such a line, in us; 0: never."""
+    lines = lab.run(host, "journalctl", "-q", "-t", identifier, "-o", "json").stdout.splitlines()
+    return max((int(line["__REALTIME_TIMESTAMP"]) for line in map(json.loads, lines) if text in str(line["MESSAGE"])),
+               default=0)
+
+
+def test_ended_before_the_host_joins_again(lab):
+    host, before = lab.vm_host(), lab.qemu()
+    held = daemon_pid(lab, host)
+    words = lab.run(host, "cat", f"/proc/{held}/cmdline").stdout
+    assert "qemu-storage-daemon" in words and CHAP_PASSWORD not in words
+    lab.run(host, "systemctl", "kill", "--signal=STOP", unit(lab))
+    poll(lambda: not set(before) & set(lab.qemu()), 8 * IO_TIMEOUT + 30, "the VM outlives its lease")
+    poll(lambda: said_at(lab, host, "ovirt-ha-guard", "storage daemon killed"), 30, "the storage daemon lives on")
+    lab.wait_well(120)
+    assert daemon_pid(lab, host) != held
+    assert lab.run(host, "test", "-e", f"/proc/{held}", check=False).returncode != 0
+    assert said_at(lab, host, "ovirt-ha-guard", "storage daemon killed") < \
+        said_at(lab, host, "ovirt-ha-broker", "lockspace join host_id")

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The command line of the storage daemon, for each kind of storage, word for word; no password in it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "storage/storage_daemon.h"
+
+#define BEGIN "qemu-storage-daemon --daemonize --pidfile /run/ovirt-ha-storage-daemon.pid "
+#define FUSE(name, path)                                                                                     \
+	"--export {\"type\":\"fuse\",\"id\":\"" name "\",\"node-name\":\"" name "\",\"mountpoint\":\"" path  \
+	"\",\"writable\":true,\"allow-other\":\"on\"} "
+
+static void test_rows(void **state)
+{
+	static const struct {
+		const char *name;
+		enum domain_type type;
+		const char *storage, *user;
+		struct storage_exports exports;
+		const char *expected;
+	} rows[] = {
+		{"nfs",
+		 DOMAIN_NFS3,
+		 "server:/a/b",
+		 "",
+		 {{{"/r/lockspace", "lockspace", 0}, {"/r/disk", "disk", 0}}, 2},
+		 BEGIN
+		 "--blockdev {\"driver\":\"nfs\",\"node-name\":\"part0\",\"cache\":{\"direct\":true},"
+		 "\"server\":{\"type\":\"inet\",\"host\":\"server\"},\"path\":\"/a/b/lockspace\","
+		 "\"user\":36,\"group\":36} " FUSE(
+			 "part0", "/r/lockspace") "--blockdev "
+						  "{\"driver\":\"nfs\",\"node-name\":\"part1\",\"cache\":{"
+						  "\"direct\":true},"
+						  "\"server\":{\"type\":\"inet\",\"host\":\"server\"},"
+						  "\"path\":\"/a/b/disk\","
+						  "\"user\":36,\"group\":36} " FUSE("part1", "/r/disk")},
+		{"gluster",
+		 DOMAIN_GLUSTERFS,
+		 "[2001:db8::1]:/volume",
+		 "",
+		 {{{"/r/disk", "disk", 0}}, 1},
+		 BEGIN
+		 "--blockdev {\"driver\":\"gluster\",\"node-name\":\"part0\",\"cache\":{\"direct\":true},"
+		 "\"server\":[{\"type\":\"inet\",\"host\":\"2001:db8::1\",\"port\":\"24007\"}],"
+		 "\"volume\":\"volume\",\"path\":\"disk\"} " FUSE("part0", "/r/disk")},
+		{"iscsi for everybody",
+		 DOMAIN_ISCSI,
+		 "2001:db8::1",
+		 "",
+		 {{{"/r/lun", "lun", 7}}, 1},
+		 BEGIN
+		 "--blockdev {\"driver\":\"iscsi\",\"node-name\":\"part0\",\"cache\":{\"direct\":true},"
+		 "\"transport\":\"tcp\",\"portal\":\"[2001:db8::1]:3260\",\"target\":\"iqn.x:y\",\"lun\":7,"
+		 "\"initiator-name\":\"iqn.2014-07.org.ovirt:host-1.example\"} " FUSE("part0", "/r/lun")},
+		{"iscsi with CHAP",
+		 DOMAIN_ISCSI,
+		 "192.0.2.1,192.0.2.2",
+		 "me \"&\\",
+		 {{{"/r/lun", "lun", 0}}, 1},
+		 BEGIN
+		 "--object {\"qom-type\":\"secret\",\"id\":\"chap\",\"file\":\"/dev/fd/9\"} "
+		 "--blockdev {\"driver\":\"iscsi\",\"node-name\":\"part0\",\"cache\":{\"direct\":true},"
+		 "\"transport\":\"tcp\",\"portal\":\"192.0.2.1:3260\",\"target\":\"iqn.x:y\",\"lun\":0,"
+		 "\"initiator-name\":\"iqn.2014-07.org.ovirt:host-1.example\",\"user\":\"me \\\"&\\\\\","
+		 "\"password-secret\":\"chap\"} " FUSE("part0", "/r/lun")},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct engine_conf conf = {.domain_type = rows[i].type, .port = 3260, .iqn = "iqn.x:y"};
+		struct daemon_options options;
+		char text[4096] = "";
+
+		snprintf(conf.storage, sizeof(conf.storage), "%s", rows[i].storage);
+		snprintf(conf.user, sizeof(conf.user), "%s", rows[i].user);
+		snprintf(conf.password, sizeof(conf.password), "nobody-may-read-this");
+		assert_int_equal(storage_daemon_options(&conf, &rows[i].exports, "Host_1.example",
+							"/dev/fd/9", &options),
+				 0);
+		for (size_t j = 0; j < options.n; j++)
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ", options.args[j]);
+		assert_null(options.args[options.n]);
+		if (strcmp(text, rows[i].expected) != 0)
+			fail_msg("%s:\n%s\n%s", rows[i].name, text, rows[i].expected);
+		storage_daemon_options_done(&options);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
