@@ -50,9 +50,7 @@ static void answered(struct seqpacket_call *call, int error, const void *data)
 		error = reply->error;
 		alive = reply->alive;
 	}
-	if (request->kind == GUARD_KILL)
-		request->killed(request->data, error, alive);
-	else
+	if (request->kind == GUARD_RESET)
 		request->failed(request->data, error);
 	else
 		request->killed(request->data, error, alive);
@@ -117,6 +115,7 @@ static void port_close(struct fence_port *port)
 	struct fence_guard *guard = (struct fence_guard *)port;
 
 	seqpacket_call_end(&guard->kill.call);
+	seqpacket_call_end(&guard->end_storage.call);
 	seqpacket_call_end(&guard->reset.call);
 	free(guard);
 }
@@ -136,8 +135,10 @@ int fence_guard_new(struct loop *loop, struct fence_port **ret)
 					  .close = port_close};
 	guard->loop = loop;
 	guard->kill.kind = GUARD_KILL;
+	guard->end_storage.kind = GUARD_END_STORAGE;
 	guard->reset.kind = GUARD_RESET;
 	seqpacket_call_init(&guard->kill.call, loop, sizeof(struct guard_reply), answered);
+	seqpacket_call_init(&guard->end_storage.call, loop, sizeof(struct guard_reply), answered);
 	seqpacket_call_init(&guard->reset.call, loop, sizeof(struct guard_reply), answered);
 	*ret = &guard->port;
 	return 0;
