@@ -48,7 +48,7 @@ static void write_volume(const char *broker_conf)
 	struct conf_archive archive = {0};
 	size_t size;
 
-	set(&archive, CONF_ENTRY_HOSTED_ENGINE, "fqdn=shared.example.com\nstorage=a b \xe2\x80\xae.\n");
+	set(&archive, CONF_ENTRY_HOSTED_ENGINE, "fqdn=shared.example.com\nca_subject=a b \xe2\x80\xae.\n");
 	set(&archive, CONF_ENTRY_BROKER, broker_conf);
 	assert_int_equal(conf_archive_pack(&archive, &packed, &size), 0);
 	write_file(volume, packed, size);
@@ -117,8 +117,8 @@ static void test_rows(void **state)
 		{"only here", "gateway", "--type=he_shared", "\ngateway : , type : he_shared\n\n", NULL},
 		{"default", "lockspace_name", "--type=he_local",
 		 "\nlockspace_name : hosted-engine, type : he_local\n\n", NULL},
-		{"what turns letters round", "storage", "--type=he_shared",
-		 "\nstorage : a b ???., type : he_shared\n\n", NULL},
+		{"what turns letters round", "ca_subject", "--type=he_shared",
+		 "\nca_subject : a b ???., type : he_shared\n\n", NULL},
 		{"short name", "smtp-server", NULL, "\nbroker : mail.example.com, type : broker\n\n", NULL},
 		{"short name and type", "smtp-server", "--type=broker",
 		 "\nbroker : mail.example.com, type : broker\n\n", NULL},
@@ -143,12 +143,13 @@ static void test_rows(void **state)
 
 static void test_json(void **state)
 {
-	const char *args[COMMAND_ARGS_MAX] = {"--get-shared-config", "storage", "--type=he_shared", "--json"};
+	const char *args[COMMAND_ARGS_MAX] = {"--get-shared-config", "ca_subject", "--type=he_shared",
+					      "--json"};
 	_cleanup_free_ char *out = NULL, *err = NULL;
 
 	assert_int_equal(command_run(args, &out, &err), 0);
 	assert_string_equal(out,
-			    "{\"key\": \"storage\", \"value\": \"a b \\u202E.\", \"type\": \"he_shared\"}\n");
+			    "{\"key\": \"ca_subject\", \"value\": \"a b \\u202E.\", \"type\": \"he_shared\"}\n");
 	assert_string_equal(err, "");
 }
 
@@ -193,9 +194,10 @@ static void test_set_here(void **state)
 		const char *name, *key, *value, *type, *read_back;
 	} rows[] = {
 		{"of a file here", "gateway", "192.0.2.9", "--type=he_local", "192.0.2.9"},
-		{"blanks and quotes", "storage", "a 'b' \"c\" ;d#e", "--type=he_local", "a 'b' \"c\" ;d#e"},
-		{"UTF-8", "storage", "gr\xc3\xbc\xc3\x9f", "--type=he_local", "gr\xc3\xbc\xc3\x9f"},
-		{"nothing", "storage", "", "--type=he_local", ""},
+		{"blanks and quotes", "ca_subject", "a 'b' \"c\" ;d#e", "--type=he_local",
+		 "a 'b' \"c\" ;d#e"},
+		{"UTF-8", "ca_subject", "gr\xc3\xbc\xc3\x9f", "--type=he_local", "gr\xc3\xbc\xc3\x9f"},
+		{"nothing", "ca_subject", "", "--type=he_local", ""},
 		{"a key that was not there", "bridge", "br0", "--type=he_local", "br0"},
 		{"maintenance", "local_maintenance", "no", NULL, "no"},
 	};
@@ -228,10 +230,10 @@ static void test_set_refused(void **state)
 		{"no number", "smtp-port", "many", NULL, "", "The value of smtp-port is not "},
 		{"out of range", "email.smtp-port", "0", NULL, "",
 		 "The value of smtp-port is too small; give whole number, 1 to 65535\n"},
-		{"line end", "storage", "a\nb", "--type=he_local", "",
-		 "The value of storage can't be read back "},
-		{"blank at its end", "storage", "a ", "--type=he_local", "",
-		 "The value of storage can't be read back "},
+		{"line end", "ca_subject", "a\nb", "--type=he_local", "",
+		 "The value of ca_subject can't be read back "},
+		{"blank at its end", "ca_subject", "a ", "--type=he_local", "",
+		 "The value of ca_subject can't be read back "},
 		{"mail header", "source-email", "a@b\nBcc: c@d", NULL, "", "The"},
 		{"100 KB", "fqdn", long_value, "--type=he_local", "", "The value of fqdn is too long"},
 		{"no lockspace", "smtp-port", "26", NULL, "", "The shared configuration in "},
@@ -247,7 +249,7 @@ static void test_set_refused(void **state)
 			fail_msg("%s: %d, %s%s", rows[i].name, code, out, err);
 	}
 	check("nothing changed", "smtp-port", NULL, "\nbroker : 25, type : broker\n\n", NULL);
-	check("here neither", "storage", "--type=he_local", "\nstorage : , type : he_local\n\n", NULL);
+	check("here neither", "ca_subject", "--type=he_local", "\nca_subject : , type : he_local\n\n", NULL);
 }
 
 static void test_save(void **state)
