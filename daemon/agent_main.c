@@ -127,10 +127,6 @@ static void stepped(void *data, const struct step *step)
 	char shown[sizeof(service->shown)];
 	unsigned worst = 0;
 
-	if (service->spool && step->next.state != service->state)
-		spool_writer_put(service->spool, service->state, step->next.state, step->next.reason,
-				 step->score.value);
-	service->state = step->next.state;
 	for (unsigned i = 1; i < PENALTY_COUNT; i++)
 		if (entries[i].points > entries[worst].points)
 			worst = i;
