@@ -231,6 +231,8 @@ static const struct part recipes[][PARTS_MAX] = {
 	{{FAULT_VM_MIGRATED_SLOWLY, 0, 0, false}, {FAULT_AGENT_KILL, 40 * SECOND, 20 * SECOND, true}},
 	{{FAULT_VM_MIGRATED_SLOWLY, 0, 0, false}, {FAULT_HOST_CUT, 1 * MINUTE, 30 * SECOND, false}},
 	{{FAULT_VM_MIGRATED_SLOWLY, 0, 0, false}, {FAULT_LIBVIRT_KILL, 1 * MINUTE, 2 * SECOND, true}},
+	/* a QEMU that can't be killed is there still when the storage is back (rule 4) */
+	{{FAULT_VM_UNKILLABLE, 0, 3 * MINUTE, false}, {FAULT_DISK_EIO, 5 * SECOND, 1 * MINUTE, false}},
 };
 #define N_RECIPES (sizeof(recipes) / sizeof(recipes[0]))
 
