@@ -21,7 +21,7 @@
 #include "util/service_account.h"
 
 #define CLIENTS_MAX 16
-#define LEFT_MAX 3 /* children that hang in the kernel */
+#define LEFT_MAX 3 /* children that hang in the kernel, or what they started does */
 #define TOUCH_MS 5000
 #define PROOF_MS 15000
 
@@ -39,7 +39,7 @@ struct storage_service {
 	int listener;
 	uid_t service_uid;
 	struct client clients[CLIENTS_MAX];
-	int left[LEFT_MAX]; /* pidfds, -1 none */
+	pid_t left[LEFT_MAX]; /* their process groups, 0 none */
 
 	enum storage_request_kind doing; /* 0: nothing */
 	struct engine_conf conf;
@@ -181,18 +181,14 @@ static void make_plan(struct storage_service *service)
 }
 
 /* The place for a child that has to be left behind, or NULL: so many hang. */
-static int *left_place(struct storage_service *service)
+static pid_t *left_place(struct storage_service *service)
 {
-	int *place = NULL;
+	pid_t *place = NULL;
 
 	for (int i = 0; i < LEFT_MAX; i++) {
-		struct pollfd fd = {.fd = service->left[i], .events = POLLIN};
-
-		if (fd.fd >= 0 && poll(&fd, 1, 0) == 1) {
-			close(fd.fd);
-			service->left[i] = -1;
-		}
-		if (service->left[i] < 0)
+		if (service->left[i] > 0 && storage_step_gone(service->left[i]))
+			service->left[i] = 0;
+		if (service->left[i] == 0)
 			place = &service->left[i];
 	}
 	return place;
@@ -440,8 +436,6 @@ int storage_service_new(struct loop *loop, int listener, const char *conf_path,
 	service->service_uid = account.has_user ? account.uid : 0;
 	for (int i = 0; i < CLIENTS_MAX; i++)
 		service->clients[i] = (struct client){.service = service, .fd = -1};
-	for (int i = 0; i < LEFT_MAX; i++)
-		service->left[i] = -1;
 	r = loop_add_fd(loop, listener, POLLIN, client_take, service);
 	if (r < 0) {
 		free(service);
@@ -462,9 +456,6 @@ void storage_service_free(struct storage_service *service)
 	}
 	for (int i = 0; i < CLIENTS_MAX; i++)
 		client_drop(&service->clients[i]);
-	for (int i = 0; i < LEFT_MAX; i++)
-		if (service->left[i] >= 0)
-			close(service->left[i]);
 	loop_del_fd(service->loop, service->listener);
 	close(service->listener);
 	explicit_bzero(&service->conf, sizeof(service->conf));

@@ -360,12 +360,19 @@ int storage_step_end(struct storage_child *child, char why[STORAGE_WHY_SIZE])
 	return answer.error;
 }
 
-void storage_step_kill(struct storage_child *child, int *ret_pidfd)
+void storage_step_kill(struct storage_child *child, pid_t *ret_group)
 {
-	*ret_pidfd = (int)syscall(SYS_pidfd_open, child->pid, 0);
+	*ret_group = child->pid;
 	kill(-child->pid, SIGKILL);
 	close(child->fd);
 	child->pid = 0;
+}
+
+/* A group keeps its number from others until its last process has gone. One that may not be asked is of
+ * another user: the number was given away since. */
+bool storage_step_gone(pid_t group)
+{
+	return kill(-group, 0) < 0;
 }
 
 void storage_step_describe(const struct storage_step *step, char *ret, size_t size)

@@ -15,8 +15,10 @@ int storage_step_start(const struct storage_world *world, const struct storage_s
 		       struct storage_child *ret);
 /* What became of it, once fd is readable: 0, or -errno and the reason in `why`. Does not block. */
 int storage_step_end(struct storage_child *child, char why[STORAGE_WHY_SIZE]);
-/* Kills it with what it started, and waits for nothing. *ret_pidfd becomes readable when it is gone; -1: it
- * is. */
-void storage_step_kill(struct storage_child *child, int *ret_pidfd);
+/* Kills it with what it started, and waits for nothing: *ret_group is the process group of them all. */
+void storage_step_kill(struct storage_child *child, pid_t *ret_group);
+/* Has the last process of the group gone? A helper of mount(8) may hang in the kernel when the child itself
+ * has long ended. */
+bool storage_step_gone(pid_t group);
 /* "mount srv:/engine", for people; without secrets. */
 void storage_step_describe(const struct storage_step *step, char *ret, size_t size);

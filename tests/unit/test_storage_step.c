@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -199,6 +200,13 @@ static void test_run(void **state)
 	}
 }
 
+static bool gone_at_last(pid_t group)
+{
+	for (int i = 0; i < PATIENCE_MS / 10 && !storage_step_gone(group); i++)
+		poll(NULL, 0, 10);
+	return storage_step_gone(group);
+}
+
 /* One that waits for ever, and what it has started. */
 static void test_kill(void **state)
 {
@@ -206,9 +214,12 @@ static void test_kill(void **state)
 	struct storage_child child;
 	struct pollfd fd = {.events = POLLIN};
 	char path[160], text[64];
-	int pidfd, program;
-	pid_t pid;
+	pid_t pid, group;
+	int program;
 
+	/* What has lost its parent ends as a child of this test, and is not waited for. */
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	signal(SIGCHLD, SIG_IGN);
 	snprintf(path, sizeof(path), "%s:/bin:/usr/bin", top);
 	world.path = path;
 	put_program("prog", "echo $$ > \"$(dirname \"$0\")/pid.new\"; mv \"$(dirname \"$0\")/pid.new\" "
@@ -219,14 +230,18 @@ static void test_kill(void **state)
 	assert_true(pid > 1);
 	program = (int)syscall(SYS_pidfd_open, pid, 0);
 	assert_true(program >= 0);
-	storage_step_kill(&child, &pidfd);
-	fd.fd = pidfd;
+	/* The child alone has ended, and its program hangs: it is not gone. */
+	assert_int_equal(kill(child.pid, SIGKILL), 0);
+	fd.fd = child.fd;
 	assert_int_equal(poll(&fd, 1, PATIENCE_MS), 1);
+	assert_false(storage_step_gone(child.pid));
+	storage_step_kill(&child, &group);
 	assert_int_equal(child.pid, 0);
-	close(pidfd);
 	fd.fd = program;
 	assert_int_equal(poll(&fd, 1, PATIENCE_MS), 1);
 	close(program);
+	assert_true(gone_at_last(group));
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
 	storage_step_describe(&step, text, sizeof(text));
 	assert_string_equal(text, "run prog");
 }
