@@ -149,6 +149,8 @@ static void login(const struct storage_world *world, const struct engine_conf *c
 	step = storage_plan_add(plan, STORAGE_STEP_RUN, LOGIN_MS, "iscsiadm", "-m", "node", "-T", conf->iqn,
 				"-p", full, "-l", NULL);
 	step->okay = SESSION_THERE;
+	/* Several are there for when one is not; without any, the disk does not come. */
+	step->optional = strchr(conf->storage, ',') != NULL;
 }
 
 static void connect_lun(const struct storage_world *world, const struct engine_conf *conf,

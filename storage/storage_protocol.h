@@ -13,7 +13,7 @@
 #define STORAGE_VERSION 1
 #define STORAGE_SOCKET STORAGE_RUN_DIR "/socket"
 #define STORAGE_ANSWER_SIZE 384
-#define STORAGE_CONNECT_MS 300000 /* a client waits so long: no plan takes longer */
+#define STORAGE_CONNECT_MS 300000 /* a client waits so long; portals that hang may take longer */
 
 enum storage_request_kind {
 	STORAGE_CONNECT = 1, /* answered when all is there, at once where it is already */

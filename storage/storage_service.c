@@ -49,7 +49,8 @@ struct storage_service {
 	struct storage_child child;
 	struct timer timer;
 	mono_t begun;
-	struct storage_reply reply; /* that is being made */
+	struct storage_reply reply;    /* that is being made */
+	char before[STORAGE_WHY_SIZE]; /* why the first step failed that may */
 };
 
 static void serve_next(struct storage_service *service);
@@ -203,6 +204,7 @@ static void begin_anew(struct storage_service *service)
 
 	memset(plan, 0, sizeof(*plan));
 	service->step = 0;
+	service->before[0] = '\0';
 	service->driver->disconnect(service->world, &service->conf, plan);
 	service->driver->connect(service->world, &service->conf, plan);
 	plan_touch(service);
@@ -306,8 +308,12 @@ static void step_over(struct storage_service *service, int error, const char *wh
 		begin_anew(service);
 		return;
 	}
+	if (error < 0 && step->optional && !service->before[0])
+		snprintf(service->before, sizeof(service->before), "%s", why);
+	/* A disk that did not come is no reason; the login before it may have had one. */
 	if (error < 0 && !step->optional && service->reply.error == 0)
-		say(service, error, "%s", why);
+		say(service, error, "%s%s%s", why, service->before[0] ? "; before that: " : "",
+		    service->before);
 	service->step++;
 	/* What is taken away is taken away as far as it goes, once it is proven that nobody needs it. */
 	if (service->reply.error < 0 &&
@@ -322,6 +328,7 @@ static void begin(struct storage_service *service, enum storage_request_kind kin
 	service->doing = kind;
 	service->reply = (struct storage_reply){.version = STORAGE_VERSION, .kind = kind};
 	service->driver = NULL;
+	service->before[0] = '\0';
 	service->step = 0;
 	service->begun = now_of(service);
 	memset(&service->plan, 0, sizeof(service->plan));

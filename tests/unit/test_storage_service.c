@@ -299,6 +299,10 @@ static void test_failures(void **state)
 {
 	put("prog", "echo 'mount: refused' >&2; exit 1\n");
 	expect(STORAGE_CONNECT, -EIO, STORAGE_DISCONNECTED, "mount: refused");
+	put("first", "echo 'login: no answer' >&2; exit 1\n");
+	expect(STORAGE_CONNECT, -EIO, STORAGE_DISCONNECTED, "mount: refused; before that: login: no answer");
+	put("first", "exit 0\n");
+	expect(STORAGE_CONNECT, -EIO, STORAGE_DISCONNECTED, "mount: refused");
 	put("prog", "exit 0\n");
 	expect(STORAGE_CONNECT, -EIO, STORAGE_DISCONNECTED,
 	       "all was done, and yet the storage is not connected");
