@@ -229,6 +229,9 @@ static int touch(const char *path, struct answer *ret)
 	struct statvfs all;
 	struct stat st;
 
+	/* A server that takes root for nobody may not show it what is there, and has answered. */
+	if (!folder && errno == EACCES && statvfs(path, &all) == 0)
+		return 0;
 	if (!folder || fstatvfs(dirfd(folder), &all) < 0)
 		return fail(ret, -errno, "%.150s: %s", path, strerror(errno));
 	while ((entry = readdir(folder)))
