@@ -161,18 +161,27 @@ static int do_mount(const struct storage_world *world, const char *const *args, 
 	return r == 0 && mnt_context_get_status(context) ? 0 : mount_failed(context, r, args[0], ret);
 }
 
-static int do_unmount(const struct storage_world *world, const char *path, struct answer *ret)
+static int unmount_one(const char *path, struct answer *ret)
 {
-	_cleanup_(mnt_free_context_p) struct libmnt_context *context = NULL;
-	int r = storage_mounts(world, path);
+	_cleanup_(mnt_free_context_p) struct libmnt_context *context = mnt_new_context();
+	int r;
 
-	if (r <= 0)
-		return r < 0 ? fail(ret, r, "%s: %s", world->mountinfo, strerror(-r)) : 0;
-	context = mnt_new_context();
 	if (!context || mnt_context_set_target(context, path) < 0)
 		return fail(ret, -ENOMEM, "%.150s: %s", path, strerror(ENOMEM));
 	r = mnt_context_umount(context);
 	return r == 0 && mnt_context_get_status(context) ? 0 : mount_failed(context, r, path, ret);
+}
+
+/* Two, one on the other, where a service was restarted while its child was still mounting. */
+static int do_unmount(const struct storage_world *world, const char *path, struct answer *ret)
+{
+	int n = storage_mounts(world, path), r = 0;
+
+	if (n < 0)
+		return fail(ret, n, "%s: %s", world->mountinfo, strerror(-n));
+	for (; n > 0 && r == 0; n--)
+		r = unmount_one(path, ret);
+	return r;
 }
 
 /* A program that goes on in the background may keep our stderr: a file, read when the program has ended. */

@@ -152,6 +152,11 @@ static void test_mount(void **state)
 	fclose(file);
 	assert_int_equal(run(STORAGE_STEP_UNMOUNT, path, NULL, NULL, NULL), 0);
 	assert_int_equal(storage_mounts(&world, path), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(mount("none", path, "tmpfs", 0, "size=64k"), 0);
+	assert_int_equal(storage_mounts(&world, path), 2);
+	assert_int_equal(run(STORAGE_STEP_UNMOUNT, path, NULL, NULL, NULL), 0);
+	assert_int_equal(storage_mounts(&world, path), 0);
 	assert_int_equal(run(STORAGE_STEP_MOUNT, "none", path, "nosuchfs", ""), -ENODEV);
 	assert_non_null(strstr(why, "nosuchfs"));
 }
