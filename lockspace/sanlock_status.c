@@ -146,7 +146,10 @@ static int command_run(const char *const argv[], int timeout_ms, char *bytes)
 			return -errno;
 	if (r < 0)
 		return r;
-	return WIFEXITED(end) && WEXITSTATUS(end) == 0 ? 0 : -ECONNREFUSED;
+	/* Killed, or not even loaded (127): that says nothing of the daemon. */
+	if (!WIFEXITED(end) || WEXITSTATUS(end) == 127)
+		return -EIO;
+	return WEXITSTATUS(end) == 0 ? 0 : -ECONNREFUSED;
 }
 
 int sanlock_status_read(const char *lockspace, int timeout_ms, struct sanlock_status *ret)

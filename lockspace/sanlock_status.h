@@ -16,7 +16,8 @@ struct sanlock_status {
 };
 
 /* Runs `sanlock client status -D` and reads its answer, which comes from the daemon's memory (2 ms). 0,
- * -ETIMEDOUT after timeout_ms (the command is killed), -ECONNREFUSED when it fails, as without a daemon. */
+ * -ETIMEDOUT after timeout_ms (the command is killed), -ECONNREFUSED when it fails, as without a daemon, -EIO
+ * when it could not even do that. */
 int sanlock_status_read(const char *lockspace, int timeout_ms, struct sanlock_status *ret);
 
 /* How our host id was renewed of late: what sanlock's memory keeps, 180 renewals unless told otherwise. */
