@@ -263,6 +263,7 @@ static void step_late(struct timer *timer)
 	storage_step_kill(&service->child, left_place(service));
 	storage_step_describe(step, text, sizeof(text));
 	snprintf(why, sizeof(why), "%s: no end in %lld s", text, (long long)step->ms / 1000);
+	log_warning("%s; it is killed", why);
 	step_over(service, -ETIMEDOUT, why);
 }
 
