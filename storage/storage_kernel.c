@@ -58,7 +58,8 @@ static int probe(const struct storage_world *world, const struct engine_conf *co
 }
 
 /* The options that follow from the other keys come first: the last one counts. A soft mount gives errors
- * where a hard one keeps processes in the kernel for ever; sanlock's lease is what makes that safe. */
+ * where a hard one keeps processes in the kernel for ever; sanlock's lease is what makes that safe. No user
+ * of this host becomes root by a file that somebody put there. */
 static const char *mount_options(const struct engine_conf *conf, struct storage_plan *plan)
 {
 	static const char *const versions[NFS_VERSION_COUNT] = {
@@ -71,8 +72,8 @@ static const char *mount_options(const struct engine_conf *conf, struct storage_
 	const char *comma = conf->mnt_options[0] ? "," : "";
 
 	if (is_nfs(conf->domain_type))
-		return storage_text(plan, "soft,nosharecache,timeo=100,retrans=3%s%s%s", versions[version],
-				    comma, conf->mnt_options);
+		return storage_text(plan, "nosuid,nodev,soft,nosharecache,timeo=100,retrans=3%s%s%s",
+				    versions[version], comma, conf->mnt_options);
 	return conf->mnt_options;
 }
 

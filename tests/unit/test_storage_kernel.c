@@ -111,7 +111,7 @@ static const char *shown(const struct storage_plan *plan)
 }
 
 #define FOLDER "/run/" DOMAIN
-#define NFS "soft,nosharecache,timeo=100,retrans=3"
+#define NFS "nosuid,nodev,soft,nosharecache,timeo=100,retrans=3"
 
 static void test_files(void **state)
 {
