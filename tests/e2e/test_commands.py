@@ -86,7 +86,7 @@ def test_vm_comes_from_the_conf_volume(lab):
 
 
 @pytest.mark.parametrize("key, value", [
-    ("storage", "a 'b' \"c\" ;#|é"), ("mnt_options", "x" * 100_000), ("vm_disk_id", ""),
+    ("ca_subject", "a 'b' \"c\" ;#|é"), ("ca_subject", "x" * 100_000), ("vm_disk_id", ""),
 ], ids=("quotes", "100-KB", "nothing"))
 def test_values_come_back(lab, key, value):
     lab.operator(1, "--set-shared-config", key, value, "--type=he_shared")
@@ -188,24 +188,24 @@ def test_power_cut_in_the_middle(lab, write):
     back, and so its lease is dead, change it again."""
     host = lab.others(lab.vm_host())[0]
     other = lab.others(host)[0]
-    lab.operator(other, "--set-shared-config", "iqn", "old", "--type=he_shared")
+    lab.operator(other, "--set-shared-config", "ca_subject", "old", "--type=he_shared")
     command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64", "-e",
                f"inject=pwrite64:signal=SIGSTOP:when={write}",
-               "hosted-engine", "--set-shared-config", "iqn", "new", "--type=he_shared"]
+               "hosted-engine", "--set-shared-config", "ca_subject", "new", "--type=he_shared"]
     cut = threading.Thread(target=lambda: lab.run(host, *command, timeout=60, check=False))
     cut.start()
     stopped = "ps -eo stat,comm | grep -q '^[tT].* hosted-engine$'"
     poll(lambda: lab.run(host, "sh", "-c", stopped, check=False).returncode == 0, 30, "the write did not come")
     lab.kill(host)
     cut.join(60)
-    assert shared(lab, other, "iqn", "he_shared") in ("old", "new")
+    assert shared(lab, other, "ca_subject", "he_shared") in ("old", "new")
     assert "<domain" in lab.run(other, "cat", "/run/ovirt-hosted-engine-ha/vm.conf").stdout
-    refused = lab.operator(other, "--set-shared-config", "iqn", "late", "--type=he_shared", check=False)
+    refused = lab.operator(other, "--set-shared-config", "ca_subject", "late", "--type=he_shared", check=False)
     assert refused.returncode == 1 and "its lease could not be had" in refused.stderr and not refused.stdout
     lab.boot(host)
     lab.wait_well(UP_SECONDS)
-    lab.operator(other, "--set-shared-config", "iqn", "late", "--type=he_shared")
-    assert shared(lab, host, "iqn", "he_shared") == "late"
+    lab.operator(other, "--set-shared-config", "ca_subject", "late", "--type=he_shared")
+    assert shared(lab, host, "ca_subject", "he_shared") == "late"
 
 
 def stop(lab, *hosts):
@@ -261,5 +261,5 @@ def test_damaged_lockspace_is_made_anew(lab, part, offset):
     lab.wait(" && ".join(f"lockspace@{host}=joined" for host in lab.keys()), 60)
     lab.operator(1, "--set-maintenance", "--mode=none")
     lab.wait_well(UP_SECONDS)
-    lab.operator(2, "--set-shared-config", "iqn", part, "--type=he_shared")
-    assert shared(lab, 3, "iqn", "he_shared") == part
+    lab.operator(2, "--set-shared-config", "ca_subject", part, "--type=he_shared")
+    assert shared(lab, 3, "ca_subject", "he_shared") == part
