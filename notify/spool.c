@@ -98,13 +98,23 @@ static int list_all(const char *folder, struct spool_entry **ret, size_t *ret_n)
 	return 0;
 }
 
+static bool waits(const struct spool_entry *entry)
+{
+	return entry->kind == SPOOL_EVENT || entry->kind == SPOOL_MAIL;
+}
+
 int spool_list(const char *folder, struct spool_entry **ret, size_t *ret_n)
 {
+	size_t kept = 0, waiting = 0;
 	int r = list_all(folder, ret, ret_n);
 
-	if (r == 0 && *ret_n > SPOOL_MAX)
-		*ret_n = SPOOL_MAX;
-	return r;
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < *ret_n; i++)
+		if (!waits(&(*ret)[i]) || waiting++ < SPOOL_MAX)
+			(*ret)[kept++] = (*ret)[i];
+	*ret_n = kept;
+	return 0;
 }
 
 static int sync_folder(const char *folder)
@@ -114,13 +124,8 @@ static int sync_folder(const char *folder)
 	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
-static bool waits(const struct spool_entry *entry)
-{
-	return entry->kind == SPOOL_EVENT || entry->kind == SPOOL_MAIL;
-}
-
-/* Makes room for one more, and finds a sequence that nobody has. */
-static int make_room(const char *folder, uint64_t *sequence, size_t *ret_dropped)
+/* Makes room for one more that waits, and finds a sequence that nobody has. */
+static int make_room(const char *folder, bool for_one, uint64_t *sequence, size_t *ret_dropped)
 {
 	_cleanup_free_ struct spool_entry *entries = NULL;
 	size_t n, waiting = 0, dropped = 0;
@@ -133,7 +138,7 @@ static int make_room(const char *folder, uint64_t *sequence, size_t *ret_dropped
 		if (entries[i].sequence == *sequence)
 			++*sequence; /* they are in order: the next one is compared with the raised one */
 	}
-	for (size_t i = 0; i < n && waiting - dropped >= SPOOL_MAX; i++)
+	for (size_t i = 0; for_one && i < n && waiting - dropped >= SPOOL_MAX; i++)
 		if (waits(&entries[i]) && spool_remove(folder, entries[i].name) == 0)
 			dropped++;
 	*ret_dropped = dropped;
@@ -154,7 +159,7 @@ int spool_put(const char *folder, enum spool_kind kind, struct alert *transition
 	struct spool_entry entry = {.kind = kind};
 	char path[PATH_MAX];
 	size_t dropped;
-	int r = make_room(folder, &transition->sequence, &dropped);
+	int r = make_room(folder, waits(&entry), &transition->sequence, &dropped);
 
 	if (r < 0)
 		return r;

@@ -39,8 +39,8 @@ struct spool_entry {
 /* Makes the file SEQUENCE.KIND; a sequence that is taken is raised, in *transition too. When SPOOL_MAX
  * transitions wait, the oldest are removed, and *ret_dropped (may be NULL) is their number. 0 or -errno. */
 int spool_put(const char *folder, enum spool_kind kind, struct alert *transition, size_t *ret_dropped);
-/* The whole entries by rising sequence, up to SPOOL_MAX of them; free() *ret. A folder that is not there is
- * empty. 0 or -errno. */
+/* The whole entries by rising sequence: all tests and results, and the first SPOOL_MAX that wait; free()
+ * *ret. A folder that is not there is empty. 0 or -errno. */
 int spool_list(const char *folder, struct spool_entry **ret, size_t *ret_n);
 /* -EBADMSG: it is not what spool_put() wrote. */
 int spool_read(const char *folder, const char *name, struct alert *ret);

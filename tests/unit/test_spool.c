@@ -190,6 +190,15 @@ static void test_room(void **state)
 	assert_int_equal(count(SPOOL_EVENT) + count(SPOOL_MAIL), SPOOL_MAX);
 	snprintf(name, sizeof(name), "%s/00000000000000000100.mail", folder);
 	assert_int_equal(access(name, F_OK), -1);
+
+	/* A test alert pushes nobody out, and is seen behind all that a server which is away has left; what
+	 * is too many is not. */
+	t.sequence = 9000;
+	assert_int_equal(spool_put(folder, SPOOL_TEST, &t, &dropped), 0);
+	assert_int_equal(dropped, 0);
+	put_file("00000000000000009001.event", "");
+	assert_int_equal(count(SPOOL_TEST), 1);
+	assert_int_equal(count(SPOOL_EVENT) + count(SPOOL_MAIL), SPOOL_MAX);
 }
 
 static void test_result(void **state)
