@@ -21,8 +21,8 @@
 #include "util/paths.h"
 #include "util/worker.h"
 
-#define IDLE_MS (60 * MONO_SECOND) /* over the minute that mails are counted in */
-#define BAD_CONF_MS (30 * MONO_SECOND)
+#define IDLE_MS (60 * MONO_SECOND)    /* over the minute that mails are counted in */
+#define TROUBLE_MS (30 * MONO_SECOND) /* of broker.conf or the disk: looked at again */
 
 struct alert_sender {
 	struct timer timer; /* first: the next look */
@@ -35,6 +35,7 @@ struct alert_sender {
 	struct mail_plan plan;
 	bool sending;
 	bool bad_conf;		 /* said */
+	bool stuck;		 /* said that the disk lets no transition be taken on */
 	char said[MAIL_WHY_MAX]; /* why the last mail could not be sent, "" it could */
 	mono_t busy_at;		 /* when there was something to do */
 	void (*idle)(void *data);
@@ -82,24 +83,27 @@ static void look_now(void *data)
 	look_at(sender, sender->clock->now(sender->clock));
 }
 
-static void remove_entry(struct alert_sender *sender, const struct spool_entry *entry)
+/* False: it is still there, said. */
+static bool remove_entry(struct alert_sender *sender, const struct spool_entry *entry)
 {
 	int r = spool_remove(sender->folder, entry->name);
 
 	if (r < 0)
 		log_error("%s/%s can't be removed: %s; it will be told of again", sender->folder, entry->name,
 			  strerror(-r));
+	return r == 0;
 }
 
-static void tell_test(struct alert_sender *sender, const struct spool_entry *test, int error,
+/* False: the test is still there, said. */
+static bool tell_test(struct alert_sender *sender, const struct spool_entry *test, int error,
 		      const char *text)
 {
 	int r = spool_put_result(sender->folder, test, error, text);
 
-	if (r < 0) {
-		log_error("the result of a test alert can't be written: %s", strerror(-r));
-		remove_entry(sender, test);
-	}
+	if (r == 0)
+		return true;
+	log_error("the result of a test alert can't be written: %s", strerror(-r));
+	return remove_entry(sender, test);
 }
 
 /* Said once, until it is another one or all is well. */
@@ -115,23 +119,29 @@ static void job_done(struct job *base)
 {
 	struct mail_job *job = (struct mail_job *)base;
 	struct alert_sender *sender = job->sender;
+	mono_t now = sender->clock->now(sender->clock);
+	bool gone = true;
 
 	sender->sending = false;
 	if (job->entries[0].kind == SPOOL_TEST) {
-		tell_test(sender, &job->entries[0], job->error, job->why);
+		gone = tell_test(sender, &job->entries[0], job->error, job->why);
 	} else if (job->error < 0) {
 		mail_failed(sender, job->why, job->retry_ms, job->n);
 	} else {
-		mail_plan_sent(&sender->plan, sender->clock->now(sender->clock));
 		for (size_t i = 0; i < job->n; i++)
-			remove_entry(sender, &job->entries[i]);
+			gone = remove_entry(sender, &job->entries[i]) && gone;
+		/* What stays is mailed again, so at the pace of failures. */
+		if (gone)
+			mail_plan_sent(&sender->plan, now);
+		else
+			mail_plan_failed(&sender->plan, job->retry_ms, now);
 		log_info("mail sent transitions=%zu server=%s", job->n, job->server.host);
 		if (job->why[0])
 			log_warning("not all receivers get the mail: %s", job->why);
 		sender->said[0] = '\0';
 	}
 	job_destroy(base);
-	look_now(sender);
+	look_at(sender, gone ? now : mono_add(now, TROUBLE_MS));
 }
 
 /* One mail of the entries. 0: it is under way, else -errno with words. */
@@ -181,16 +191,17 @@ static void try_test(struct alert_sender *sender, const struct alert_conf *conf,
 	int r = spool_read(sender->folder, test->name, &transition);
 
 	if (r < 0) {
-		remove_entry(sender, test);
+		(void)remove_entry(sender, test);
 		return;
 	}
 	r = send_mail(sender, conf, test, &transition, 1, why);
 	if (r < 0)
-		tell_test(sender, test, r, why);
+		(void)tell_test(sender, test, r, why);
 }
 
-/* A transition that nobody has looked at: it becomes a mail, stays for lack of room, or goes. */
-static void sort_event(struct alert_sender *sender, const struct alert_conf *conf, struct spool_entry *event)
+/* A transition that nobody has looked at: it becomes a mail, stays for lack of room, or goes. 0, or -errno:
+ * the disk did not let it. */
+static int sort_event(struct alert_sender *sender, const struct alert_conf *conf, struct spool_entry *event)
 {
 	const struct broker_conf *settings = &conf->settings;
 	char detail[ALERT_DETAIL_MAX];
@@ -198,30 +209,31 @@ static void sort_event(struct alert_sender *sender, const struct alert_conf *con
 	int r;
 
 	if (settings->command[0] && alert_scripts_running(sender->scripts) == ALERT_SCRIPTS_MAX)
-		return;
+		return 0; /* the end of one looks again */
 	r = spool_read(sender->folder, event->name, &transition);
 	if (r == -EBADMSG)
 		log_warning("%s/%s is damaged: it is left out", sender->folder, event->name);
 	else if (r < 0)
-		return;
+		return r == -ENOENT ? 0 : r; /* the agent needed its room */
 	if (r == 0)
 		alert_detail(&transition, detail);
 	/* Matched here, not in the agent: some expressions take glibc very long. */
-	if (r < 0 || regexec(&conf->match, detail, 0, NULL, 0) != 0) {
-		remove_entry(sender, event);
-		return;
-	}
+	if (r < 0 || regexec(&conf->match, detail, 0, NULL, 0) != 0)
+		return spool_remove(sender->folder, event->name);
 	r = spool_turn(sender->folder, event, SPOOL_MAIL);
 	if (r == 0 && settings->command[0])
 		alert_scripts_run(sender->scripts, settings->command, &transition, settings->command_timeout);
+	return r == -ENOENT ? 0 : r;
 }
 
-/* The first `*n` mails that can be read and are not too old, at the front of `entries` afterwards. */
-static void read_mails(struct alert_sender *sender, const struct alert_conf *conf,
+/* The first `*n` mails that can be read and are not too old, at the front of `entries` afterwards. False: one
+ * of the others can't be removed. */
+static bool read_mails(struct alert_sender *sender, const struct alert_conf *conf,
 		       struct spool_entry *entries, struct alert *transitions, size_t *n)
 {
 	int64_t now = sender->clock->wall(sender->clock), keep = conf->settings.smtp_keep / MONO_SECOND;
 	size_t kept = 0, old = 0;
+	bool gone = true;
 
 	for (size_t i = 0; i < *n; i++) {
 		int r = spool_read(sender->folder, entries[i].name, &transitions[kept]);
@@ -234,7 +246,7 @@ static void read_mails(struct alert_sender *sender, const struct alert_conf *con
 		if (r < 0)
 			log_warning("%s/%s can't be read: it is left out: %s", sender->folder,
 				    entries[i].name, strerror(-r));
-		remove_entry(sender, &entries[i]);
+		gone = remove_entry(sender, &entries[i]) && gone;
 	}
 	if (old > 0)
 		log_error("%zu state transitions could not be mailed for too long and are given up; the "
@@ -242,6 +254,7 @@ static void read_mails(struct alert_sender *sender, const struct alert_conf *con
 			  "ovirt-ha-agent has them",
 			  old);
 	*n = kept;
+	return gone;
 }
 
 static mono_t send_next(struct alert_sender *sender, const struct alert_conf *conf, struct spool_entry *mails,
@@ -251,14 +264,15 @@ static mono_t send_next(struct alert_sender *sender, const struct alert_conf *co
 	size_t n = mail_plan_next(&sender->plan, pending, conf->settings.mails_per_minute, now, &wake);
 	_cleanup_free_ struct alert *transitions = n > 0 ? calloc(n, sizeof(*transitions)) : NULL;
 	char why[MAIL_WHY_MAX];
+	bool gone;
 
 	if (n == 0)
 		return wake;
 	if (!transitions)
-		return mono_add(now, BAD_CONF_MS);
-	read_mails(sender, conf, mails, transitions, &n);
+		return mono_add(now, TROUBLE_MS);
+	gone = read_mails(sender, conf, mails, transitions, &n);
 	if (n == 0)
-		return now;
+		return gone ? now : mono_add(now, TROUBLE_MS);
 	if (send_mail(sender, conf, mails, transitions, n, why) < 0) {
 		mail_failed(sender, why, conf->settings.smtp_retry, n);
 		return sender->plan.retry_at;
@@ -280,16 +294,30 @@ static void put_in_front(struct spool_entry *entries, size_t n, enum spool_kind 
 static mono_t work(struct alert_sender *sender, const struct alert_conf *conf, struct spool_entry *entries,
 		   size_t n)
 {
+	mono_t again = MONO_NEVER, next;
 	size_t mails;
+	int error = 0;
 
 	for (size_t i = 0; i < n; i++) {
+		int r = 0;
+
 		if (entries[i].kind == SPOOL_TEST && !sender->sending)
 			try_test(sender, conf, &entries[i]);
 		else if (entries[i].kind == SPOOL_EVENT)
-			sort_event(sender, conf, &entries[i]);
+			r = sort_event(sender, conf, &entries[i]);
+		error = r < 0 ? r : error;
 	}
+	if (error < 0 && !sender->stuck)
+		log_error(
+			"%s: state transitions can't be taken on, tried again: %s; make room, or give it to "
+			"the user ovirt-ha",
+			sender->folder, strerror(-error));
+	sender->stuck = error < 0;
+	if (sender->stuck)
+		again = mono_add(sender->clock->now(sender->clock), TROUBLE_MS);
 	put_in_front(entries, n, SPOOL_MAIL, &mails);
-	return sender->sending ? MONO_NEVER : send_next(sender, conf, entries, mails);
+	next = sender->sending ? MONO_NEVER : send_next(sender, conf, entries, mails);
+	return next < again ? next : again;
 }
 
 /* A wrong broker.conf is said once; who tests is told at once. */
@@ -304,8 +332,8 @@ static int load_conf(struct alert_sender *sender, struct alert_conf *conf, const
 	sender->bad_conf = r < 0;
 	for (size_t i = 0; r < 0 && i < n; i++)
 		if (entries[i].kind == SPOOL_TEST)
-			tell_test(sender, &entries[i], r,
-				  "broker.conf is wrong; ovirt-ha-notify -n tells where");
+			(void)tell_test(sender, &entries[i], r,
+					"broker.conf is wrong; ovirt-ha-notify -n tells where");
 	return r;
 }
 
@@ -327,7 +355,7 @@ static void look(struct timer *timer)
 	if (r < 0 || waiting > 0 || sender->sending || alert_scripts_running(sender->scripts) > 0)
 		sender->busy_at = now;
 	if (r < 0 || (waiting > 0 && load_conf(sender, conf, entries, n) < 0)) {
-		look_at(sender, mono_add(now, BAD_CONF_MS));
+		look_at(sender, mono_add(now, TROUBLE_MS));
 		return;
 	}
 	if (waiting > 0) {

@@ -332,6 +332,23 @@ def test_commands_are_bounded(place):
     poll(lambda: "not today" in place.said() and "failed, exit status 3" in place.said(), 5, place.said())
 
 
+def test_what_can_not_be_taken_out(place):
+    """A folder in the place of a transition: it is said, not in a circle, and not before the others if nobody has looked at it."""
+    place.serve()
+    os.mkdir(f"{place.spool}/{1:020}.event")
+    place.send()
+    for n in range(2):
+        place.transition()
+        place.wait_mails(n + 1)
+    assert place.said().count("can't be taken on, tried again: Is a directory") == 1
+    os.rmdir(f"{place.spool}/{1:020}.event")
+    os.mkdir(f"{place.spool}/{2:020}.mail")
+    place.transition()
+    poll(lambda: "can't be removed: Is a directory" in place.said(), 5, place.said())
+    time.sleep(0.5)
+    assert place.said().count("can't be removed") < 5, place.said()
+
+
 def test_a_thousand_transitions_are_few_mails(place):
     place.serve()
     place.configure(notify="mails_per_minute=5")
