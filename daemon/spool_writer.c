@@ -63,6 +63,13 @@ static void put_destroy(struct job *base)
 
 static void write_next(struct spool_writer *writer);
 
+static void try_later(struct spool_writer *writer)
+{
+	struct clock_port *clock = clock_of(writer);
+
+	clock->set(clock, &writer->retry, mono_add(clock->now(clock), RETRY_MS));
+}
+
 static void queue_put(struct spool_writer *writer, const struct alert *transition)
 {
 	if (writer->n == SPOOL_QUEUE_MAX) {
@@ -98,8 +105,7 @@ static void put_done(struct job *base)
 				  "give it "
 				  "to the user ovirt-ha; nothing else waits for it",
 				  writer->folder, strerror(-job->error));
-		clock_of(writer)->set(clock_of(writer), &writer->retry,
-				      mono_add(clock_of(writer)->now(clock_of(writer)), RETRY_MS));
+		try_later(writer);
 	} else if (writer->said < 0 || writer->lost > 0) {
 		log_info("%s: state transitions are kept again, %zu were lost", writer->folder, writer->lost);
 		writer->lost = 0;
@@ -120,17 +126,21 @@ static void write_next(struct spool_writer *writer)
 	if (writer->n == 0 || worker_busy(writer->worker))
 		return;
 	job = calloc(1, sizeof(*job));
-	if (!job)
-		return; /* the next transition tries again */
+	if (!job) {
+		try_later(writer);
+		return;
+	}
 	job->job = (struct job){.run = put_run, .done = put_done, .destroy = put_destroy};
 	job->writer = writer;
 	memcpy(job->folder, writer->folder, sizeof(job->folder));
 	memcpy(job->transitions, writer->queue, writer->n * sizeof(job->transitions[0]));
 	job->n = writer->n;
-	if (worker_start(writer->worker, &job->job) < 0)
+	if (worker_start(writer->worker, &job->job) < 0) {
 		free(job);
-	else
-		writer->n = 0;
+		try_later(writer);
+		return;
+	}
+	writer->n = 0;
 }
 
 static void retry_fired(struct timer *timer)
