@@ -12,7 +12,7 @@
 #define SPOOL_MAX 1000 /* transitions: the oldest goes when one more comes */
 #define SPOOL_NAME_MAX 64
 
-struct alert {		   /* a transition that the operator is to hear of */
+struct alert {		   /* a transition on its way to the operator, who may not want to hear of it */
 	uint64_t sequence; /* rises; the order of the transitions of this host */
 	int64_t wall;	   /* seconds since the epoch */
 	char host[256];
