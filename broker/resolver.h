@@ -11,7 +11,8 @@ struct loop;
 struct resolver;
 
 /* The system's name servers as they stand now, or `servers` ("127.0.0.1:5353"; NULL but in tests). A question
- * takes `timeout_ms` at most, and asks each of up to three servers within it. 0 or -errno. */
+ * takes `timeout_ms` at most: a third of it for each of up to three servers, however many there are. 0 or
+ * -errno. */
 int resolver_new(struct loop *loop, const char *servers, int64_t timeout_ms, struct resolver **ret);
 /* Not from inside an answer. NULL is fine. */
 void resolver_free(struct resolver *resolver);
