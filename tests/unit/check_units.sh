@@ -86,6 +86,8 @@ for kind in event mail test; do
 done
 must "$notify" 'User=ovirt-ha'
 must "$notify" 'StartLimitIntervalSec=0'
+# It runs what the operator gave: no VM starts and no lease goes but by the agent.
+must "$notify" 'InaccessiblePaths=-/run/libvirt -/run/sanlock -/run/ovirt-ha-guard'
 must "$gate" 'ExecStartPre=\+.*/ovirt-ha-guard --prove-gone'
 # After the daemons, before sanlock: the reverse of the start.
 must "$leave" 'After=sanlock.service'
