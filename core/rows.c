@@ -146,9 +146,13 @@ enum reason row_start_ended(struct view *view, enum outcome outcome)
 	}
 }
 
+/* Its source owns the lease until the hand-over, which takes as long as a start at most: with nobody alive
+ * that has it for so long it comes from nowhere, and would keep the VM off here for ever. */
 bool row_arrives(const struct view *view)
 {
-	return view->known->vm.vm == VM_UP && view->known->vm.detail == DETAIL_MIGRATION_DESTINATION;
+	return view->known->vm.vm == VM_UP && view->known->vm.detail == DETAIL_MIGRATION_DESTINATION &&
+	       !mono_passed(view->step->next.lease_free_since, lease_start_ms(&view->known->cluster.lease),
+			    view->now);
 }
 
 static void row_reinitialize(struct view *view)

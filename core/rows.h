@@ -23,7 +23,8 @@ void row_enter(struct view *view, enum state to, enum reason reason);
 void row_stay(struct view *view, enum reason reason);
 /* Begins an action. At most one is in flight, kills aside. */
 void row_act(struct view *view, enum action action);
-/* The VM is being taken in by migration: it runs elsewhere, and is nobody's to end or to judge here yet. */
+/* The VM is being taken in by migration: it runs elsewhere, and is nobody's to end or to judge here yet. Not
+ * when nobody has owned the lease for long: then the rule of a paused VM holds. */
 bool row_arrives(const struct view *view);
 /* The rule of a paused VM that is here; true: it decided the step. */
 bool row_paused(struct view *view);
