@@ -117,6 +117,7 @@ static void prove(struct vm_watch *watch, enum domain_state state, mono_t now)
 	watch->view.begun = now;
 	watch->settled_at = now;
 	note_listed(watch, now);
+	note_migration(watch);
 	if (state != DOMAIN_RUNNING)
 		watch->running_since = MONO_UNSET;
 	else if (watch->running_since == MONO_UNSET)
