@@ -85,7 +85,8 @@ static bool exempt_nothing_left(const struct check *check, unsigned i, int64_t n
 	bool survives = false;
 
 	for (unsigned q = 0; q < CHECK_QEMUS_MAX; q++)
-		survives |= check->hosts[i].qemus[q].life && check->hosts[i].qemus[q].unkillable;
+		survives |= check->hosts[i].qemus[q].life && check->hosts[i].qemus[q].unkillable &&
+			    m->life_since[q] <= m->nothing_left_at;
 	return nothing_left(&check->hosts[i]) ||
 	       (survives && m->nothing_left_at > 0 &&
 		now <= later_of(m->nothing_left_at, m->guard_since) + BOUND_GUARD + BOUND_SURVIVOR);
