@@ -122,10 +122,9 @@ def fill(lab, settings, place):
     and so undo other hosts' renewals."""
     for name, size in sizes(settings).items():
         with open(f"{place}/{name}", "wb") as file:
-            os.fchmod(file.fileno(), 0o666)  # who is who on a host, no server knows
             file.truncate(size)
             os.fchown(file.fileno(), OWNER, OWNER)
-            os.fchmod(file.fileno(), 0o660)
+            os.fchmod(file.fileno(), 0o666)  # who is who on a host, no server knows
             if name == "metadata":  # the block after those of the hosts says whose whiteboard it is
                 file.seek(2001 * 4096)
                 file.write(f"domain={lab.domain_uuid}\nlockspace={LOCKSPACE}\n".encode())
