@@ -27,7 +27,7 @@ struct lockspace_watch {
 	unsigned sector_size;
 	bool lease_sound;
 	int64_t watch_ms;
-	mono_t begun;
+	mono_t begun; /* MONO_UNSET: not looked at yet */
 	int failed;
 	uint8_t lease[LEASE_BYTES];
 	size_t size; /* bytes of all host ids */
@@ -152,7 +152,7 @@ static int find_shape(struct lockspace_watch *watch, char why[WATCH_WHY_SIZE])
 	return 0;
 }
 
-int lockspace_watch_new(const struct watch_request *request, mono_t now, struct lockspace_watch **ret,
+int lockspace_watch_new(const struct watch_request *request, struct lockspace_watch **ret,
 			char why[WATCH_WHY_SIZE])
 {
 	struct lockspace_watch *watch = calloc(1, sizeof(*watch));
@@ -162,7 +162,7 @@ int lockspace_watch_new(const struct watch_request *request, mono_t now, struct 
 	why[0] = '\0';
 	if (watch) {
 		watch->request = *request;
-		watch->begun = now;
+		watch->begun = MONO_UNSET;
 		r = find_shape(watch, why);
 	}
 	if (r == 0) {
@@ -224,6 +224,8 @@ static int compare(struct lockspace_watch *watch, char why[WATCH_WHY_SIZE])
 int lockspace_watch_look(struct lockspace_watch *watch, mono_t now, char why[WATCH_WHY_SIZE])
 {
 	why[0] = '\0';
+	if (watch->begun == MONO_UNSET)
+		watch->begun = now;
 	if (watch->failed == 0)
 		watch->failed = compare(watch, why);
 	if (watch->failed < 0)

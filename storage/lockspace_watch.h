@@ -21,17 +21,18 @@ struct watch_request {
 
 struct lockspace_watch;
 
-/* Reads what is there, from which all is counted. 0, or -errno with a line for people in `why`: -EBADMSG
+/* Reads what is there, with which all is compared. 0, or -errno with a line for people in `why`: -EBADMSG
  * neither the lockspace nor the engine's lease can be understood. */
-int lockspace_watch_new(const struct watch_request *request, mono_t now, struct lockspace_watch **ret,
+int lockspace_watch_new(const struct watch_request *request, struct lockspace_watch **ret,
 			char why[WATCH_WHY_SIZE]);
 /* NULL is fine. */
 void lockspace_watch_free(struct lockspace_watch *watch);
 /* The time, ms, that the proof takes: two renewals where all ids are free and the lease has no owner, else
  * the time after which sanlock gives a dead host's leases away. */
 int64_t lockspace_watch_ms(const struct lockspace_watch *watch);
-/* Reads again. 1: proven; 0: not yet, look again within a second; -errno: -EBUSY and `why` names the id that
- * is renewed, or the lease that changed. Once it failed it fails. */
+/* Reads again. The time is counted from the first look, `now` being from before it: a first reading that the
+ * storage held up has watched nobody. 1: proven; 0: not yet, look again within a second; -errno: -EBUSY and
+ * `why` names the id that is renewed, or the lease that changed. Once it failed it fails. */
 int lockspace_watch_look(struct lockspace_watch *watch, mono_t now, char why[WATCH_WHY_SIZE]);
 
 /* As it was first read. */

@@ -160,7 +160,7 @@ int host_ids_watch(const struct engine_conf *conf, uint16_t only, struct lockspa
 	int r;
 
 	host_ids_request(conf, only, &request);
-	r = lockspace_watch_new(&request, clock_mono(), &watch, why);
+	r = lockspace_watch_new(&request, &watch, why);
 	if (r < 0)
 		return say(r, "the host ids cannot be watched", why);
 	if (isatty(STDERR_FILENO))

@@ -101,7 +101,8 @@ static void damage(void)
 static void watch(void)
 {
 	lockspace_watch_free(TAKE_PTR(t.watch));
-	assert_int_equal(lockspace_watch_new(&t.request.watch, 0, &t.watch, t.why), 0);
+	assert_int_equal(lockspace_watch_new(&t.request.watch, &t.watch, t.why), 0);
+	assert_int_equal(lockspace_watch_look(t.watch, 0, t.why), 0);
 }
 
 static int reset(void)

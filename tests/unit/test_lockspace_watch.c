@@ -79,15 +79,18 @@ static int teardown(void **state)
 	return unlink(t.path);
 }
 
-static int begin(void)
-{
-	lockspace_watch_free(TAKE_PTR(t.watch));
-	return lockspace_watch_new(&t.request, 1000, &t.watch, t.why);
-}
-
 static int look(mono_t after)
 {
 	return lockspace_watch_look(t.watch, 1000 + after, t.why);
+}
+
+static int begin(void)
+{
+	int r;
+
+	lockspace_watch_free(TAKE_PTR(t.watch));
+	r = lockspace_watch_new(&t.request, &t.watch, t.why);
+	return r < 0 ? r : look(0);
 }
 
 /* What sanlock writes is understood: by the record of a lease that is made, and one that was had. */
@@ -201,6 +204,15 @@ static void test_ids(void **state)
 	}
 }
 
+/* Storage that held up the first reading, for however long, has not been watched meanwhile. */
+static void test_late_begin(void **state)
+{
+	assert_int_equal(lockspace_watch_new(&t.request, &t.watch, t.why), 0);
+	assert_int_equal(look(DEAD_MS), 0);
+	assert_int_equal(look(DEAD_MS + FREE_MS - 1), 0);
+	assert_int_equal(look(DEAD_MS + FREE_MS), 1);
+}
+
 static void test_unreadable(void **state)
 {
 	touch(1, 0, 0xff);
@@ -233,6 +245,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_leaders, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_times, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ids, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_late_begin, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
 	};
 
