@@ -18,7 +18,8 @@ enum {
 	AT_SECTOR_SIZE = 12,
 	AT_OWNER = 32,
 	AT_GENERATION = 40,
-	AT_TIMESTAMP = 152
+	AT_TIMESTAMP = 152,
+	AT_IO_TIMEOUT = 174 /* one byte: sanlock writes no more */
 };
 
 static uint32_t get32(const uint8_t *sector, size_t at)
@@ -56,6 +57,7 @@ void leader_decode(const uint8_t sector[512], struct leader *ret)
 	if (leader.kind == LEADER_NONE || leader.alignment == 0 ||
 	    (leader.sector_size != 512 && leader.sector_size != 4096))
 		return;
+	leader.io_timeout_s = sector[AT_IO_TIMEOUT];
 	leader.free = get64(sector, AT_TIMESTAMP) == 0;
 	leader.owner_id = get64(sector, AT_OWNER);
 	leader.owner_generation = get64(sector, AT_GENERATION);

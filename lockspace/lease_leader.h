@@ -14,9 +14,10 @@ enum leader_kind {
 
 struct leader {
 	enum leader_kind kind;
-	unsigned sector_size; /* 512 or 4096 */
-	uint64_t alignment;   /* bytes from one lease to the next */
-	bool free;	      /* it has no owner; the two below mean nothing */
+	unsigned sector_size;  /* 512 or 4096 */
+	uint64_t alignment;    /* bytes from one lease to the next */
+	unsigned io_timeout_s; /* of a host id: that its host lives by; 0: not said */
+	bool free;	       /* it has no owner; the two below mean nothing */
 	uint64_t owner_id, owner_generation;
 };
 

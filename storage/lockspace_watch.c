@@ -111,6 +111,22 @@ static bool all_free(const struct lockspace_watch *watch)
 	return true;
 }
 
+/* The longest that anybody lives by. sanlock judges a host by what it wrote, too, and the configuration may
+ * have been changed since. */
+static struct lease_timing slowest(const struct lockspace_watch *watch)
+{
+	struct lease_timing timing = watch->request.timing;
+	struct leader leader;
+
+	for (unsigned id = 1; id <= HOST_ID_MAX; id++) {
+		leader_decode(sector_of(watch, watch->first, id), &leader);
+		if (is_watched(watch, id) && leader.kind == LEADER_HOST_ID &&
+		    leader.io_timeout_s > timing.io_timeout_s)
+			timing.io_timeout_s = leader.io_timeout_s;
+	}
+	return timing;
+}
+
 /* Of the first sector of a host id that is sound. */
 static void find_id(const uint8_t *ids, struct leader *ret)
 {
@@ -156,6 +172,7 @@ int lockspace_watch_new(const struct watch_request *request, struct lockspace_wa
 			char why[WATCH_WHY_SIZE])
 {
 	struct lockspace_watch *watch = calloc(1, sizeof(*watch));
+	struct lease_timing timing;
 	int r = -ENOMEM;
 
 	assert(request->only <= HOST_ID_MAX);
@@ -177,9 +194,9 @@ int lockspace_watch_new(const struct watch_request *request, struct lockspace_wa
 		lockspace_watch_free(watch);
 		return r;
 	}
-	watch->watch_ms = all_free(watch)
-				  ? FREE_TIMEOUTS * (int64_t)request->timing.io_timeout_s * MONO_SECOND
-				  : lease_dead_ms(&request->timing);
+	timing = slowest(watch);
+	watch->watch_ms = all_free(watch) ? FREE_TIMEOUTS * (int64_t)timing.io_timeout_s * MONO_SECOND
+					  : lease_dead_ms(&timing);
 	*ret = watch;
 	return 0;
 }

@@ -15,7 +15,7 @@ struct watch_request {
 	uint64_t lockspace_offset;
 	const char *lease_path; /* the engine's lease */
 	uint64_t lease_offset;
-	struct lease_timing timing; /* that all hosts live by */
+	struct lease_timing timing; /* as configured; a host id that names a longer io_timeout counts more */
 	uint16_t only;		    /* this id alone; 0: all, and the engine's lease */
 };
 

@@ -115,6 +115,7 @@ static void test_leaders(void **state)
 		assert_int_equal(fread(bytes, 1, 512, file), 512);
 		leader_decode(bytes, &leader);
 		assert_true(leader.kind == LEADER_HOST_ID && leader.free);
+		assert_int_equal(leader.io_timeout_s, 1);
 		assert_int_equal(leader.sector_size, rows[i].sector);
 		assert_int_equal(leader.alignment, rows[i].alignment);
 		assert_int_equal(fseek(file, (long)rows[i].sector, SEEK_SET), 0);
@@ -153,6 +154,8 @@ static void test_times(void **state)
 		{"another id than the asked one", 3, 152, 7, 4, FREE_MS},
 		{"the asked id", 3, 152, 7, 3, DEAD_MS},
 		{"the asked id, a lease with an owner", 0, 152, 7, 3, FREE_MS},
+		{"a free id that renews more slowly", 9, 174, 3, 0, 3 * FREE_MS},
+		{"another id that renews more slowly", 9, 174, 3, 4, FREE_MS},
 	};
 
 	for (unsigned sector = 512; sector <= 4096; sector *= 8)
@@ -167,6 +170,15 @@ static void test_times(void **state)
 			assert_int_equal(look(rows[i].ms - 1), 0);
 			assert_int_equal(look(rows[i].ms), 1);
 		}
+}
+
+/* A host dies by the io_timeout that it joined with, whatever this one's configuration says by now. */
+static void test_longer_io_timeout(void **state)
+{
+	touch(3, 152, 7);
+	touch(3, 174, 3);
+	assert_int_equal(begin(), 0);
+	assert_int_equal(lockspace_watch_ms(t.watch), DEAD_MS + 2 * 8000);
 }
 
 /* Who writes is found, to the last moment, and not forgotten. */
@@ -244,6 +256,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_leaders, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_times, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_longer_io_timeout, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ids, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_late_begin, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
