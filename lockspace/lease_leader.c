@@ -18,6 +18,7 @@ enum {
 	AT_SECTOR_SIZE = 12,
 	AT_OWNER = 32,
 	AT_GENERATION = 40,
+	AT_LOCKSPACE = 56,
 	AT_TIMESTAMP = 152,
 	AT_IO_TIMEOUT = 174 /* one byte: sanlock writes no more */
 };
@@ -61,5 +62,6 @@ void leader_decode(const uint8_t sector[512], struct leader *ret)
 	leader.free = get64(sector, AT_TIMESTAMP) == 0;
 	leader.owner_id = get64(sector, AT_OWNER);
 	leader.owner_generation = get64(sector, AT_GENERATION);
+	memcpy(leader.lockspace, sector + AT_LOCKSPACE, sizeof(leader.lockspace) - 1);
 	*ret = leader;
 }

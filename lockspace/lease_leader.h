@@ -17,8 +17,9 @@ struct leader {
 	unsigned sector_size;  /* 512 or 4096 */
 	uint64_t alignment;    /* bytes from one lease to the next */
 	unsigned io_timeout_s; /* of a host id: that its host lives by; 0: not said */
-	bool free;	       /* it has no owner; the two below mean nothing */
+	bool free;	       /* it has no owner; the two that follow mean nothing */
 	uint64_t owner_id, owner_generation;
+	char lockspace[49]; /* its name, any bytes */
 };
 
 /* From at least 512 bytes. What is no sound lease is LEADER_NONE, with the rest zeros. */

@@ -138,11 +138,25 @@ static void find_id(const uint8_t *ids, struct leader *ret)
 	*ret = (struct leader){0};
 }
 
+/* The lease of a VM that runs does not change: another cluster's, named by a wrong path, would pass. What is
+ * no lease has no name. */
+static int check_name(const struct lockspace_watch *watch, const struct leader *leader, const char *path,
+		      char why[WATCH_WHY_SIZE])
+{
+	const char *name = watch->request.lockspace;
+
+	if (!name || leader->kind == LEADER_NONE || strcmp(leader->lockspace, name) == 0)
+		return 0;
+	return refuse(-EXDEV, why,
+		      "%.100s is not of the lockspace %.48s: correct the paths in hosted-engine.conf", path,
+		      name);
+}
+
 /* Whatever is left of the engine's lease and the lockspace tells what both were made with. */
 static int find_shape(struct lockspace_watch *watch, char why[WATCH_WHY_SIZE])
 {
 	_cleanup_free_ uint8_t *ids = aligned_alloc(LEASE_BYTES, SEARCHED);
-	struct leader leader;
+	struct leader leader, id;
 	int r = ids ? read_at(watch->request.lockspace_path, watch->request.lockspace_offset, SEARCHED, ids,
 			      why)
 		    : -ENOMEM;
@@ -153,8 +167,14 @@ static int find_shape(struct lockspace_watch *watch, char why[WATCH_WHY_SIZE])
 		return r;
 	leader_decode(watch->lease, &leader);
 	watch->lease_sound = leader.kind == LEADER_RESOURCE;
+	find_id(ids, &id);
+	r = check_name(watch, &leader, watch->request.lease_path, why);
+	if (r == 0)
+		r = check_name(watch, &id, watch->request.lockspace_path, why);
+	if (r < 0)
+		return r;
 	if (!watch->lease_sound)
-		find_id(ids, &leader);
+		leader = id;
 	if (leader.kind == LEADER_NONE)
 		return refuse(
 			-EBADMSG, why,

@@ -15,6 +15,7 @@ struct watch_request {
 	uint64_t lockspace_offset;
 	const char *lease_path; /* the engine's lease */
 	uint64_t lease_offset;
+	const char *lockspace;	    /* the name that both must have; NULL: not looked at */
 	struct lease_timing timing; /* as configured; a host id that names a longer io_timeout counts more */
 	uint16_t only;		    /* this id alone; 0: all, and the engine's lease */
 };
@@ -22,7 +23,8 @@ struct watch_request {
 struct lockspace_watch;
 
 /* Reads what is there, with which all is compared. 0, or -errno with a line for people in `why`: -EBADMSG
- * neither the lockspace nor the engine's lease can be understood. */
+ * neither the lockspace nor the engine's lease can be understood, -EXDEV one of them is of another lockspace.
+ */
 int lockspace_watch_new(const struct watch_request *request, struct lockspace_watch **ret,
 			char why[WATCH_WHY_SIZE]);
 /* NULL is fine. */

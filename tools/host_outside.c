@@ -147,6 +147,7 @@ void host_ids_request(const struct engine_conf *conf, uint16_t only, struct watc
 		.lockspace_offset = conf->lockspace.offset,
 		.lease_path = conf->lease.path,
 		.lease_offset = conf->lease.offset,
+		.lockspace = conf->lockspace_name,
 		.timing = {.io_timeout_s = conf->io_timeout_s, .watchdog_fire_s = conf->watchdog_fire_s},
 		.only = only,
 	};

@@ -225,6 +225,23 @@ static void test_late_begin(void **state)
 	assert_int_equal(look(DEAD_MS + FREE_MS), 1);
 }
 
+/* A path that leads to another cluster's. */
+static void test_other_lockspace(void **state)
+{
+	t.request.lockspace = "LS";
+	assert_int_equal(begin(), 0);
+	t.request.lockspace = "L";
+	assert_int_equal(begin(), -EXDEV);
+	t.request.lockspace = "LS";
+	assert_int_equal(lease_write_resource(t.path, MIB, "OTHER", "engine", 512), 0);
+	assert_int_equal(begin(), -EXDEV);
+	assert_non_null(strstr(t.why, "is not of the lockspace LS: correct the paths"));
+	touch(0, 0, 0xff); /* no lease: its name says nothing */
+	assert_int_equal(begin(), 0);
+	assert_int_equal(lease_write_lockspace(t.path, 0, "OTHER", 512, 1), 0);
+	assert_int_equal(begin(), -EXDEV);
+}
+
 static void test_unreadable(void **state)
 {
 	touch(1, 0, 0xff);
@@ -259,6 +276,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_longer_io_timeout, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ids, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_late_begin, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_other_lockspace, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
 	};
 
