@@ -329,13 +329,17 @@ int command_run_save_config(const struct invocation *call)
 		return 1;
 	r = conf_archive_pack(&archive, &packed, &size);
 	conf_archive_done(&archive);
-	if (r == -ENOTSUP)
+	if (r == -ENOTSUP) {
 		fputs("The shared configuration has entries of a newer version: save it from a host of that "
 		      "version.\n",
 		      stderr);
-	else if (r == 0)
-		r = file_replace(call->operand, packed, size, 0600);
-	if (r < 0 && r != -ENOTSUP)
+		return 1;
+	}
+	if (r == 0)
+		r = file_replace_private(call->operand, packed, size);
+	if (r == -EINVAL)
+		fprintf(stderr, "%s is no file: give the name of one\n", call->operand);
+	else if (r < 0)
 		say_unwritten(call->operand, r);
 	return r < 0;
 }

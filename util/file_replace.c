@@ -28,22 +28,21 @@ static int write_all(int fd, const char *data, size_t size)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-int file_replace(const char *path, const void *data, size_t size, mode_t mode)
+/* What is not a file stays: /dev/null, with one in its place, is none any more. */
+static int check_kind(const struct stat *st)
 {
-	char target[PATH_MAX], folder[PATH_MAX], temporary[PATH_MAX + 16];
+	return S_ISREG(st->st_mode) ? 0 : S_ISDIR(st->st_mode) ? -EISDIR : -EINVAL;
+}
+
+/* `old`: whose owner and mode the new one gets; NULL: the writer's, and `mode`. */
+static int replace(const char *target, const struct stat *old, const void *data, size_t size, mode_t mode)
+{
+	char folder[PATH_MAX], temporary[PATH_MAX + 16];
 	_cleanup_close_ int fd = -1, folder_fd = -1;
-	struct stat st;
-	bool exists;
 	int r;
 
-	if (!realpath(path, target)) {
-		if (errno != ENOENT)
-			return -errno;
-		if (strlen(path) >= sizeof(target))
-			return -ENAMETOOLONG;
-		memcpy(target, path, strlen(path) + 1);
-	}
-	exists = stat(target, &st) == 0;
+	if (strlen(target) >= sizeof(folder))
+		return -ENAMETOOLONG;
 	snprintf(temporary, sizeof(temporary), "%s.XXXXXX", target);
 	memcpy(folder, target, strlen(target) + 1);
 	folder_fd = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -53,10 +52,10 @@ int file_replace(const char *path, const void *data, size_t size, mode_t mode)
 	if (fd < 0)
 		return -errno;
 	/* The owner may not be ours to give: then the file is the writer's, with the same mode. */
-	if (exists && fchown(fd, st.st_uid, st.st_gid) < 0 && errno != EPERM)
+	if (old && fchown(fd, old->st_uid, old->st_gid) < 0 && errno != EPERM)
 		r = -errno;
 	else
-		r = fchmod(fd, exists ? st.st_mode & 07777 : mode) < 0 ? -errno : write_all(fd, data, size);
+		r = fchmod(fd, old ? old->st_mode & 07777 : mode) < 0 ? -errno : write_all(fd, data, size);
 	if (r == 0 && rename(temporary, target) < 0)
 		r = -errno;
 	if (r < 0) {
@@ -64,4 +63,27 @@ int file_replace(const char *path, const void *data, size_t size, mode_t mode)
 		return r;
 	}
 	return fsync(folder_fd) < 0 ? -errno : 0;
+}
+
+int file_replace(const char *path, const void *data, size_t size, mode_t mode)
+{
+	char target[PATH_MAX];
+	bool exists, followed;
+	struct stat st;
+	int r;
+
+	followed = realpath(path, target);
+	if (!followed && errno != ENOENT)
+		return -errno;
+	exists = stat(followed ? target : path, &st) == 0;
+	r = exists ? check_kind(&st) : 0;
+	return r < 0 ? r : replace(followed ? target : path, exists ? &st : NULL, data, size, mode);
+}
+
+int file_replace_private(const char *path, const void *data, size_t size)
+{
+	struct stat st;
+	int r = lstat(path, &st) == 0 ? check_kind(&st) : 0;
+
+	return r < 0 ? r : replace(path, NULL, data, size, 0600);
 }

@@ -56,22 +56,43 @@ static void test_replaces(void **state)
 	assert_file("", 0644);
 }
 
+static void test_private(void **state)
+{
+	char other[128];
+
+	assert_int_equal(file_replace(path, "old", 3, 0644), 0);
+	assert_int_equal(file_replace_private(path, "secret", 6), 0);
+	assert_file("secret", 0600);
+	snprintf(other, sizeof(other), "%s/link", dir);
+	assert_int_equal(symlink(path, other), 0);
+	assert_int_equal(file_replace_private(other, "x", 1), -EINVAL);
+	assert_int_equal(file_replace(other, "followed", 8, 0600), 0);
+	assert_file("followed", 0600);
+	assert_int_equal(unlink(other), 0);
+}
+
 static void test_fails(void **state)
 {
 	char below[128];
+	struct stat st;
 
 	snprintf(below, sizeof(below), "%s/none/file", dir);
 	assert_int_equal(file_replace(below, "x", 1, 0600), -ENOENT);
-	/* A folder is no file: what was begun is taken away again. */
+	/* A folder is no file, nor is what stands for a device. */
 	assert_int_equal(mkdir(path, 0700), 0);
 	assert_int_equal(file_replace(path, "x", 1, 0600), -EISDIR);
 	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(file_replace(path, "x", 1, 0600), -EINVAL);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(S_ISFIFO(st.st_mode));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_replaces, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_private, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fails, setup, teardown),
 	};
 
