@@ -2,7 +2,7 @@
 /* The parent of ovirt-ha-whiteboard-lease, for whichever lease behind the engine's: starts it, hears `held`
  * on its stdout, lets it go by closing its stdin, and starts it again while the lease is somebody else's and
  * there is time. It never waits: a child that has to end is killed and reaped when its pidfd says so. Called
- * by the broker through its port. */
+ * by the broker, and by who writes the conf volume, through its port. */
 #include "lockspace/block0_port.h"
 
 #include <assert.h>

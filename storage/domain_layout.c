@@ -11,11 +11,9 @@
 
 /* Both copies of the table, at either size of sectors: 33 sectors of 512 bytes, 5 of 4096. */
 #define TABLE_SIZE UINT64_C(65536)
-_Static_assert(DOMAIN_CONF_SIZE >= (uint64_t)CONF_VOLUME_BLOCKS * BLOCK_SIZE, "the VM's disk lies behind it");
-
 #define DISK_MAX (UINT64_C(1) << 60)
 
-_Static_assert(DOMAIN_CONF_SIZE >= (uint64_t)CONF_VOLUME_BLOCKS * BLOCK_SIZE, "all of a conf volume fits");
+_Static_assert(DOMAIN_CONF_SIZE >= (uint64_t)CONF_VOLUME_BLOCKS * BLOCK_SIZE, "the VM's disk lies behind it");
 
 const char *const domain_area_names[] = {
 	[AREA_LOCKSPACE] = "lockspace", [AREA_LEASES] = "leases", [AREA_METADATA] = "metadata",

@@ -174,9 +174,10 @@ static const struct tool_command tool_commands[] = {
 			   "back: all "
 			   "hosts see the old\n"
 			   "or the new, whole. Silent when done. broker.conf reaches the hosts within 20 s; "
-			   "a file of this "
-			   "host is read when\n"
-			   "the daemons start. Waits 10 s for the lease and 60 s for the storage at most.\n",
+			   "ha.conf counts "
+			   "at once,\n"
+			   "hosted-engine.conf of this host when the daemons start. Waits 10 s for the lease "
+			   "and 60 s for the storage at most.\n",
 		.root = true,
 		.run = command_run_set_shared_config,
 	},
