@@ -133,7 +133,7 @@ int command_run_add_console_password(const struct invocation *call)
 		      stderr);
 		return 1;
 	}
-	if (r == -EIO)
+	if (r == -EREMOTEIO)
 		/* QEMU takes one for a display that had one when it started. */
 		fputs("The VM's definition must give its display a password from the start: passwd= of "
 		      "<graphics "

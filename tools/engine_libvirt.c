@@ -44,6 +44,7 @@ static int find(const char *uri, const char *vmid, virConnectPtr *ret_connection
 		char why[ENGINE_LIBVIRT_WHY_MAX])
 {
 	virDomainPtr domain;
+	int active;
 
 	virSetErrorFunc(NULL, no_words);
 	*ret_connection = virConnectOpen(uri);
@@ -52,9 +53,13 @@ static int find(const char *uri, const char *vmid, virConnectPtr *ret_connection
 	domain = virDomainLookupByUUIDString(*ret_connection, vmid);
 	if (!domain)
 		return failed(virGetLastErrorCode() == VIR_ERR_NO_DOMAIN ? -ENOENT : -EIO, why);
-	if (virDomainIsActive(domain) != 1) {
+	active = virDomainIsActive(domain);
+	if (active != 1) {
+		/* A libvirtd that ends meanwhile does not say that the VM is elsewhere. */
+		int r = active < 0 ? failed(-EIO, why) : -ENOENT;
+
 		virDomainFree(domain);
-		return -ENOENT;
+		return r;
 	}
 	*ret = domain;
 	return 0;
@@ -287,7 +292,7 @@ static int update(virDomainPtr domain, xmlDoc *doc, xmlNode *vnc, const char *pa
 	    xmlNodeDump(text, doc, vnc, 0, 0) >= 0)
 		r = virDomainUpdateDeviceFlags(domain, (const char *)xmlBufferContent(text),
 					       VIR_DOMAIN_AFFECT_LIVE) < 0
-			    ? failed(-EIO, why)
+			    ? failed(-EREMOTEIO, why)
 			    : 0;
 	xmlBufferFree(text);
 	return r;

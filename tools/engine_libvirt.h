@@ -12,6 +12,7 @@
 int engine_console(const char *uri, const char *vmid, void (*begin)(void), char why[ENGINE_LIBVIRT_WHY_MAX]);
 
 /* Gives the VM's VNC display this password for `valid_s` seconds; *ret_address gets where it listens,
- * HOST:PORT. 0 or -errno as above; -ENODEV: it has no VNC display. */
+ * HOST:PORT. 0 or -errno as above; -ENODEV: it has no VNC display, -EREMOTEIO: the display takes no password.
+ */
 int engine_vnc_password(const char *uri, const char *vmid, const char *password, int valid_s,
 			char *ret_address, size_t size, char why[ENGINE_LIBVIRT_WHY_MAX]);
