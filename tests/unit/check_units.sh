@@ -96,5 +96,7 @@ must "$leave" 'Before=ovirt-ha-broker.service ovirt-ha-agent.service libvirt-gue
 must "$daemon" 'PIDFile=/run/ovirt-ha-storage-daemon.pid'
 must "$daemon" 'Restart=always'
 must "$daemon" 'StartLimitIntervalSec=0'
+# The reverse when the host goes down: VM and lockspace first, then their storage.
+must "$daemon" 'Before=sanlock.service ovirt-ha-leave.service libvirt-guests.service'
 must_not "$daemon" '^(Protect(System|Home|Kernel|ControlGroups|Proc)|Private|MountFlags|[A-Za-z]*Paths|SendSIGKILL|RuntimeDirectory)'
 exit $failed
