@@ -118,6 +118,7 @@ static void strike_leave(struct guard *guard, struct qemu_walk *walk, mono_t now
 	}
 	guard_fd_set(guard, SLOT_SURVIVOR, fd, POLLIN);
 	guard->survives_since = now;
+	guard->survivor_freed = false;
 }
 
 /* Keeps the pidfd of the first that did not die, until it does: a pid alone could be another's by then. */
@@ -127,8 +128,21 @@ static void survivor_take(struct guard *guard, int slot)
 		guard->fds[SLOT_SURVIVOR] = guard->fds[slot];
 		guard->fds[slot].fd = -1;
 		guard->survives_since = guard->killing_ends - GUARD_KILL_MS;
+		guard->survivor_freed = false;
 	}
 	guard_fd_set(guard, slot, -1, 0);
+}
+
+/* sanlock keeps the lockspace for as long as QEMU lives, so the broker's gate, which would end the storage
+ * daemon, stays shut. */
+static void survivor_free(struct guard *guard, mono_t now)
+{
+	if (guard->survivor_freed || !guard_must_end_storage(guard->survives_since, now))
+		return;
+	/* Not when it is being ended anyway: then again. */
+	guard->survivor_freed = storage_end_begin(guard, now) == 0;
+	if (guard->survivor_freed)
+		log_warning("QEMU survives SIGKILL: ending the storage daemon that it may wait for");
 }
 
 /* Rule 12, also when neither agent nor broker is there to ask for it: what can't be killed may still write.
@@ -144,6 +158,7 @@ static void survivor_check(struct guard *guard, mono_t now)
 		guard_fd_set(guard, SLOT_SURVIVOR, -1, 0);
 		return;
 	}
+	survivor_free(guard, now);
 	if (!guard_must_reset(guard->survives_since, now))
 		return;
 	guard->survives_since = now; /* should it fail, not each second */

@@ -10,7 +10,8 @@ STRTAB_DEFINE(guard_reason, enum guard_reason, GUARD_REASON_COUNT, "fine", "sanl
 #define RENEWALS 6    /* x io_timeout: rule 6 */
 #define DOUBT_MS 4500 /* x io_timeout: the header's timeline */
 #define SURVIVES_MS 60000
-#define SLEPT_MS 1000 /* of clocks that drift apart by themselves: nothing near it */
+#define WAITS_MS 10000 /* the memory of a large QEMU is given back in less */
+#define SLEPT_MS 1000  /* of clocks that drift apart by themselves: nothing near it */
 
 mono_t guard_deadline(const struct guard_facts *facts)
 {
@@ -27,6 +28,11 @@ mono_t guard_deadline(const struct guard_facts *facts)
 bool guard_must_reset(mono_t since, mono_t now)
 {
 	return mono_passed(since, SURVIVES_MS, now);
+}
+
+bool guard_must_end_storage(mono_t since, mono_t now)
+{
+	return mono_passed(since, WAITS_MS, now);
 }
 
 mono_t guard_doubtful_from(mono_t renewed, uint32_t io_timeout_s)

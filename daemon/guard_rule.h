@@ -79,6 +79,9 @@ mono_t guard_deadline(const struct guard_facts *facts);
 /* Rule 12: a QEMU that was sent SIGKILL at `since` and lives at `now` can't be killed: only the end of this
  * host ends it. */
 bool guard_must_reset(mono_t since, mono_t now);
+/* Before that: it may wait in state D for a storage daemon that stands still, and ends as soon as that does.
+ * Nobody else loses by it: one engine's VM runs on a host, and this one is killed. */
+bool guard_must_end_storage(mono_t since, mono_t now);
 /* From when on a last renewal of that moment is so old that the daemon's exact word is needed; MONO_UNSET (at
  * once) of one that is not known. */
 mono_t guard_doubtful_from(mono_t renewed, uint32_t io_timeout_s);

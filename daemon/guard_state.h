@@ -77,6 +77,7 @@ struct guard {
 	mono_t owed;	       /* when to hunt for the QEMU of before a suspend, MONO_NEVER: none is left */
 	mono_t killing_ends;   /* of HUNT_DIE */
 	mono_t survives_since; /* of SLOT_SURVIVOR */
+	bool survivor_freed;   /* the end of the storage daemon was begun for it */
 
 	struct worker *storage;
 	struct storage_end *storage_end; /* under way; the thread's */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Ends the storage daemon of this host, and sees that it is gone (safety rule 13). It does not judge whether
- * that has to be: the broker's gate asks for it before each join. /proc is read in a thread, as for QEMU. The
- * guard does it, and not who started the daemon: it finds the process itself, needs neither storage nor bus
- * for it, and may hang in nothing. Called by guard.c. */
+ * that has to be: the broker's gate asks for it before each join, guard_hunt.c for a QEMU that does not die.
+ * /proc is read in a thread, as for QEMU. The guard does it, and not who started the daemon: it finds the
+ * process itself, needs neither storage nor bus for it, and may hang in nothing. Called by guard.c and
+ * guard_hunt.c. */
 #include <errno.h>
 #include <stdlib.h>
 

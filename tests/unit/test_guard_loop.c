@@ -43,7 +43,8 @@ struct stage {
 	atomic_bool hidden;   /* and QEMU can't be read from then on */
 	atomic_bool holds[2]; /* each look is held: by a stranger, by QEMU */
 	atomic_int qemu;      /* its pid, 0 none */
-	atomic_uint kills, resets, answers, failures, blind, left, not_left;
+	atomic_bool waits;    /* it is gone as soon as the storage daemon is */
+	atomic_uint kills, resets, answers, failures, blind, left, not_left, storage_ends;
 };
 
 static struct stage *stage;
@@ -146,6 +147,14 @@ int qemu_kill_past(const char *uuid, struct qemu_walk *walk, int ret_fds[QEMU_PI
 	pid_t pid = atomic_load(&stage->qemu);
 
 	*ret_n = 0;
+	if (strcmp(uuid, STORAGE_DAEMON_PID_FILE) == 0) {
+		if (pid && atomic_load(&stage->waits)) {
+			kill(pid, SIGKILL);
+			atomic_store(&stage->qemu, 0);
+		}
+		atomic_fetch_add(&stage->storage_ends, 1);
+		return 0;
+	}
 	if (atomic_load(&stage->hidden))
 		return 0;
 	atomic_fetch_add(&stage->kills, 1);
@@ -305,6 +314,22 @@ static void test_survivor(void **state)
 	begun = clock_mono();
 	assert_true(wait_for(&stage->resets, 1, 10000));
 	assert_true(clock_mono() - begun >= 55 * MONO_SECOND);
+	assert_int_equal(atomic_load(&stage->storage_ends), 1);
+}
+
+/* It waits for a storage daemon that stands still: that one is ended, and the host need not be reset. */
+static void test_survivor_waits_for_storage(void **state)
+{
+	mono_t begun;
+
+	begin(WORD_GONE);
+	atomic_store(&stage->waits, true);
+	assert_true(wait_for(&stage->kills, 1, 10000));
+	begun = clock_mono();
+	assert_true(wait_for(&stage->storage_ends, 1, 10000));
+	assert_true(clock_mono() - begun >= 8 * MONO_SECOND);
+	assert_false(wait_for(&stage->resets, 1, 4000)); /* of real time: more than a minute of the guard's */
+	assert_int_equal(atomic_load(&stage->storage_ends), 1);
 }
 
 /* QEMU that is only slow to read is read by the next look, for as long as another process holds its reader.
@@ -349,6 +374,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_suspend_owed_until_a_join, end),
 		cmocka_unit_test_teardown(test_slow_qemu_beside_a_holder, end),
 		cmocka_unit_test_teardown(test_survivor, end),
+		cmocka_unit_test_teardown(test_survivor_waits_for_storage, end),
 		cmocka_unit_test_teardown(test_survivor_of_a_strike_that_hangs, end),
 	};
 	FILE *file;

@@ -102,6 +102,9 @@ static void test_must_reset(void **state)
 	assert_false(guard_must_reset(1000, 60999));
 	assert_true(guard_must_reset(1000, 61000));
 	assert_false(guard_must_reset(MONO_UNSET, 99000));
+	assert_false(guard_must_end_storage(1000, 10999));
+	assert_true(guard_must_end_storage(1000, 11000));
+	assert_false(guard_must_end_storage(MONO_UNSET, 99000));
 }
 
 int main(void)
