@@ -159,6 +159,7 @@ static void joined(void *data, int error)
 	if (error == 0 || error == -EEXIST) {
 		/* Begun; the looks tell how it went. */
 		member->gate = GATE_CLOSED;
+		member->join_begun = now_of(member);
 		membership_look(member);
 		return;
 	}
@@ -518,7 +519,10 @@ static void looked(void *data, const struct lease_look *look)
 	} else {
 		if (look->generation != 0 || look->membership != MEMBERSHIP_JOINED)
 			member->generation = look->generation;
-		membership_change(member, look->membership);
+		/* Asked before the join and answered after it, it tells of no loss: the gate would open
+		 * again, and end the storage daemon below the join. */
+		if (look->membership != MEMBERSHIP_NONE || look->begun >= member->join_begun)
+			membership_change(member, look->membership);
 		member->hosts_known = look->hosts_known && look->membership == MEMBERSHIP_JOINED;
 		/* An answer about another pid than the one that lives now says nothing. */
 		member->held = look->pid == member->qemu_pid && look->pid > 0 ? look->held : HELD_UNKNOWN;
@@ -667,7 +671,7 @@ void membership_start(struct member *member)
 	member->owner.kind = OWNER_UNREAD;
 	member->owner.begun = member->held_begun = member->find_begun = MONO_UNSET;
 	member->qemu_pid = -1;
-	member->trouble_since = member->board_since = MONO_UNSET;
+	member->trouble_since = member->board_since = member->join_begun = MONO_UNSET;
 	membership_look(member);
 }
 

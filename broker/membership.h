@@ -82,6 +82,7 @@ struct member {
 	/* The engine. */
 	enum gate gate;
 	mono_t board_since; /* since when the whiteboard could not be read */
+	mono_t join_begun;  /* when sanlock last said so, MONO_UNSET: it has not */
 	bool looking, reading, asking_watchdog, proving, joining, killing, ending, stopping, left;
 	bool end_void; /* the end of the storage daemon under way was begun in an earlier membership */
 	bool closely;

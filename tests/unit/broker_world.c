@@ -223,13 +223,14 @@ static void look_fired(struct timer *timer)
 {
 	struct world *world = WORLD_OF(timer, look_timer);
 	void (*done)(void *, const struct lease_look *) = world->look_done;
+	enum membership membership = world->look_ms ? world->look_membership : world->membership;
 	struct lease_look look = {
 		.error = world->sanlock_error,
-		.membership = world->membership,
-		.hosts_known = world->membership == MEMBERSHIP_JOINED,
+		.membership = membership,
+		.hosts_known = membership == MEMBERSHIP_JOINED,
 		.hosts = world->hosts,
 		.n_hosts = world->n_hosts,
-		.generation = world->membership == MEMBERSHIP_JOINED ? world->generation : 0,
+		.generation = membership == MEMBERSHIP_JOINED ? world->generation : 0,
 		.held = world->held,
 		.pid = world->look_pid,
 		.begun = world->look_begun,
@@ -250,8 +251,10 @@ static int lease_look(struct lease_port *port, pid_t pid, mono_t deadline,
 	world->look_data = data;
 	world->look_pid = pid;
 	world->look_begun = world->now;
+	world->look_membership = world->membership;
 	world->look_timer.fire = look_fired;
-	soon(world, &world->look_timer);
+	clock_set(&world->clock, &world->look_timer,
+		  world->now + (world->look_ms ? world->look_ms : LATENCY_MS));
 	return 0;
 }
 

@@ -50,6 +50,8 @@ struct world {
 	enum held held;
 	int join_error, leave_error;
 	int64_t join_ms; /* how long a join takes, 0: as all else */
+	int64_t look_ms; /* the same of a look; it tells of when it was begun */
+	enum membership look_membership;
 	unsigned joins, leaves;
 	struct timer look_timer, owner_timer, join_timer, leave_timer, watchdog_timer;
 	pid_t look_pid;

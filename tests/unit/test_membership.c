@@ -223,6 +223,26 @@ static void end_from_before_a_loss(void **state)
 	assert_int_equal(world->ends, 2);
 }
 
+/* Asked before the join, and answered after it: no loss, and the daemon that the join needs stays. */
+static void look_from_before_the_join(void **state)
+{
+	struct world *world = *state;
+
+	world->look_ms = 900;
+	world->join_ms = 1300; /* the next look is begun 1000 ms after the first has ended */
+	world_start(world);
+	for (int i = 0; i < 100 && world->joins == 0; i++)
+		world_run(world, 50);
+	assert_int_equal(world->joins, 1);
+	world_run(world, 1200);
+	assert_int_equal(world->look_membership, MEMBERSHIP_NONE);
+	assert_non_null(world->look_done);
+	world_run(world, 20000);
+	assert_int_equal(world_cluster(world).membership, MEMBERSHIP_JOINED);
+	assert_int_equal(world->joins, 1);
+	assert_int_equal(world->ends, 1);
+}
+
 static void no_guard_no_join(void **state)
 {
 	struct world *world = *state;
@@ -807,6 +827,7 @@ int main(void)
 		ROW(unproven_end_of_storage_daemon_no_join),
 		ROW(storage_daemon_ends_after_a_failed_join),
 		ROW(end_from_before_a_loss),
+		ROW(look_from_before_the_join),
 		ROW(no_guard_no_join),
 		ROW(joins_again_after_a_loss),
 		ROW(sanlock_gone_and_back),
