@@ -26,6 +26,9 @@ FIRST_BLOCKS = 341  # of an archive that has no head yet
 QUICK = ("--set", "agent.policy.loop=2", "--set", "agent.policy.shutdown=20", "--set", "agent.policy.unexpected=20")
 
 
+pytestmark = pytest.mark.xdist_group("commands")  # one lab, and each case begins with what those before it left
+
+
 def conf_volume(driver):
     return lab_storage.device(driver.lab, "conf")
 
