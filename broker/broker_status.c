@@ -47,7 +47,12 @@ void broker_trouble(struct broker *broker, char ret[TEXT_MAX])
 		say(ret, "storage: writes fail for %lld s: %s %s; %s",
 		    seconds_since(broker, board->write_failing_since), strerror(-board->write_error),
 		    board->place, board_advice(board->write_error));
-	if (board->read_failing_since != MONO_UNSET)
+	/* What is said twice crowds out what else is wrong. */
+	if (board->read_failing_since != MONO_UNSET && board->write_failing_since != MONO_UNSET &&
+	    board->read_error == board->write_error)
+		say(ret, "storage: reads fail for %lld s, too",
+		    seconds_since(broker, board->read_failing_since));
+	else if (board->read_failing_since != MONO_UNSET)
 		say(ret, "storage: reads fail for %lld s: %s %s; %s",
 		    seconds_since(broker, board->read_failing_since), strerror(-board->read_error),
 		    board->place, board_advice(board->read_error));

@@ -493,6 +493,27 @@ static void what_to_do_is_said(void **state)
 	assert_int_equal(world_cluster(world).block, BLOCK_NONE);
 }
 
+/* There is room for 512 bytes. */
+static void advice_is_said_once(void **state)
+{
+	static const char advice[] = "check that the storage is there";
+	struct world *world = joined(state);
+	char text[TEXT_MAX];
+	const char *at;
+
+	world_publish(world, 3400);
+	world_run(world, 10);
+	world_fault(world, (struct store_fault){.kind = STORE_FAULT_EIO});
+	world_publish(world, 2000);
+	world_run(world, 12000);
+	broker_trouble(world->broker, text);
+	assert_non_null(strstr(text, "storage: writes fail for"));
+	assert_non_null(strstr(text, "storage: reads fail for"));
+	at = strstr(text, advice);
+	assert_non_null(at);
+	assert_null(strstr(at + 1, advice));
+}
+
 /* Safety rule 8: it named our domain, and was cut short or exchanged. */
 static void whiteboard_that_lost_its_name(void **state)
 {
@@ -830,6 +851,7 @@ int main(void)
 		ROW(noise_in_our_block_is_repaired),
 		ROW(failed_write_is_tried_again_and_told),
 		ROW(what_to_do_is_said),
+		ROW(advice_is_said_once),
 		ROW(whiteboard_that_lost_its_name),
 		ROW(hung_storage_keeps_answering),
 		ROW(slow_storage_is_said_and_moves_nothing),
