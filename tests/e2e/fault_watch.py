@@ -17,7 +17,7 @@ from lab_place import read
 
 UNITS = ("ovirt-ha-broker", "ovirt-ha-agent")
 ANSWER_SECONDS = 0.05  # of half the answers at least: other processes of the machine may have been first
-BUSY = 3.0  # on a machine that is too busy even for that: times what the same program takes that asks nobody
+BUSY = 2.0  # on a machine that is too busy even for that: times what the same program takes that asks nobody
 SLOWEST_ANSWER_SECONDS = 2.0
 GROWTH_KIB = 1024
 ASK_SECONDS = 1.0
