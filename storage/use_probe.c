@@ -110,7 +110,7 @@ static bool loop_lies_on(const char *name, const struct stat *file, char ret[CON
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || ioctl(fd, LOOP_GET_STATUS64, &info) < 0)
 		return false;
-	if (S_ISBLK(file->st_mode) ? info.lo_rdevice != file->st_rdev
+	if (S_ISBLK(file->st_mode) ? !of_disk(info.lo_rdevice, file->st_rdev)
 				   : info.lo_device != file->st_dev || info.lo_inode != file->st_ino)
 		return false;
 	return put(ret, path, "");
