@@ -2,8 +2,8 @@
 """The engine on each kind of shared storage, behind a real server where the kind has one, and every fault of it.
 
 Cases of one kind share a lab (`kind_lab`). Each proves that its fault was there: by a reader on the host, and by what
---vm-status says meanwhile. `path` and one kind by turns have their cases in the default run, the others the first
-alone; --full runs all on all.
+--vm-status says meanwhile. The default run has all cases on `path`, those in which the VM stays on one kind by
+turns, and the first alone on the others; --full runs all on all.
 """
 import json
 import shutil
@@ -128,7 +128,7 @@ def test_hung(kind_lab):
         assert read is None
 
 
-@kinds(*ALL)
+@kinds(*ALL, default=("path",))
 def test_errors(kind_lab):
     lab, host = kind_lab, kind_lab.vm_host()
     watch, (code, _, said) = vm_moves(lab, host, "error")
@@ -152,7 +152,7 @@ def test_network_dropped_for_5_s(kind_lab):
     assert lab.stays(before)
 
 
-@kinds(*NETWORKED)
+@kinds(*NETWORKED, default=())
 def test_network_dropped_for_90_s(kind_lab):
     # Until the VM runs elsewhere: sanlock's 8 x io_timeout + 60 are 84 s.
     lab, host = kind_lab, kind_lab.vm_host()
@@ -199,7 +199,7 @@ def test_all_bricks_were_gone(kind_lab):
     assert not set(before) & set(lab.qemu())
 
 
-@kinds(*ALL)
+@kinds(*ALL, default=("path",))
 def test_all_hosts_lose_it(kind_lab):
     # It comes up once when the storage is back: by the witness no two together, and no second guest after the first.
     lab = kind_lab
