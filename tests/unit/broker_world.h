@@ -147,6 +147,10 @@ struct world {
  * whiteboard. */
 struct world *world_new(void);
 void world_free(struct world *world);
+/* cmocka's: a world of its own for each row. */
+int world_setup(void **state);
+int world_teardown(void **state);
+#define WORLD_ROW(name) cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 void world_start(struct world *world); /* makes the broker */
 void world_run(struct world *world, int64_t ms);
 /* Storage is bad from now on; healing asserts that something met the fault. */
@@ -161,3 +165,4 @@ void world_attach(struct world *world);
 void world_publish(struct world *world, int32_t score);
 void world_set_global(struct world *world, bool maintenance);
 struct cluster world_cluster(struct world *world);
+struct world *world_joined(struct world *world); /* started, with an agent, and a member; returns it */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The whiteboard: what is read when, when the own block is written and when it is not, on a virtual clock. */
+/* The own block of the whiteboard: when it is written and when it is not, on a virtual clock. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,32 +14,9 @@
 #include "metadata/identity.h"
 #include "tests/unit/broker_world.h"
 
-static int setup(void **state)
-{
-	*state = world_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	world_free(*state);
-	return 0;
-}
-
-static struct world *joined(void **state)
-{
-	struct world *world = *state;
-
-	world_start(world);
-	world_attach(world);
-	world_run(world, 2000);
-	assert_int_equal(world_cluster(world).membership, MEMBERSHIP_JOINED);
-	return world;
-}
-
 static void writes_at_once_and_every_loop(void **state)
 {
-	struct world *world = joined(state);
+	struct world *world = world_joined(*state);
 	struct record record;
 	uint64_t first;
 
@@ -70,7 +47,7 @@ static void writes_at_once_and_every_loop(void **state)
 /* Safety rule 10: the host id was joined with another io_timeout than hosted-engine.conf has now. */
 static void publishes_the_io_timeout_that_sanlock_uses(void **state)
 {
-	struct world *world = joined(state);
+	struct world *world = world_joined(*state);
 	struct record record;
 	char text[TEXT_MAX];
 
@@ -98,7 +75,7 @@ static void aliens_by_the_io_timeout_that_sanlock_uses(void **state)
 	struct cluster cluster;
 
 	world_record(world, 2, "host2.example", 99, 3, 3400);
-	joined(state);
+	world_joined(*state);
 	world->hosts[0] = (struct lease_host){
 		.id = 1, .state = HOST_LIVE, .generation = 1, .timestamp = 7, .io_timeout_s = 20};
 	world->n_hosts = 1;
@@ -115,7 +92,7 @@ static void aliens_by_the_io_timeout_that_sanlock_uses(void **state)
 
 static void same_words_are_not_written_again(void **state)
 {
-	struct world *world = joined(state);
+	struct world *world = world_joined(*state);
 
 	world_publish(world, 3400);
 	world_run(world, 10);
@@ -137,7 +114,7 @@ static void same_words_are_written_where_they_were_lost(void **state)
 	} rows[] = {{"lost", STORE_FAULT_LOST},
 		    {"torn", STORE_FAULT_TORN},
 		    {"read back stale", STORE_FAULT_STALE}};
-	struct world *world = joined(state);
+	struct world *world = world_joined(*state);
 	struct record record;
 	char text[TEXT_MAX];
 
@@ -170,7 +147,7 @@ static void same_words_are_written_where_they_were_lost(void **state)
 /* A write that was given up lands over a newer one: the look of the next loop finds it. */
 static void late_write_is_written_over(void **state)
 {
-	struct world *world = joined(state);
+	struct world *world = world_joined(*state);
 	struct record record;
 
 	world_publish(world, 3400);
@@ -199,7 +176,7 @@ static void late_write_is_written_over(void **state)
 
 static void next_agent_hears_nothing_of_the_last(void **state)
 {
-	struct world *world = joined(state);
+	struct world *world = world_joined(*state);
 
 	world_publish(world, 3400);
 	broker_agent_detach(world->broker, world);
@@ -214,7 +191,7 @@ static void next_agent_hears_nothing_of_the_last(void **state)
 
 static void silent_agent_no_timestamp(void **state)
 {
-	struct world *world = joined(state);
+	struct world *world = world_joined(*state);
 	struct record record;
 	uint64_t last;
 
@@ -235,7 +212,7 @@ static void silent_agent_no_timestamp(void **state)
 /* It waited for a broker that stood still. */
 static void old_word_of_the_agent_is_old(void **state)
 {
-	struct world *world = joined(state);
+	struct world *world = world_joined(*state);
 	struct publish_request request = {.claim = {.score = 3000, .vm = VM_DOWN, .health = HEALTH_BAD},
 					  .timeout_in_ms = -1,
 					  .config_age_ms = -1};
@@ -284,7 +261,7 @@ static void nothing_without_the_host_id(void **state)
 
 static void foreign_record_stops_publishing(void **state)
 {
-	struct world *world = joined(state);
+	struct world *world = world_joined(*state);
 	uint8_t theirs[BLOCK_SIZE];
 
 	world_publish(world, 3400);
@@ -311,7 +288,7 @@ static void foreign_record_stops_publishing(void **state)
  * that read shows may be from before the write. */
 static void clone_between_our_writes_is_seen(void **state)
 {
-	struct world *world = joined(state);
+	struct world *world = world_joined(*state);
 	uint8_t theirs[BLOCK_SIZE];
 
 	world_publish(world, 3400);
@@ -347,7 +324,7 @@ static void raw_record(struct world *world, const char *version, const char *nam
  * message to systemd there. */
 static void foreign_name_is_cleaned(void **state)
 {
-	struct world *world = joined(state);
+	struct world *world = world_joined(*state);
 	char text[TEXT_MAX];
 
 	world_publish(world, 3400);
@@ -368,7 +345,7 @@ static void foreign_name_is_cleaned(void **state)
 static void newer_record_is_left_alone(void **state)
 {
 	static const char *const versions[] = {"2", "17", "99999999999999999999999"};
-	struct world *world = joined(state);
+	struct world *world = world_joined(*state);
 	uint8_t theirs[BLOCK_SIZE], ours[BLOCK_SIZE];
 	char text[TEXT_MAX];
 
@@ -426,7 +403,7 @@ static void restarted_broker_looks_first(void **state)
 
 static void noise_in_our_block_is_repaired(void **state)
 {
-	struct world *world = joined(state);
+	struct world *world = world_joined(*state);
 	struct record record;
 
 	world_publish(world, 3400);
@@ -440,7 +417,7 @@ static void noise_in_our_block_is_repaired(void **state)
 
 static void failed_write_is_tried_again_and_told(void **state)
 {
-	struct world *world = joined(state);
+	struct world *world = world_joined(*state);
 	char text[TEXT_MAX];
 	struct record record;
 
@@ -474,7 +451,7 @@ static void what_to_do_is_said(void **state)
 		{-EACCES, "another user"},
 		{-EIO, "check that the storage is there"},
 	};
-	struct world *world = joined(state);
+	struct world *world = world_joined(*state);
 	char text[TEXT_MAX];
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -497,7 +474,7 @@ static void what_to_do_is_said(void **state)
 static void advice_is_said_once(void **state)
 {
 	static const char advice[] = "check that the storage is there";
-	struct world *world = joined(state);
+	struct world *world = world_joined(*state);
 	char text[TEXT_MAX];
 	const char *at;
 
@@ -525,7 +502,7 @@ static void whiteboard_that_lost_its_name(void **state)
 
 	strcpy(world->config.domain, ours.domain);
 	assert_int_equal(identity_encode(&ours, world->blocks[IDENTITY_BLOCK]), 0);
-	joined(state);
+	world_joined(*state);
 	world_publish(world, 3400);
 	world_run(world, 11000);
 	memset(world->blocks[IDENTITY_BLOCK], 0, BLOCK_SIZE);
@@ -549,7 +526,7 @@ static void whiteboard_that_lost_its_name(void **state)
 
 static void hung_storage_keeps_answering(void **state)
 {
-	struct world *world = joined(state);
+	struct world *world = world_joined(*state);
 	char text[TEXT_MAX];
 
 	world_publish(world, 3400);
@@ -571,7 +548,7 @@ static void hung_storage_keeps_answering(void **state)
 
 static void slow_storage_is_said_and_moves_nothing(void **state)
 {
-	struct world *world = joined(state);
+	struct world *world = world_joined(*state);
 	char text[TEXT_MAX];
 
 	world_publish(world, 3400);
@@ -592,279 +569,31 @@ static void slow_storage_is_said_and_moves_nothing(void **state)
 	assert_null(strstr(text, "storage"));
 }
 
-static void reads_blocks_in_use_only(void **state)
-{
-	struct world *world = *state;
-	uint64_t scan;
-
-	world_record(world, 2, "host2", 10, 1, 3000);
-	world_record(world, 700, "host700", 10, 1, 3000);
-	world->hosts[0] = (struct lease_host){.id = 1, .state = HOST_LIVE, .generation = 1};
-	world->hosts[1] = (struct lease_host){.id = 5, .state = HOST_LIVE, .generation = 1};
-	world->n_hosts = 2;
-	world_start(world);
-	world_run(world, 3000);
-	assert_true(world_cluster(world).whiteboard_read);
-	scan = world->blocks_read;
-	assert_true(scan >= HOST_ID_MAX);
-	world_run(world, 55000);
-	/* Five cycles: 1, 2, 5 and 700, and block 0. */
-	assert_in_range(world->blocks_read - scan, 23, 28);
-	scan = world->blocks_read;
-	/* And a piece of 64 a minute. */
-	world_run(world, 600000);
-	assert_in_range(world->blocks_read - scan, 64 * 9 + 270, 64 * 10 + 330);
-}
-
-static bool is_listed(struct world *world, uint16_t id)
-{
-	struct slot_block block;
-	uint32_t next;
-
-	return broker_blocks(world->broker, id, &block, 1, &next) == 1 && block.id == id;
-}
-
-/* Those of a host on another lockspace, which sanlock here does not list: written after the scan at start,
- * and again after they were empty once. */
-static void blocks_that_nobody_listed_are_found(void **state)
-{
-	static const uint16_t ids[] = {2, 64, 65, 1999, HOST_ID_MAX};
-	struct world *world = joined(state);
-
-	for (int round = 0; round < 2; round++) {
-		for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
-			world_record(world, ids[i], "alien.example", 50, 9, 3400);
-		world_run(world, 33 * 60000);
-		for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
-			assert_true(is_listed(world, ids[i]));
-			memset(world->blocks[ids[i]], 0, BLOCK_SIZE);
-		}
-		world_run(world, 11000);
-		for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
-			assert_false(is_listed(world, ids[i]));
-	}
-}
-
-/* One block that can't be read, whose word is known, blinds nobody. */
-static void unread_domain_hides_no_host(void **state)
-{
-	struct world *world = *state;
-	static struct peer peers[HOST_ID_MAX];
-	struct cluster cluster;
-	char text[TEXT_MAX];
-
-	world_record(world, 2, "host2.example", 99, 3, 3400);
-	joined(state);
-	world_fault(world, (struct store_fault){.kind = STORE_FAULT_EIO,
-						.ops = STORE_FAULT_READS,
-						.block = IDENTITY_BLOCK});
-	for (uint64_t i = 0; i < 20; i++) {
-		world_record(world, 2, "host2.example", 100 + i, 3, 3400);
-		world_publish(world, 3400);
-		world_run(world, 10000);
-		assert_int_equal(broker_facts(world->broker, &cluster, peers), 1);
-		if (i > 1 && world->now - peers[0].changed_at > 15000)
-			fail_msg("not read at %u", (unsigned)i);
-		broker_trouble(world->broker, text);
-		assert_null(strstr(text, "reads fail"));
-	}
-	assert_int_equal(world->published_error, 0);
-	world_heal(world);
-}
-
-static void owner_is_read_every_second(void **state)
-{
-	struct world *world = *state;
-	uint64_t before;
-
-	world_record(world, 2, "host2", 10, 1, 3000);
-	world->owner = (struct lease_owner){.kind = OWNER_HOST, .id = 2, .generation = 1, .version = 1};
-	world_start(world);
-	world_run(world, 12000);
-	before = world->blocks_read;
-	world_run(world, 45000);
-	assert_in_range(world->blocks_read - before, 50, 63);
-}
-
-static void watch_anew(struct world *world)
-{
-	static bool closely;
-	struct publish_request request = {.claim = {.vm = VM_DOWN}, .timeout_in_ms = -1, .config_age_ms = -1};
-
-	closely = !closely;
-	request.watch_closely = closely;
-	broker_publish(world->broker, &request);
-}
-
-/* Who hears of a change asks for all blocks at once, while the cycle that brought it still takes in what it
- * read. */
-static void cycle_ends_when_it_was_taken(void **state)
-{
-	struct world *world = joined(state);
-	char text[TEXT_MAX];
-
-	world->on_changed = watch_anew;
-	world_fault(world, (struct store_fault){
-				   .kind = STORE_FAULT_DELAY, .ops = STORE_FAULT_READS, .delay_ms = 1100});
-	for (uint64_t i = 0; i < 5; i++) {
-		world_record(world, 2, "host2.example", 100 + 10 * i, 3, 3000 + (int32_t)i);
-		for (int ms = 0; ms < 20000; ms += 20) {
-			world_run(world, 20);
-			broker_trouble(world->broker, text);
-			assert_null(strstr(text, "reads fail"));
-		}
-	}
-	assert_true(world->changed >= 3);
-	world_heal(world);
-}
-
-static void agent_is_told_of_what_matters(void **state)
-{
-	struct world *world = joined(state);
-	unsigned before;
-
-	world_record(world, 2, "host2", 10, 1, 3000);
-	world->hosts[0] = (struct lease_host){.id = 2, .state = HOST_LIVE, .generation = 1};
-	world->n_hosts = 1;
-	world_run(world, 21000);
-	before = world->changed;
-	assert_true(before > 0);
-	/* A beat is not news. */
-	world_record(world, 2, "host2", 20, 1, 3000);
-	world_run(world, 11000);
-	assert_int_equal(world->changed, before);
-	world_record(world, 2, "host2", 30, 1, 2000);
-	world_run(world, 11000);
-	assert_int_equal(world->changed, before + 1);
-	world->hosts[0].state = HOST_DEAD;
-	world_run(world, 11000);
-	assert_int_equal(world->changed, before + 2);
-}
-
-static void dead_monitor_is_unknown(void **state)
-{
-	struct world *world = joined(state);
-
-	broker_sample(world->broker, MONITOR_NETWORK, true, 200);
-	world_run(world, 29000);
-	assert_true(world_cluster(world).monitors[MONITOR_NETWORK].known);
-	world_run(world, 3000);
-	assert_false(world_cluster(world).monitors[MONITOR_NETWORK].known);
-	assert_int_equal(world_cluster(world).monitors[MONITOR_NETWORK].value, 200);
-}
-
-static void health_is_of_one_qemu(void **state)
-{
-	struct world *world = joined(state);
-	const struct sample *health;
-	struct cluster cluster;
-
-	for (int32_t pid = 77; pid < 79; pid++) {
-		world->qemu_pid = pid;
-		world_run(world, 11000);
-		cluster = world_cluster(world);
-		health = &cluster.monitors[MONITOR_ENGINE_HEALTH];
-		assert_int_equal(cluster.qemu_pid, pid);
-		assert_false(health->known);
-		broker_sample(world->broker, MONITOR_ENGINE_HEALTH, true, HEALTH_GOOD);
-		world_run(world, 11000);
-		cluster = world_cluster(world);
-		assert_true(health->known);
-	}
-}
-
-static void says(struct world *world, enum vm vm)
-{
-	struct publish_request request = {.claim = {.vm = vm}, .timeout_in_ms = -1, .config_age_ms = -1};
-
-	broker_publish(world->broker, &request);
-	world_run(world, 11000);
-}
-
-/* Who is asked for its health: what the agent says counts, but without QEMU there is nobody to ask. */
-static void whether_the_vm_runs(void **state)
-{
-	struct world *world = joined(state);
-
-	world->qemu_pid = 77;
-	world_run(world, 11000);
-	assert_true(broker_vm_runs(world->broker)); /* no word yet */
-	says(world, VM_UP);
-	assert_true(broker_vm_runs(world->broker));
-	says(world, VM_DOWN);
-	assert_false(broker_vm_runs(world->broker));
-	world->qemu_error = -ETIMEDOUT;
-	says(world, VM_UP);
-	assert_int_equal(broker_qemu_pid(world->broker), -1);
-	assert_true(broker_vm_runs(world->broker));
-	says(world, VM_DOWN);
-	assert_false(broker_vm_runs(world->broker));
-	says(world, VM_UNKNOWN);
-	assert_false(broker_vm_runs(world->broker));
-	world->qemu_error = 0;
-	world->qemu_pid = 0;
-	says(world, VM_UP);
-	assert_false(broker_vm_runs(world->broker));
-}
-
-static void blocks_in_pieces(void **state)
-{
-	struct world *world = *state;
-	struct slot_block blocks[10];
-	uint32_t next;
-
-	for (uint16_t id = 2; id <= 24; id++)
-		world_record(world, id, "other", 10, 1, 3000);
-	world_start(world);
-	world_run(world, 3000);
-	assert_int_equal(broker_blocks(world->broker, 0, blocks, 10, &next), 10);
-	assert_int_equal(blocks[0].id, 0);
-	assert_int_equal(blocks[1].id, 2);
-	assert_int_equal(next, 11);
-	assert_int_equal(broker_blocks(world->broker, next, blocks, 10, &next), 10);
-	assert_int_equal(next, 21);
-	assert_int_equal(broker_blocks(world->broker, next, blocks, 10, &next), 4);
-	assert_int_equal(next, 0);
-	assert_int_equal(broker_blocks(world->broker, 5000, blocks, 10, &next), 0);
-}
-
-#define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ROW(writes_at_once_and_every_loop),
-		ROW(publishes_the_io_timeout_that_sanlock_uses),
-		ROW(aliens_by_the_io_timeout_that_sanlock_uses),
-		ROW(same_words_are_not_written_again),
-		ROW(same_words_are_written_where_they_were_lost),
-		ROW(late_write_is_written_over),
-		ROW(next_agent_hears_nothing_of_the_last),
-		ROW(silent_agent_no_timestamp),
-		ROW(old_word_of_the_agent_is_old),
-		ROW(nothing_without_the_host_id),
-		ROW(foreign_record_stops_publishing),
-		ROW(clone_between_our_writes_is_seen),
-		ROW(foreign_name_is_cleaned),
-		ROW(newer_record_is_left_alone),
-		ROW(restarted_broker_looks_first),
-		ROW(noise_in_our_block_is_repaired),
-		ROW(failed_write_is_tried_again_and_told),
-		ROW(what_to_do_is_said),
-		ROW(advice_is_said_once),
-		ROW(whiteboard_that_lost_its_name),
-		ROW(hung_storage_keeps_answering),
-		ROW(slow_storage_is_said_and_moves_nothing),
-		ROW(reads_blocks_in_use_only),
-		ROW(unread_domain_hides_no_host),
-		ROW(blocks_that_nobody_listed_are_found),
-		ROW(owner_is_read_every_second),
-		ROW(cycle_ends_when_it_was_taken),
-		ROW(agent_is_told_of_what_matters),
-		ROW(dead_monitor_is_unknown),
-		ROW(health_is_of_one_qemu),
-		ROW(whether_the_vm_runs),
-		ROW(blocks_in_pieces),
+		WORLD_ROW(writes_at_once_and_every_loop),
+		WORLD_ROW(publishes_the_io_timeout_that_sanlock_uses),
+		WORLD_ROW(aliens_by_the_io_timeout_that_sanlock_uses),
+		WORLD_ROW(same_words_are_not_written_again),
+		WORLD_ROW(same_words_are_written_where_they_were_lost),
+		WORLD_ROW(late_write_is_written_over),
+		WORLD_ROW(next_agent_hears_nothing_of_the_last),
+		WORLD_ROW(silent_agent_no_timestamp),
+		WORLD_ROW(old_word_of_the_agent_is_old),
+		WORLD_ROW(nothing_without_the_host_id),
+		WORLD_ROW(foreign_record_stops_publishing),
+		WORLD_ROW(clone_between_our_writes_is_seen),
+		WORLD_ROW(foreign_name_is_cleaned),
+		WORLD_ROW(newer_record_is_left_alone),
+		WORLD_ROW(restarted_broker_looks_first),
+		WORLD_ROW(noise_in_our_block_is_repaired),
+		WORLD_ROW(failed_write_is_tried_again_and_told),
+		WORLD_ROW(what_to_do_is_said),
+		WORLD_ROW(advice_is_said_once),
+		WORLD_ROW(whiteboard_that_lost_its_name),
+		WORLD_ROW(hung_storage_keeps_answering),
+		WORLD_ROW(slow_storage_is_said_and_moves_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,18 +13,6 @@
 
 #include "tests/unit/broker_world.h"
 
-static int setup(void **state)
-{
-	*state = world_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	world_free(*state);
-	return 0;
-}
-
 static struct world *started(void **state)
 {
 	struct world *world = *state;
@@ -292,28 +280,26 @@ static void commands_go_to_the_agent(void **state)
 	assert_int_equal(broker_answer(world->broker, 1, 0, ""), -ENOENT);
 }
 
-#define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ROW(absent_is_no),
-		ROW(what_is_not_asked_is_not_written),
-		ROW(set_is_answered_two_loops_later),
-		ROW(old_writer_overwrites),
-		ROW(stubborn_writer),
-		ROW(lease_not_to_be_had),
-		ROW(lease_refused_at_once),
-		ROW(unreadable_is_the_last_good_value),
-		ROW(kept_value_without_storage),
-		ROW(noise_after_a_restart),
-		ROW(nothing_known),
-		ROW(failed_write_is_said),
-		ROW(last_request_wins),
-		ROW(turned_round_in_the_middle),
-		ROW(client_is_gone),
-		ROW(agent_hears_of_it),
-		ROW(commands_go_to_the_agent),
+		WORLD_ROW(absent_is_no),
+		WORLD_ROW(what_is_not_asked_is_not_written),
+		WORLD_ROW(set_is_answered_two_loops_later),
+		WORLD_ROW(old_writer_overwrites),
+		WORLD_ROW(stubborn_writer),
+		WORLD_ROW(lease_not_to_be_had),
+		WORLD_ROW(lease_refused_at_once),
+		WORLD_ROW(unreadable_is_the_last_good_value),
+		WORLD_ROW(kept_value_without_storage),
+		WORLD_ROW(noise_after_a_restart),
+		WORLD_ROW(nothing_known),
+		WORLD_ROW(failed_write_is_said),
+		WORLD_ROW(last_request_wins),
+		WORLD_ROW(turned_round_in_the_middle),
+		WORLD_ROW(client_is_gone),
+		WORLD_ROW(agent_hears_of_it),
+		WORLD_ROW(commands_go_to_the_agent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
