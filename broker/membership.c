@@ -25,6 +25,7 @@
 /* /proc is read in ms; longer is a process in state D that keeps its reader waiting. */
 #define FIND_MS 1000
 #define STOP_PROVE_MS 500
+#define LEAVE_RETRY_MS 100
 
 const char other_domain_text[] = "the whiteboard belongs to another domain: check metadata_path, sdUUID and "
 				 "lockspace_name in hosted-engine.conf";
@@ -603,20 +604,47 @@ static void stop_ended(struct member *member)
 	if (member->left)
 		return;
 	member->left = true;
+	member->clock->cancel(member->clock, &member->leave_timer);
 	member->clock->cancel(member->clock, &member->stop_timer);
 	member->stopped(member->data);
 }
 
 static void stop_fired(struct timer *timer)
 {
-	stop_ended(from_timer(timer, offsetof(struct member, stop_timer)));
+	struct member *member = from_timer(timer, offsetof(struct member, stop_timer));
+
+	if (member->leave_held)
+		log_info("lockspace kept: a lease in it is held");
+	stop_ended(member);
+}
+
+static void leave_lockspace(struct member *member);
+
+static void leave_fired(struct timer *timer)
+{
+	leave_lockspace(from_timer(timer, offsetof(struct member, leave_timer)));
 }
 
 static void leave_ended(void *data, int error)
 {
+	struct member *member = data;
+
+	/* sanlock takes a lease back some time after its holder's end: a write on the storage. */
+	member->leave_held = error == -EBUSY;
+	if (member->leave_held && !member->left) {
+		member->leave_timer.fire = leave_fired;
+		set_timer(member, &member->leave_timer, LEAVE_RETRY_MS);
+		return;
+	}
 	if (error < 0 && error != -ETIMEDOUT)
 		log_info("lockspace kept: %s", strerror(-error));
-	stop_ended(data);
+	stop_ended(member);
+}
+
+static void leave_lockspace(struct member *member)
+{
+	if (member->lease->leave(member->lease, member->stop_by, leave_ended, member) < 0)
+		stop_ended(member);
 }
 
 /* Safety rule 7: leaving is for a host without QEMU; what is not proven counts as one. */
@@ -633,8 +661,7 @@ static void stop_proven(void *data, int error, int32_t pid, mono_t begun)
 		stop_ended(member);
 		return;
 	}
-	if (member->lease->leave(member->lease, member->stop_by, leave_ended, member) < 0)
-		stop_ended(member);
+	leave_lockspace(member);
 }
 
 void membership_stop(struct member *member, void (*stopped)(void *data))
@@ -680,4 +707,5 @@ void membership_done(struct member *member)
 	member->clock->cancel(member->clock, &member->look_timer);
 	member->clock->cancel(member->clock, &member->gate_timer);
 	member->clock->cancel(member->clock, &member->stop_timer);
+	member->clock->cancel(member->clock, &member->leave_timer);
 }

@@ -84,13 +84,14 @@ struct member {
 	mono_t board_since; /* since when the whiteboard could not be read */
 	mono_t join_begun;  /* when sanlock last said so, MONO_UNSET: it has not */
 	bool looking, reading, asking_watchdog, proving, joining, killing, ending, stopping, left;
-	bool end_void; /* the end of the storage daemon under way was begun in an earlier membership */
+	bool leave_held; /* a lease in the lockspace was held when it was last asked to leave */
+	bool end_void;	 /* the end of the storage daemon under way was begun in an earlier membership */
 	bool closely;
 	bool spare_qemu;
 	bool settled; /* nothing more is to be expected of sanlock soon */
 	void (*stopped)(void *data);
 	mono_t stop_by;
-	struct timer look_timer, gate_timer, stop_timer;
+	struct timer look_timer, gate_timer, stop_timer, leave_timer;
 };
 
 /* `member` zeroed before; the ports, calls, host_id and loop_ms are set by the caller. Begins at once. */

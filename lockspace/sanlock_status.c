@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Reads `sanlock client status -D`, lines of key=value below lines that name the daemon (`daemon HOST`) and
- * each lockspace (`s NAME:ID:PATH:OFFSET`), and `sanlock client renewal`, a line of them for each renewal,
- * the oldest first. It decides nothing but what the words say; a word that is missing is unknown.
- * Called by the lease port's and the guard's worker threads, and by hosted-engine. */
+ * each lockspace (`s NAME:ID:PATH:OFFSET`, and `REM` while it is left), and `sanlock client renewal`, a line
+ * of them for each renewal, the oldest first. It decides nothing but what the words say; a word that is
+ * missing is unknown. Called by the lease port's and the guard's worker threads, and by hosted-engine. */
 #include "lockspace/sanlock_status.h"
 
 #include <assert.h>
@@ -101,6 +101,13 @@ static int64_t value_of(const char *line, const char *key)
 	return errno || end == line + length + 1 || *end || value < 0 ? -1 : value;
 }
 
+static bool ends_with(const char *line, const char *end)
+{
+	size_t length = strlen(line), end_length = strlen(end);
+
+	return length >= end_length && strcmp(line + length - end_length, end) == 0;
+}
+
 static void answer_parse(char *bytes, const char *lockspace, struct sanlock_status *status)
 {
 	bool daemon = false, ours = false;
@@ -114,6 +121,7 @@ static void answer_parse(char *bytes, const char *lockspace, struct sanlock_stat
 			daemon = strncmp(line, "daemon ", 7) == 0;
 			ours = strncmp(line, "s ", 2) == 0 && strncmp(line + 2, lockspace, length) == 0 &&
 			       line[2 + length] == ':';
+			status->leaving |= ours && ends_with(line, " REM");
 			continue;
 		}
 		line += strspn(line, " ");

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/snapshot.h"
@@ -13,6 +14,7 @@ struct sanlock_status {
 	int use_watchdog;	/* 0, 1; -1: not said */
 	int64_t last_renewal_s; /* of our host id, in seconds of CLOCK_MONOTONIC as the daemon read it; -1:
 				   not joined */
+	bool leaving;		/* the lockspace is being left: some 3 s, measured at io_timeout 1 and 3 */
 };
 
 /* Runs `sanlock client status -D` and reads its answer, which comes from the daemon's memory (2 ms). 0,

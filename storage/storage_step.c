@@ -27,9 +27,12 @@
 #include "lockspace/qemu_pid.h"
 #include "lockspace/sanlock_status.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 #define AWAIT_LOOK_MS 100
 #define SANLOCK_MS 5000
+/* With SANLOCK_MS below the step's own limit; storage that hangs keeps sanlock longer. */
+#define LEAVE_MS 8000
 #define RECORD_MAX 65536
 
 extern char **environ;
@@ -253,6 +256,7 @@ static int touch(const char *path, struct answer *ret)
 static int prove_unused(const char *vmid, const char *lockspace, struct answer *ret)
 {
 	struct qemu_pids found = {0};
+	mono_t leave_by = mono_add(clock_mono(), LEAVE_MS);
 	struct sanlock_status status;
 	int r = vmid[0] ? qemu_find(vmid, &found) : 0;
 
@@ -260,7 +264,10 @@ static int prove_unused(const char *vmid, const char *lockspace, struct answer *
 		return fail(ret, r, "no proof that the engine VM does not run here: %s", strerror(-r));
 	if (found.n > 0)
 		return fail(ret, -EBUSY, "the engine VM runs on this host");
-	r = sanlock_status_read(lockspace, SANLOCK_MS, &status);
+	/* A broker that was just stopped has asked sanlock to leave, and did not wait for its end. */
+	while ((r = sanlock_status_read(lockspace, SANLOCK_MS, &status)) == 0 && status.leaving &&
+	       clock_mono() < leave_by)
+		poll(NULL, 0, AWAIT_LOOK_MS);
 	if (r == -ECONNREFUSED) /* no daemon: nothing is joined */
 		return 0;
 	if (r < 0)

@@ -457,6 +457,35 @@ static void stop_leaves(void **state)
 	assert_int_equal(world->joins, 1);
 }
 
+/* sanlock takes the lease of a VM that just ended back in its own time. */
+static void stop_waits_for_the_lease(void **state)
+{
+	struct world *world = *state;
+
+	world->leave_error = -EBUSY;
+	world_start(world);
+	world_run(world, 2000);
+	broker_stop(world->broker, mark_stopped, world);
+	world_run(world, 1000);
+	assert_false(world->stopped);
+	world->leave_error = 0;
+	world_run(world, 200);
+	assert_true(world->stopped);
+	assert_in_range(world->leaves, 3, 12);
+}
+
+static void stop_with_a_held_lease_stays(void **state)
+{
+	struct world *world = *state;
+
+	world->leave_error = -EBUSY;
+	world_start(world);
+	world_run(world, 2000);
+	broker_stop(world->broker, mark_stopped, world);
+	world_run(world, 1500);
+	assert_true(world->stopped);
+}
+
 static void stop_with_qemu_stays(void **state)
 {
 	struct world *world = *state;
@@ -534,6 +563,8 @@ int main(void)
 		WORLD_ROW(unread_owner_is_unknown),
 		WORLD_ROW(dead_guard_is_said),
 		WORLD_ROW(stop_leaves),
+		WORLD_ROW(stop_waits_for_the_lease),
+		WORLD_ROW(stop_with_a_held_lease_stays),
 		WORLD_ROW(stop_with_qemu_stays),
 		WORLD_ROW(stop_unproven_stays),
 		WORLD_ROW(stop_with_hanging_proc_stays),

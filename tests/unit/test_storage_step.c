@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lockspace/sanlock_status.h"
 #include "storage/storage_step.h"
 #include "tests/unit/qemu_stand_in.h"
 #include "tests/unit/sanlock_domain.h"
@@ -264,12 +265,21 @@ static void test_secret_is_not_described(void **state)
 	assert_string_equal(text, "write /db/record");
 }
 
+static bool is_leaving(void *data)
+{
+	struct sanlock_status status;
+
+	(void)data;
+	return sanlock_status_read("LS", 2000, &status) == 0 && status.leaving;
+}
+
 static void test_unused(void **state)
 {
 	struct sanlock_domain domain;
-	char uuid[37];
+	char uuid[37], place[256];
 	const char *argv[] = {"qemu-system-x86_64", "-uuid", uuid, NULL};
-	pid_t vm;
+	const char *leave[] = {"sanlock", "client", "rem_lockspace", "-s", place, NULL};
+	pid_t vm, leaver;
 
 	signal(SIGCHLD, SIG_DFL);
 	stand_in_uuid(uuid);
@@ -288,6 +298,14 @@ static void test_unused(void **state)
 	assert_int_equal(run(STORAGE_STEP_UNUSED, uuid, "LS", NULL, NULL), -EBUSY);
 	assert_non_null(strstr(why, "the lockspace LS is joined"));
 	assert_int_equal(run(STORAGE_STEP_UNUSED, "", "OTHER", NULL, NULL), 0);
+	/* One that is being left is waited for: seconds, of which a broker that stops sees the first. */
+	signal(SIGCHLD, SIG_DFL);
+	snprintf(place, sizeof(place), "LS:1:%s:0", domain.disk);
+	leaver = domain_spawn(&domain, leave);
+	assert_true(domain_wait(is_leaving, NULL, 5000));
+	assert_int_equal(run(STORAGE_STEP_UNUSED, uuid, "LS", NULL, NULL), 0);
+	signal(SIGCHLD, SIG_DFL);
+	waitpid(leaver, NULL, 0);
 	/* No answer is no proof. */
 	domain_signal(&domain, SIGSTOP);
 	assert_int_equal(run(STORAGE_STEP_UNUSED, uuid, "OTHER", NULL, NULL), -EBUSY);
