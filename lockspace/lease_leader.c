@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Reads sanlock's record of a lease (version 3.8.5, little endian). Decides nothing but what the bytes say;
+/* Reads sanlock's records of a lease (version 3.8.5, little endian). Decides nothing but what the bytes say;
  * the checksum is not looked at: one that is torn is being written, which a second look shows. Called by
- * storage/lockspace_watch.c and storage/lockspace_reset.c. */
+ * lease_release.c, storage/lockspace_watch.c and storage/lockspace_reset.c. */
 #include "lockspace/lease_leader.h"
 
 #include <endian.h>
@@ -18,10 +18,16 @@ enum {
 	AT_SECTOR_SIZE = 12,
 	AT_OWNER = 32,
 	AT_GENERATION = 40,
+	AT_VERSION = 48,
 	AT_LOCKSPACE = 56,
 	AT_TIMESTAMP = 152,
 	AT_IO_TIMEOUT = 174 /* one byte: sanlock writes no more */
 };
+
+/* Of a host's block. */
+enum { BLOCK_OWNER = 16, BLOCK_GENERATION = 24, BLOCK_VERSION = 40, BLOCK_FLAGS = 52 };
+
+#define BLOCK_RELEASED 0x1
 
 static uint32_t get32(const uint8_t *sector, size_t at)
 {
@@ -62,6 +68,15 @@ void leader_decode(const uint8_t sector[512], struct leader *ret)
 	leader.free = get64(sector, AT_TIMESTAMP) == 0;
 	leader.owner_id = get64(sector, AT_OWNER);
 	leader.owner_generation = get64(sector, AT_GENERATION);
+	leader.version = get64(sector, AT_VERSION);
 	memcpy(leader.lockspace, sector + AT_LOCKSPACE, sizeof(leader.lockspace) - 1);
 	*ret = leader;
+}
+
+bool leader_released(const uint8_t block[512], const struct leader *leader)
+{
+	return (get32(block, BLOCK_FLAGS) & BLOCK_RELEASED) &&
+	       get64(block, BLOCK_OWNER) == leader->owner_id &&
+	       get64(block, BLOCK_GENERATION) == leader->owner_generation &&
+	       get64(block, BLOCK_VERSION) == leader->version;
 }

@@ -32,6 +32,7 @@
 #include <sanlock_rv.h>
 
 #include "lockspace/lease_port.h"
+#include "lockspace/lease_release.h"
 #include "lockspace/sanlock_status.h"
 #include "util/cleanup.h"
 #include "util/loop.h"
@@ -293,6 +294,9 @@ static void owner_run(struct question *q)
 	if (count == 1) {
 		q->owner.id = (uint16_t)owners[0].host_id;
 		q->owner.generation = owners[0].generation;
+		if (lease_released(&q->config.engine_place, &q->owner))
+			q->owner = (struct lease_owner){
+				.kind = OWNER_NOBODY, .version = q->owner.version, .begun = q->owner.begun};
 	}
 }
 

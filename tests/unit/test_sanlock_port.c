@@ -10,9 +10,11 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "lockspace/lease_port.h"
 #include "tests/unit/sanlock_domain.h"
@@ -181,12 +183,26 @@ static bool joined(void *data)
 	return b->look.membership == MEMBERSHIP_JOINED;
 }
 
+/* Reads or writes bytes of the engine's lease on disk, behind sanlock's back. */
+static void lease_bytes(struct bench *b, size_t offset, uint8_t *bytes, size_t size, bool write)
+{
+	off_t at = (off_t)(DOMAIN_ENGINE_OFFSET + offset);
+	int fd = open(b->domain.disk, O_RDWR | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write ? pwrite(fd, bytes, size, at) : pread(fd, bytes, size, at), size);
+	assert_int_equal(fsync(fd), 0);
+	close(fd);
+}
+
 /* One life: away, started, joining, joined, held, left. */
 static void test_life(void **state)
 {
 	struct bench *b = *state;
 	char place[256];
 	const char *hold[] = {"sanlock", "client", "command", "-r", place, "-c", "/bin/sleep", "60", NULL};
+	const size_t of_tenure[] = {16, 24, 40}; /* owner, generation and version in a host's block */
+	uint8_t leader[512], released[512], byte;
 	struct lease_config other;
 	pid_t holder;
 
@@ -267,11 +283,31 @@ static void test_life(void **state)
 	other = config_of(b);
 	port_swap(b, &other);
 
+	lease_bytes(b, 0, leader, sizeof(leader), false);
 	kill(holder, SIGKILL);
 	waitpid(holder, NULL, 0);
 	look(b, holder, 2000);
 	assert_int_not_equal(b->look.held, HELD_YES);
 	assert_true(domain_wait(left, b, 5000)); /* -EBUSY until sanlock has released for the dead one */
+	/* Where another host wrote the leader record, sanlock leaves it so and marks the owner's block alone.
+	 */
+	lease_bytes(b, 0, released, sizeof(released), false);
+	lease_bytes(b, 0, leader, sizeof(leader), true);
+	read_owner(b, 2000);
+	assert_int_equal(b->owner.error, 0);
+	assert_int_equal(b->owner.kind, OWNER_NOBODY);
+	assert_int_equal(b->owner.version, 1);
+	/* A mark of an earlier tenure says nothing of this one. */
+	for (size_t i = 0; i < sizeof(of_tenure) / sizeof(of_tenure[0]); i++) {
+		lease_bytes(b, 2 * 512 + of_tenure[i], &byte, 1, false);
+		byte++;
+		lease_bytes(b, 2 * 512 + of_tenure[i], &byte, 1, true);
+		read_owner(b, 2000);
+		assert_int_equal(b->owner.kind, OWNER_HOST);
+		byte--;
+		lease_bytes(b, 2 * 512 + of_tenure[i], &byte, 1, true);
+	}
+	lease_bytes(b, 0, released, sizeof(released), true);
 	look(b, 0, 2000);
 	assert_int_equal(b->look.membership, MEMBERSHIP_NONE);
 	read_owner(b, 2000);
