@@ -58,19 +58,9 @@ def journal(lab, host, unit, since="-24h"):
 def test_vm_killed(kind_lab, request):
     lab = kind_lab
     host = lab.vm_host()
-    for _ in range(3):
-        lease = leader(lab, host)
-        if lease["write_id"] == lease["owner_id"]:
-            break
-        # Two hosts had tried at once and the other one wrote the holder's lease down. sanlock marks the end of such a
-        # one where its readers do not look, and the others wait two loops for the record: begin with one that its holder wrote.
-        lab.vm("kill")
-        lab.wait("vm=up && http=ok", START_SECONDS)
-        lab.wait_well(START_SECONDS)
-        host = lab.vm_host()
-        lab.wait_seen(host, START_SECONDS)
+    # Hosts that tried at once may have left a lease that the loser wrote for the winner: it is as free as any.
     before = lab.qemu()
-    assert f"-{lease['sector_size']}" in request.node.callspec.id
+    assert f"-{leader(lab, host)['sector_size']}" in request.node.callspec.id
     own = lab.own_status(host)
     assert own["storage"]["write-age"] <= 60 and own["storage"]["stuck-for"] is None and "trouble" not in own
     lab.vm("kill")
