@@ -1,93 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Decides when a connection is made, kept and thrown away, which address is tried next, and what becomes of
- * an operation meanwhile: it ends at its deadline, whatever the server does. A connection serves one
- * operation at a time and is thrown away after any doubt, since libraries that were timed out mix the answers
- * of old requests into new ones. It may not block the loop: names are resolved by workers. Called by the
- * stores over networks. */
+/* Decides when a connection is made, kept and thrown away, and what becomes of an operation meanwhile: it
+ * ends at its deadline, whatever the server does. A connection serves one operation at a time and is thrown
+ * away after any doubt, since libraries that were timed out mix the answers of old requests into new ones. It
+ * may not block the loop. Called by the stores over networks. */
 #include "metadata/store_remote.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "metadata/identity.h"
-#include "metadata/remote_names.h"
+#include "metadata/remote_state.h"
 #include "util/cleanup.h"
-#include "util/loop.h"
-#include "util/worker.h"
-
-enum link_state {
-	LINK_NONE,
-	LINK_RESOLVING,
-	LINK_CONNECTING,
-	LINK_IDLE,
-	LINK_CONFIRMING, /* reads the identity block, before the first write */
-	LINK_BUSY,
-};
-
-struct resolve_job {
-	struct job job;		    /* first: util/worker.h */
-	struct remote_queue *queue; /* only for done(), in the loop's thread */
-	struct store_place places[STORE_PLACES_MAX];
-	size_t n_places;
-	struct remote_addresses found;
-	int error;
-};
-
-struct remote_queue {
-	struct op_queue ops;
-	struct store_remote *store;
-	struct worker *resolver; /* NULL: all places are addresses */
-	struct remote_addresses addresses;
-	size_t address; /* the one in use, or tried first */
-	size_t tried;	/* by this operation */
-	enum link_state state;
-	void *link;
-	int epoll;	/* of the link's descriptor, which libraries change under us */
-	int watched_fd; /* in it, -1 none */
-	int watched_events;
-	bool proven;	/* the link has ended an operation well */
-	bool confirmed; /* it leads to the storage that the identity was read from */
-	mono_t attempt_until;
-
-	bool ended; /* said by the library, to be looked at when it has returned */
-	int error;
-	bool finished; /* the operation: done() is to be called */
-	int result;
-
-	uint64_t at;
-	size_t size;
-	uint8_t *bytes;	  /* where the library reads: the caller's blocks, or ours */
-	uint8_t *scanned; /* ours, of a scan */
-	uint8_t data[BLOCK_SIZE];
-	uint8_t identity[BLOCK_SIZE]; /* that this link gave */
-};
-
-struct store_remote {
-	struct store store; /* first */
-	const struct remote_library *library;
-	void *config;
-	uint64_t offset;
-	struct store_place places[STORE_PLACES_MAX];
-	size_t n_places;
-	struct loop *loop;
-	struct clock_port *clock;
-	struct store_health health;
-	bool identified;	      /* the identity was read once */
-	uint8_t identity[BLOCK_SIZE]; /* as our user read it last, or as the first link gave it */
-	struct remote_queue queues[STORE_QUEUE_COUNT];
-};
-
-static mono_t now_of(const struct remote_queue *queue)
-{
-	return queue->store->clock->now(queue->store->clock);
-}
 
 void remote_ended(struct remote_queue *queue, int error)
 {
@@ -95,37 +22,10 @@ void remote_ended(struct remote_queue *queue, int error)
 	queue->error = error;
 }
 
-/* Safety rule 13: what was given up must not be sent later. Closed in the usual way, a connection goes on in
- * the kernel, and a write from before a break of the network would reach the server after it; and while a
- * child of ours that was just begun still has the descriptor, it is not even closed. So it is disconnected,
- * whoever has it: what was not sent is dropped, and the server told. What the server has taken it may still
- * write, on any connection: readers know such a record by its generation and timestamp, and the own block is
- * read back.
- */
-static void drop_link(struct remote_queue *queue)
-{
-	const struct remote_library *library = queue->store->library;
-	static const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
-
-	if (queue->link) {
-		int fd = library->fd(queue->link);
-
-		if (fd >= 0)
-			(void)connect(fd, &nobody, sizeof(nobody));
-		if (queue->watched_fd >= 0)
-			(void)epoll_ctl(queue->epoll, EPOLL_CTL_DEL, queue->watched_fd, NULL);
-		queue->watched_fd = -1;
-		library->destroy(TAKE_PTR(queue->link));
-	}
-	queue->state = LINK_NONE;
-	queue->proven = queue->confirmed = false;
-	queue->ended = false;
-}
-
-static void finish(struct remote_queue *queue, int error)
+void remote_finish(struct remote_queue *queue, int error)
 {
 	if (error < 0)
-		drop_link(queue);
+		remote_link_drop(queue);
 	else
 		queue->state = LINK_IDLE;
 	queue->finished = true;
@@ -172,7 +72,7 @@ static int send_now(struct remote_queue *queue)
 static void start_io(struct remote_queue *queue)
 {
 	const struct remote_library *library = queue->store->library;
-	mono_t now = now_of(queue);
+	mono_t now = remote_now(queue);
 	int r;
 
 	if (queue->ops.write && !queue->confirmed) {
@@ -190,105 +90,6 @@ static void start_io(struct remote_queue *queue)
 		remote_ended(queue, r);
 }
 
-/* The addresses that are left share the time that is left; the last has all of it. */
-static void start_connect(struct remote_queue *queue)
-{
-	struct store_remote *store = queue->store;
-	mono_t now = now_of(queue);
-	int64_t left = queue->ops.op->deadline > now ? queue->ops.op->deadline - now : 0;
-	int r;
-
-	queue->state = LINK_CONNECTING;
-	queue->attempt_until = mono_add(now, left / (int64_t)(queue->addresses.n - queue->tried));
-	r = store->library->connect(store->config, &queue->addresses.list[queue->address], queue,
-				    &queue->link);
-	if (r < 0)
-		remote_ended(queue, r);
-}
-
-static void connect_next(struct remote_queue *queue, int error)
-{
-	drop_link(queue);
-	queue->address = (queue->address + 1) % queue->addresses.n;
-	if (++queue->tried < queue->addresses.n)
-		start_connect(queue);
-	else
-		finish(queue, error);
-}
-
-static void resolve_run(struct job *base)
-{
-	struct resolve_job *job = (struct resolve_job *)base;
-
-	job->error = remote_names_resolve(job->places, job->n_places, &job->found);
-}
-
-static void resolve_destroy(struct job *base)
-{
-	free((struct resolve_job *)base);
-}
-
-static void settle(struct remote_queue *queue);
-
-/* A name server that fails is nothing to a server whose addresses are known. */
-static void resolved(struct remote_queue *queue, int error)
-{
-	if (queue->addresses.n > 0)
-		start_connect(queue);
-	else
-		finish(queue, error);
-}
-
-static void resolve_done(struct job *base)
-{
-	struct resolve_job *job = (struct resolve_job *)base;
-	struct remote_queue *queue = job->queue;
-	int error = job->error;
-
-	if (error == 0) {
-		queue->addresses = job->found;
-		queue->address %= queue->addresses.n;
-	}
-	free(job);
-	resolved(queue, error);
-	settle(queue);
-}
-
-static void start_resolve(struct remote_queue *queue)
-{
-	struct store_remote *store = queue->store;
-	struct resolve_job *job = calloc(1, sizeof(*job));
-	mono_t now = now_of(queue), deadline = queue->ops.op->deadline;
-	int r;
-
-	if (!job) {
-		resolved(queue, -ENOMEM);
-		return;
-	}
-	job->job = (struct job){resolve_run, resolve_done, resolve_destroy};
-	job->queue = queue;
-	job->n_places = store->n_places;
-	memcpy(job->places, store->places, sizeof(job->places));
-	queue->state = LINK_RESOLVING;
-	queue->attempt_until =
-		queue->addresses.n > 0 && deadline > now ? mono_add(now, (deadline - now) / 2) : deadline;
-	r = worker_start(queue->resolver, &job->job);
-	if (r < 0) {
-		free(job);
-		/* All threads that may hang do so in name servers. */
-		resolved(queue, r == -EBUSY ? -ETIMEDOUT : r);
-	}
-}
-
-static void start_link(struct remote_queue *queue)
-{
-	queue->tried = 0;
-	if (queue->resolver)
-		start_resolve(queue);
-	else
-		start_connect(queue);
-}
-
 /* A server that was restarted, a handle of a file that was replaced: a link that had worked fails, and a new
  * one does: once, since the new one is not proven. The same bytes to the same place a second time harm
  * nobody.
@@ -296,11 +97,11 @@ static void start_link(struct remote_queue *queue)
 static void give_up_link(struct remote_queue *queue, int error)
 {
 	if (!queue->proven) {
-		finish(queue, error);
+		remote_finish(queue, error);
 		return;
 	}
-	drop_link(queue);
-	start_link(queue);
+	remote_link_drop(queue);
+	remote_link_start(queue);
 }
 
 /* The link has ended what it was asked for. */
@@ -309,7 +110,7 @@ static void advance(struct remote_queue *queue, int error)
 	switch (queue->state) {
 	case LINK_CONNECTING:
 		if (error < 0)
-			connect_next(queue, error);
+			remote_link_next(queue, error);
 		else
 			start_io(queue);
 		return;
@@ -324,35 +125,13 @@ static void advance(struct remote_queue *queue, int error)
 	case LINK_BUSY:
 		if (error == 0) {
 			queue->proven = true;
-			finish(queue, 0);
+			remote_finish(queue, 0);
 			return;
 		}
 		give_up_link(queue, error);
 		return;
 	default: /* nobody asked: the peer has closed it, or has lost its mind */
-		drop_link(queue);
-	}
-}
-
-/* Libraries close and open descriptors while they connect, often with the same number, which epoll forgets:
- * hence ours, and added anew each time it does not know it. A link that works keeps its own. */
-static void watch(struct remote_queue *queue)
-{
-	const struct remote_library *library = queue->store->library;
-	int fd = queue->link ? library->fd(queue->link) : -1,
-	    events = fd >= 0 ? library->events(queue->link) : 0;
-	struct epoll_event event = {.events = (uint32_t)events};
-
-	if (queue->watched_fd == fd && queue->watched_events == events && queue->state != LINK_CONNECTING)
-		return;
-	if (queue->watched_fd >= 0 && queue->watched_fd != fd)
-		(void)epoll_ctl(queue->epoll, EPOLL_CTL_DEL, queue->watched_fd, NULL);
-	queue->watched_fd = fd;
-	queue->watched_events = events;
-	if (fd >= 0 && epoll_ctl(queue->epoll, EPOLL_CTL_MOD, fd, &event) < 0) {
-		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-		if (epoll_ctl(queue->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
-			remote_ended(queue, -errno);
+		remote_link_drop(queue);
 	}
 }
 
@@ -362,7 +141,7 @@ static void arm(struct remote_queue *queue)
 	struct clock_port *clock = queue->store->clock;
 	mono_t until;
 
-	watch(queue);
+	remote_link_watch(queue);
 	if (!queue->ops.op) {
 		clock->cancel(clock, &queue->ops.timer);
 		return;
@@ -372,11 +151,10 @@ static void arm(struct remote_queue *queue)
 	    queue->attempt_until < until)
 		until = queue->attempt_until;
 	/* What failed within its own call ends by the loop: who asked is still in his call. */
-	clock->set(clock, &queue->ops.timer, queue->ended || queue->finished ? now_of(queue) : until);
+	clock->set(clock, &queue->ops.timer, queue->ended || queue->finished ? remote_now(queue) : until);
 }
 
-/* The last thing that any way in does: done() may begin the next operation or close the store. */
-static void settle(struct remote_queue *queue)
+void remote_settle(struct remote_queue *queue)
 {
 	struct store_remote *store = queue->store;
 
@@ -388,7 +166,7 @@ static void settle(struct remote_queue *queue)
 		arm(queue);
 		return;
 	}
-	watch(queue);
+	remote_link_watch(queue);
 	queue->finished = false;
 	if (queue->result != -ETIMEDOUT)
 		queue->ops.stuck_since = MONO_UNSET;
@@ -411,14 +189,14 @@ static void link_ready(int fd, short revents, void *data)
 	r = queue->store->library->service(queue->link, (int)event.events);
 	if (r < 0 && !queue->ended)
 		remote_ended(queue, r);
-	settle(queue);
+	remote_settle(queue);
 }
 
 static void timer_fired(struct timer *timer)
 {
 	struct remote_queue *queue =
 		(struct remote_queue *)((char *)timer - offsetof(struct remote_queue, ops.timer));
-	mono_t now = now_of(queue);
+	mono_t now = remote_now(queue);
 
 	if (!queue->ended && !queue->finished) {
 		bool over = now >= queue->ops.op->deadline;
@@ -426,13 +204,13 @@ static void timer_fired(struct timer *timer)
 		if (queue->state == LINK_RESOLVING)
 			worker_give_up(queue->resolver);
 		if (over)
-			finish(queue, -ETIMEDOUT);
+			remote_finish(queue, -ETIMEDOUT);
 		else if (queue->state == LINK_RESOLVING)
-			resolved(queue, -ETIMEDOUT);
+			remote_link_resolved(queue, -ETIMEDOUT);
 		else if (queue->state == LINK_CONNECTING)
-			connect_next(queue, -ETIMEDOUT);
+			remote_link_next(queue, -ETIMEDOUT);
 	}
-	settle(queue);
+	remote_settle(queue);
 }
 
 static int queue_begin(struct remote_queue *queue, uint32_t first, uint32_t count, uint8_t *blocks,
@@ -459,11 +237,11 @@ static int queue_begin(struct remote_queue *queue, uint32_t first, uint32_t coun
 	if (data)
 		memcpy(queue->data, data, BLOCK_SIZE);
 	if (queue->ended) /* between two operations */
-		drop_link(queue);
+		remote_link_drop(queue);
 	if (queue->state == LINK_IDLE)
 		start_io(queue);
 	else
-		start_link(queue);
+		remote_link_start(queue);
 	arm(queue);
 	return 0;
 }
@@ -510,7 +288,7 @@ static void queue_done(struct remote_queue *queue)
 	if (!store)
 		return;
 	store->clock->cancel(store->clock, &queue->ops.timer);
-	drop_link(queue);
+	remote_link_drop(queue);
 	free(queue->scanned);
 	if (queue->resolver)
 		loop_del_fd(store->loop, worker_fd(queue->resolver));
