@@ -95,6 +95,10 @@ must "$leave" 'Before=ovirt-ha-broker.service ovirt-ha-agent.service libvirt-gue
 # The guard kills it, and knows it by its pid file (safety rule 13); it comes back after that, whatever its server does.
 must "$daemon" 'PIDFile=/run/ovirt-ha-storage-daemon.pid'
 must "$daemon" 'Restart=always'
+# Ended before the next one begins: what the kernel would go on sending for it.
+must "$daemon" 'ExecStopPost=.*/ovirt-ha-storage-daemon --clean'
+must "$daemon" 'CapabilityBoundingSet=.*CAP_NET_ADMIN'
+must_not "$daemon" '^Delegate'
 must "$daemon" 'StartLimitIntervalSec=0'
 # The reverse when the host goes down: VM and lockspace first, then their storage.
 must "$daemon" 'Before=sanlock.service ovirt-ha-leave.service libvirt-guests.service'
