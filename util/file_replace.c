@@ -39,12 +39,14 @@ static int replace(const char *target, const struct stat *old, const void *data,
 {
 	char folder[PATH_MAX], temporary[PATH_MAX + 16];
 	_cleanup_close_ int fd = -1, folder_fd = -1;
+	size_t length = strlen(target);
 	int r;
 
-	if (strlen(target) >= sizeof(folder))
+	if (length >= sizeof(folder))
 		return -ENAMETOOLONG;
-	snprintf(temporary, sizeof(temporary), "%s.XXXXXX", target);
-	memcpy(folder, target, strlen(target) + 1);
+	memcpy(folder, target, length + 1);
+	memcpy(temporary, target, length);
+	strcpy(temporary + length, ".XXXXXX");
 	folder_fd = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (folder_fd < 0)
 		return -errno;
