@@ -9,6 +9,7 @@ import sys
 
 MARKS = {None: "  ", True: "ok", False: "!!"}
 BOLD, GREEN, RED, DIM, OFF = "\033[1m", "\033[32m", "\033[31m", "\033[2m", "\033[0m"
+RUNS, WAITS = "runs here", "waits for the lease"
 CONTROL = re.compile(r"[^\x20-\x7e]")  # a record is untrusted: no escape code of it reaches the terminal
 
 
@@ -21,6 +22,7 @@ class PlainView:
 
     def __init__(self):
         self.before = None
+        print("hN: host N's state, and its score; vm: where the engine VM is; lease: its owner on the storage; page: the VM's")
 
     def step(self, step):
         print(f"-- {step['name']}", flush=True)
@@ -48,8 +50,17 @@ def line_of(status):
 
 
 def where(status):
-    hosts = [key for key, host in status["hosts"].items() if host["qemu"]]
-    return "+".join(hosts) or "none"
+    waits = [key for key in status["hosts"] if vm_of(status, key) == WAITS]
+    return ("+".join(key for key in status["hosts"] if vm_of(status, key) == RUNS) or "none") + \
+        (f" ({'+'.join(waits)} {'wait' if waits[1:] else 'waits'})" if waits else "")
+
+
+def vm_of(status, key):
+    """A QEMU on another host than the lease's owner is paused: it tries to get the lease."""
+    held = status["lease"]
+    if not status["hosts"][key]["qemu"]:
+        return ""
+    return RUNS if held is None or str(held["owner"]) == key else WAITS
 
 
 def lease(status):
@@ -79,13 +90,12 @@ class TerminalView:
                              f"{clean(step['host_before'])} -> {clean(step['host_after'])}{OFF}")
         lines.append("")
         if status is not None:
-            lines.append(f"  {BOLD}{'host':<6}{'':<5}{'state':<24}{'score':>6}{'age':>6}  {'engine VM':<12}{OFF}")
+            lines.append(f"  {BOLD}{'host':<6}{'':<5}{'state':<24}{'score':>6}{'age':>6}  {'engine VM':<19}{OFF}")
             for key, host in status["hosts"].items():
-                colour = RED if not host["up"] else GREEN if host["qemu"] else ""
-                vm = "runs here" if host["qemu"] else ""
+                colour = RED if not host["up"] else GREEN if vm_of(status, key) == RUNS else ""
                 age = "" if host["age"] is None else f"{host['age']} s"
                 lines.append(f"  {colour}{'h' + key:<6}{'up' if host['up'] else 'off':<5}{clean(host['state']):<24}"
-                             f"{clean(host['score']):>6}{age:>6}  {vm:<12}{OFF}")
+                             f"{clean(host['score']):>6}{age:>6}  {vm_of(status, key):<19}{OFF}")
             lines.append("")
             lines.append(f"  lease: {lease(status)}   engine page: {status['http']}   global maintenance: "
                          f"{clean(status['global_maintenance'])}")
