@@ -72,3 +72,8 @@ def test_ended_before_the_host_joins_again(lab):
     assert lab.run(host, "test", "-e", f"/proc/{held}", check=False).returncode != 0
     assert said_at(lab, host, "ovirt-ha-guard", "storage daemon killed") < \
         said_at(lab, host, "ovirt-ha-broker", "lockspace join host_id")
+    # Stopped with its files in use it leaves none, which could be taken for storage, and no mount.
+    folder = f"/run/ovirt-ha-storage/{lab.lab.domain_uuid}"
+    lab.run(host, "systemctl", "stop", unit(lab))
+    assert lab.run(host, "ls", folder).stdout == ""
+    assert lab.run(host, "grep", "-c", folder, "/proc/self/mounts", check=False).stdout == "0\n"
