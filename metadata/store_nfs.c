@@ -213,6 +213,9 @@ static void open_done(int error, struct nfs_context *nfs, void *data, void *priv
 		link->file = data;
 		error = begun(nfs_fstat64_async(nfs, link->file, stat_done, link));
 	}
+	/* Over NFSv4 the library asks whether the folder may be written, and says this when it may not. */
+	if (error == -EINVAL && link->config->version == 4)
+		error = -EACCES;
 	if (error < 0)
 		connected(link, error);
 }

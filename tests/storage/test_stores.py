@@ -262,6 +262,22 @@ def test_cut_short(kind, store):
 
 
 @pytest.mark.parametrize("kind", ["nfs3", "nfs4"], indirect=True)
+def test_owner(kind, open_store):
+    """As who the address says; over version 4 that one has to be able to write the folder, too."""
+    folder = os.path.dirname(kind.file)
+    store = open_store(kind, more="&uid=36&gid=36")
+    assert store.write(1, 0x34)[0] == -errno.EACCES
+    try:
+        os.chown(folder if kind.version == 3 else kind.file, 36, 36)
+        assert store.write(1, 0x34)[0] == -errno.EACCES
+        os.chown(kind.file if kind.version == 3 else folder, 36, 36)
+        until(lambda: works(store, 1, 0x34), RETRY, "it does not write what it may")
+    finally:
+        os.chown(folder, 0, 0)
+        os.unlink(kind.file)
+
+
+@pytest.mark.parametrize("kind", ["nfs3", "nfs4"], indirect=True)
 def test_replaced_file(kind, store):
     assert works(store, 1, 0x34)
     os.rename(kind.file, f"{kind.file}.old")
