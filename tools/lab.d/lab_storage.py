@@ -21,7 +21,7 @@ from storage_servers import GlusterServer, IscsiServer, NfsProxy, NfsServer, Ser
 
 MIB = 1 << 20
 FILES = ("lockspace", "leases", "metadata", "conf", "disk")
-OWNER = 36  # of the files, by number: their names' numbers may differ between hosts
+OWNER = 36  # of the files and their folder, by number: their names' numbers may differ between hosts
 EXPORTED = ("lockspace", "leases", "metadata", "conf")
 LOCKSPACE = "hosted-engine"
 KINDS = ("path", "block", "nfs3", "nfs4", "iscsi", "gluster")
@@ -120,6 +120,7 @@ def fill(lab, settings, place):
     """The files of a new domain in the folder `place`. Without a server each is behind a loop device, since a file
     of a tmpfs has sectors of 4096 bytes for qemu-storage-daemon, which would write back its neighbours' sectors too
     and so undo other hosts' renewals."""
+    os.chown(place, OWNER, OWNER)
     for name, size in sizes(settings).items():
         with open(f"{place}/{name}", "wb") as file:
             file.truncate(size)
