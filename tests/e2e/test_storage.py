@@ -6,6 +6,7 @@ Cases of one kind share a lab (`kind_lab`). Each proves that its fault was there
 turns, and the first alone on the others; --full runs all on all.
 """
 import contextlib
+import functools
 import json
 import shutil
 import subprocess
@@ -32,12 +33,17 @@ ALL = ("path", *SERVED)
 RETURNING = ("nfs3", "nfs4", "iscsi")
 
 
+@functools.cache  # pytest keeps a lab from case to case for the same object, not for an equal one
+def lab_of(name, sector):
+    return (name, sector, *SETTINGS)
+
+
 def kinds(*names, sectors=(512,), default=("path", turn())):
     def param(name, sector):
         marks = [pytest.mark.xdist_group(f"{name}-{sector}")]
         if name not in default or sector != 512:
             marks.append(pytest.mark.full)
-        return pytest.param((name, sector, *SETTINGS), marks=marks, id=f"{name}-{sector}")
+        return pytest.param(lab_of(name, sector), marks=marks, id=f"{name}-{sector}")
     return pytest.mark.parametrize("kind", [param(name, sector) for name in names for sector in sectors], indirect=True)
 
 
