@@ -79,7 +79,8 @@ class FaultWatch:
         before = set()
         while not self.ending.wait(LOOK_SECONDS) and self.there():
             now = {unit for unit, pid in self.pids.items() if state_of(pid) == "D"}
-            self.asleep += now & before  # at one look alone it may have been a page of its program
+            # At one look alone it may have been a page of its program.
+            self.asleep += [(unit, read(f"/proc/{self.pids[unit]}/stack")) for unit in now & before]
             before = now
 
     def ask_once(self):
