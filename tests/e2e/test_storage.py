@@ -62,7 +62,7 @@ def journal(lab, host, unit, since="-24h"):
     return lab.run(host, "journalctl", "-q", "--no-pager", "--since", since, "-u", unit).stdout
 
 
-@kinds(*ALL, sectors=(512, 4096), default=("nfs3", "iscsi", "gluster", "block"))  # `path` has its own in test_failover
+@kinds(*ALL, sectors=(512, 4096), default=SERVED)  # `path` has its own in test_failover
 def test_vm_killed(kind_lab, request):
     lab = kind_lab
     host = lab.vm_host()
@@ -202,7 +202,7 @@ def test_server_restarted(kind_lab):
     assert lab.stays(before)
 
 
-@kinds("gluster")
+@kinds("gluster", default=())
 def test_all_bricks_were_gone(kind_lab):
     # No client of QEMU's comes back by itself: sanlock ends the VM, and nobody runs it until an operator has the hosts'
     # storage daemons begin anew. Then it runs again, once, within the bound.
