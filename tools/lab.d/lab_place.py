@@ -91,12 +91,16 @@ def write_pid(path, pid):
 
 
 def read_pid(path):
-    """The pid written by write_pid while that same process still lives, else None."""
+    """The pid written by write_pid while that same process still lives, else None. One whose first thread has ended has its
+    files and locks until its last one has."""
     pid, _, started = (read(path) or "").strip().partition(" ")
     if not pid or start_time(pid) != started:
         return None
     stat = read(f"/proc/{pid}/stat")
-    return int(pid) if stat and stat.rsplit(")", 1)[1].split()[0] != "Z" else None
+    if not stat:
+        return None
+    fields = stat.rsplit(")", 1)[1].split()
+    return int(pid) if fields[0] != "Z" or int(fields[17]) > 1 else None
 
 
 def cgroup_roots():
