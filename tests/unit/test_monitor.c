@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -122,7 +123,9 @@ static int own_network(void **state)
 	static const char range[] = "0 2147483647";
 	int fd;
 
-	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	assert_int_equal(unshare(CLONE_NEWNET | CLONE_NEWNS), 0);
+	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	assert_int_equal(mount("sysfs", "/sys", "sysfs", 0, NULL), 0); /* it shows its mounter's interfaces */
 	fd = socket(AF_INET, SOCK_DGRAM, 0);
 	assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &request), 0);
 	close(fd);
@@ -385,9 +388,13 @@ static void bridge(void **state)
 	/* A driver that does not say. */
 	assert_int_equal(monitor_bridge_new(clock, "lo", 20, sink_of(seen), &monitor), 0);
 	assert_true(samples(seen, 1, 2000));
-	monitor_bridge_free(monitor);
 	assert_true(seen->known);
 	assert_int_equal(seen->value, 1);
+	assert_int_equal(system("ip link set lo down"), 0);
+	assert_true(samples(seen, 2, 2000));
+	assert_int_equal(seen->value, 0);
+	assert_int_equal(system("ip link set lo up"), 0);
+	monitor_bridge_free(monitor);
 	assert_int_equal(monitor_bridge_new(clock, "a-name-too-long-", 20, sink_of(seen), &monitor), -EINVAL);
 }
 
