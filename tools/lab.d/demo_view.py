@@ -22,9 +22,10 @@ class PlainView:
 
     def __init__(self):
         self.before = None
-        print("hN: host N's state, and its score; vm: where the engine VM is; lease: its owner on the storage; page: the VM's")
 
     def step(self, step):
+        if self.before is None:
+            print("hN: host N's state/score; vm: where the engine VM is; lease: its owner on the storage; page: the engine's own")
         print(f"-- {step['name']}", flush=True)
 
     def progress(self, steps, status, doing, seconds):
