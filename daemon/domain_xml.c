@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Judges and completes the engine domain's XML (safety rule 1): a domain that could run without the engine
- * lease, or whose loss of the lease would not end it, is refused. Touches neither files nor the network;
- * external entities and document types are refused before they are looked at. Called by libvirt_port.c and
- * local_files.c. */
+ * lease, or whose loss of the lease would not end it, is refused. Touches neither files nor the network.
+ * Called by libvirt_port.c and local_files.c. */
 #include "daemon/domain_xml.h"
 
 #include <assert.h>
@@ -14,15 +13,14 @@
 #include <string.h>
 #include <strings.h>
 
-#include <libxml/parser.h>
 #include <libxml/tree.h>
 
 #include "util/cleanup.h"
+#include "util/xml_read.h"
 
 #define DEPTH_MAX 64 /* libvirt's own schema is 8 deep */
 
 CLEANUP_DEFINE(xmlDocPtr, xmlFreeDoc)
-CLEANUP_DEFINE(xmlParserCtxtPtr, xmlFreeParserCtxt)
 
 static void cleanup_xml_text(xmlChar **text)
 {
@@ -40,52 +38,19 @@ __attribute__((format(printf, 2, 3))) static int refuse(char why[DOMAIN_WHY_MAX]
 	return -EINVAL;
 }
 
-static void quiet(void *data, const char *format, ...)
-{
-}
-
-/* A document type is all that entity bombs and external entities need, and no domain has one: parsing ends
- * there. */
-static void stop_at_dtd(void *data, const xmlChar *name, const xmlChar *external, const xmlChar *system)
-{
-	xmlParserCtxtPtr parser = data;
-
-	parser->_private = parser;
-	xmlStopParser(parser);
-}
-
 static int parse(const char *text, size_t length, xmlDocPtr *ret, char why[DOMAIN_WHY_MAX])
 {
-	_cleanup_(xmlFreeParserCtxt_p) xmlParserCtxtPtr parser = NULL;
-	_cleanup_(xmlFreeDoc_p) xmlDocPtr doc = NULL;
+	char reason[XML_READ_WHY_SIZE];
+	int r;
 
 	if (length > DOMAIN_XML_MAX) {
 		refuse(why, "the domain's XML has %zu bytes, more than %d", length, DOMAIN_XML_MAX);
 		return -EFBIG;
 	}
-	parser = xmlNewParserCtxt();
-	if (!parser)
-		return -ENOMEM;
-	parser->sax->internalSubset = stop_at_dtd;
-	parser->sax->error = quiet;
-	parser->sax->warning = quiet;
-	doc = xmlCtxtReadMemory(parser, text, (int)length, "domain.xml", NULL,
-				XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING |
-					XML_PARSE_NOBLANKS);
-	if (parser->_private) {
-		refuse(why, "the domain's XML has a document type");
-		return -EBADMSG;
-	}
-	if (!doc || !parser->wellFormed) {
-		const xmlError *error = xmlCtxtGetLastError(parser);
-		const char *message = error && error->message ? error->message : "unknown";
-
-		refuse(why, "the domain's XML is not well-formed: line %d: %.*s", error ? error->line : 0,
-		       (int)strcspn(message, "\n"), message);
-		return -EBADMSG;
-	}
-	*ret = TAKE_PTR(doc);
-	return 0;
+	r = xml_read(text, length, ret, reason);
+	if (r < 0)
+		refuse(why, "the domain's XML %s", reason);
+	return r;
 }
 
 static bool is(const xmlNode *node, const char *name)
