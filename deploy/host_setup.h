@@ -2,9 +2,9 @@
 /* What of a host's own configuration a hosted engine needs: libvirt with sanlock and the hook (safety rule
  * 1), sanlock with a watchdog and a name (rules 6 and 8), no sleep, the services. Each step is done once or
  * many times with the same end, and taken back: by lines, so that what the administrator changed since stays.
- * The first time a file is changed its old content is kept in /var/lib/ovirt-hosted-engine-ha/setup, for
- * people and for the way back. Called by deployment and by the clean-up, as root. Everything blocks; nothing
- * is logged. */
+ * The first time a file is changed its old content is kept in /etc/ovirt-hosted-engine/setup, for people and
+ * for the way back, with a record of what was done. Called by deployment and by the clean-up, as root.
+ * Everything blocks; nothing is logged. */
 #pragma once
 
 #include <stdbool.h>
@@ -18,10 +18,9 @@ enum host_setup_step {
 	HOST_SETUP_HOOK,	 /* looks for libvirt's hook, which installing put there; changes nothing */
 	HOST_SETUP_SANLOCK,	 /* /etc/default/sanlock: -w 1, -e NAME */
 	HOST_SETUP_SLEEP,	 /* suspend and hibernation masked */
-	HOST_SETUP_SUPPORT, /* wdmd, sanlock, libvirtd, ovirt-ha-guard: enabled, running, what they read is
-			       new */
-	HOST_SETUP_STORAGE, /* ovirt-ha-storage: the same */
-	HOST_SETUP_DAEMONS, /* ovirt-ha-broker, ovirt-ha-agent: the same */
+	HOST_SETUP_SUPPORT,	 /* wdmd, sanlock, libvirtd, guard: enabled, running as their files say */
+	HOST_SETUP_STORAGE,	 /* ovirt-ha-storage: the same */
+	HOST_SETUP_DAEMONS,	 /* ovirt-ha-broker, ovirt-ha-agent: the same */
 	HOST_SETUP_STEP_COUNT
 };
 
