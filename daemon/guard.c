@@ -557,6 +557,7 @@ int guard_new(const char *conf_path, int listener, struct guard **ret)
 	guard->fds[SLOT_WORKER] = (struct pollfd){.fd = worker_fd(guard->worker), .events = POLLIN};
 	guard->fds[SLOT_SWEEPER] = (struct pollfd){.fd = worker_fd(guard->sweeper), .events = POLLIN};
 	guard->fds[SLOT_STORAGE] = (struct pollfd){.fd = worker_fd(guard->storage), .events = POLLIN};
+	hunt_resume(guard, clock_mono());
 	*ret = guard;
 	return 0;
 }

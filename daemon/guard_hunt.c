@@ -6,9 +6,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <linux/reboot.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/reboot.h>
 #include <unistd.h>
+
+#include <systemd/sd-daemon.h>
 
 #include "daemon/guard_state.h"
 #include "lockspace/guard_protocol.h"
@@ -17,8 +21,9 @@
 #include "util/log.h"
 #include "util/worker.h"
 
-#define SWEEP_MS 500 /* a reading of /proc takes some ms; longer is a process that holds it */
-#define OWED_MS 1000 /* between two hunts after a suspend, until one ends well */
+#define SWEEP_MS 500	     /* a reading of /proc takes some ms; longer is a process that holds it */
+#define SURVIVOR "survivor-" /* and since when, ms: the name of its pidfd at systemd */
+#define OWED_MS 1000	     /* between two hunts after a suspend, until one ends well */
 
 /* Rule 12. Without sync(2): it would wait for the storage that hangs. 0 is not returned. */
 int hunt_reset(const char *why)
@@ -102,6 +107,57 @@ static void strike(struct guard *guard, pid_t first, int count, mono_t now)
 	sweep_start(guard, true, now);
 }
 
+static void survivor_set(struct guard *guard, int fd, mono_t since)
+{
+	guard_fd_set(guard, SLOT_SURVIVOR, fd, POLLIN);
+	guard->survives_since = since;
+	guard->survivor_freed = false;
+}
+
+/* Its minute goes on when this guard ends and another is started: systemd keeps the pidfd (the unit's
+ * FileDescriptorStoreMax=), whose name tells since when. */
+static void survivor_keep(struct guard *guard)
+{
+	int fd = guard->fds[SLOT_SURVIVOR].fd;
+	char text[80];
+
+	guard->survivor_kept = guard->survives_since;
+	snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s%lld", SURVIVOR, (long long)guard->survivor_kept);
+	sd_pid_notify_with_fds(0, 0, text, &fd, 1);
+}
+
+static void survivor_gone(struct guard *guard)
+{
+	char text[80];
+
+	guard_fd_set(guard, SLOT_SURVIVOR, -1, 0);
+	snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s%lld", SURVIVOR,
+		 (long long)guard->survivor_kept);
+	sd_notify(0, text);
+}
+
+void hunt_resume(struct guard *guard, mono_t now)
+{
+	char **names = NULL;
+	int n = sd_listen_fds_with_names(1, &names);
+
+	for (int i = 0; i < n; i++) {
+		bool ours = strncmp(names[i], SURVIVOR, strlen(SURVIVOR)) == 0;
+		mono_t since = ours ? strtoll(names[i] + strlen(SURVIVOR), NULL, 10) : now;
+
+		if (ours && guard->fds[SLOT_SURVIVOR].fd < 0) {
+			survivor_set(guard, SD_LISTEN_FDS_START + i, since < now ? since : now);
+			guard->survivor_kept = since;
+			log_warning("QEMU survives the SIGKILL of the guard before ms=%lld",
+				    (long long)(now - guard->survives_since));
+		} else {
+			close(SD_LISTEN_FDS_START + i);
+		}
+		free(names[i]);
+	}
+	free(names);
+}
+
 /* Takes the killing from a thread that hangs in it: it goes on killing no more when it comes back, and what
  * it has killed has its minute (rule 12) even if the next look can't read it. */
 static void strike_leave(struct guard *guard, struct qemu_walk *walk, mono_t now)
@@ -116,19 +172,16 @@ static void strike_leave(struct guard *guard, struct qemu_walk *walk, mono_t now
 		close(fd);
 		return;
 	}
-	guard_fd_set(guard, SLOT_SURVIVOR, fd, POLLIN);
-	guard->survives_since = now;
-	guard->survivor_freed = false;
+	survivor_set(guard, fd, now);
+	survivor_keep(guard);
 }
 
 /* Keeps the pidfd of the first that did not die, until it does: a pid alone could be another's by then. */
 static void survivor_take(struct guard *guard, int slot)
 {
 	if (guard->fds[slot].fd >= 0 && guard->fds[SLOT_SURVIVOR].fd < 0) {
-		guard->fds[SLOT_SURVIVOR] = guard->fds[slot];
-		guard->fds[slot].fd = -1;
-		guard->survives_since = guard->killing_ends - GUARD_KILL_MS;
-		guard->survivor_freed = false;
+		survivor_set(guard, TAKE_FD(guard->fds[slot].fd), guard->killing_ends - GUARD_KILL_MS);
+		survivor_keep(guard);
 	}
 	guard_fd_set(guard, slot, -1, 0);
 }
@@ -155,7 +208,7 @@ static void survivor_check(struct guard *guard, mono_t now)
 		return;
 	/* Asked this moment: what poll() told may be a second old. */
 	if (poll(survivor, 1, 0) > 0) {
-		guard_fd_set(guard, SLOT_SURVIVOR, -1, 0);
+		survivor_gone(guard);
 		return;
 	}
 	survivor_free(guard, now);

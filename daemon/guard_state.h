@@ -77,6 +77,7 @@ struct guard {
 	mono_t owed;	       /* when to hunt for the QEMU of before a suspend, MONO_NEVER: none is left */
 	mono_t killing_ends;   /* of HUNT_DIE */
 	mono_t survives_since; /* of SLOT_SURVIVOR */
+	mono_t survivor_kept;  /* the same, as systemd keeps it */
 	bool survivor_freed;   /* the end of the storage daemon was begun for it */
 
 	struct worker *storage;
@@ -120,5 +121,7 @@ void hunt_look(struct guard *guard, mono_t now);
 void hunt_check(struct guard *guard, mono_t now);
 /* When the next of it is due, MONO_NEVER: nothing. */
 mono_t hunt_wake(const struct guard *guard);
+/* Takes over who survived the SIGKILL of a guard before this one, with its minute (rule 12). */
+void hunt_resume(struct guard *guard, mono_t now);
 /* Rule 12. -errno: 0 is not returned. */
 int hunt_reset(const char *why);

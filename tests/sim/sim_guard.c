@@ -289,7 +289,9 @@ void sim_guard_start(struct sim_guard *guard)
 {
 	guard->running = true;
 	guard->boot_ahead_ms = guard->clock->boot_ahead_ms;
-	guard->survives_since = MONO_UNSET;
+	/* systemd has kept it for who lives still. */
+	if (guard->vm->pid == 0 || guard->survivor != guard->vm->number)
+		guard->survives_since = MONO_UNSET;
 	watch_reset(guard);
 	if (guard->vm->pid != 0)
 		sim_guard_wake(guard);

@@ -67,6 +67,7 @@ for unit in "$@"; do
 		must "$unit" 'User=root'
 		must "$unit" 'CapabilityBoundingSet=CAP_KILL CAP_SYS_BOOT'
 		must "$unit" 'Before=sanlock.service'
+		must "$unit" 'FileDescriptorStoreMax=1'
 		;;
 	*/ovirt-ha-storage.service)
 		must "$unit" 'User=root'

@@ -25,6 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <systemd/sd-daemon.h>
+
 #include "daemon/guard.h"
 #include "daemon/guard_watch.h"
 #include "lockspace/qemu_pid.h"
@@ -45,6 +47,9 @@ struct stage {
 	atomic_int qemu;      /* its pid, 0 none */
 	atomic_bool waits;    /* it is gone as soon as the storage daemon is */
 	atomic_uint kills, resets, answers, failures, blind, left, not_left, storage_ends;
+	/* systemd's: the survivor's name, and what was taken and given back. */
+	char kept[64];
+	atomic_uint keeps, drops;
 };
 
 static struct stage *stage;
@@ -190,6 +195,35 @@ int reboot(int how)
 	return -1;
 }
 
+int sd_pid_notify_with_fds(pid_t pid, int unset, const char *text, const int *fds, unsigned n)
+{
+	static const char keep[] = "FDSTORE=1\nFDNAME=";
+
+	if (n != 1 || strncmp(text, keep, strlen(keep)) != 0)
+		return -EINVAL;
+	snprintf(stage->kept, sizeof(stage->kept), "%s", text + strlen(keep));
+	atomic_fetch_add(&stage->keeps, 1);
+	return 1;
+}
+
+int sd_notify(int unset, const char *text)
+{
+	static const char drop[] = "FDSTOREREMOVE=1\nFDNAME=";
+
+	if (strncmp(text, drop, strlen(drop)) == 0 && strcmp(text + strlen(drop), stage->kept) == 0)
+		atomic_fetch_add(&stage->drops, 1);
+	return 1;
+}
+
+int sd_listen_fds_with_names(int unset, char ***ret_names)
+{
+	if (atomic_load(&stage->keeps) == 0)
+		return 0;
+	*ret_names = calloc(2, sizeof(**ret_names));
+	**ret_names = strdup(stage->kept);
+	return 1;
+}
+
 /* A process that waits, in the place of QEMU. */
 static pid_t sleeper(void)
 {
@@ -208,7 +242,7 @@ static void guard_start(void)
 {
 	sigset_t ending;
 	struct guard *loop;
-	int pair[2];
+	int pair[2], fd;
 
 	guard = fork();
 	assert_true(guard >= 0);
@@ -218,6 +252,9 @@ static void guard_start(void)
 	sigemptyset(&ending);
 	sigaddset(&ending, SIGTERM);
 	sigprocmask(SIG_BLOCK, &ending, NULL);
+	fd = atomic_load(&stage->keeps) ? (int)syscall(SYS_pidfd_open, qemu, 0) : -1;
+	if (fd >= 0 && fd != SD_LISTEN_FDS_START)
+		dup2(fd, SD_LISTEN_FDS_START);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0 || guard_new(conf_path, pair[0], &loop) < 0)
 		_exit(1);
 	_exit(guard_run(loop) < 0);
@@ -317,6 +354,30 @@ static void test_survivor(void **state)
 	assert_int_equal(atomic_load(&stage->storage_ends), 1);
 }
 
+/* The guard is killed in the survivor's minute, which the next one goes on with; then QEMU is gone after all.
+ */
+static void test_survivor_outlives_guard(void **state)
+{
+	mono_t begun;
+	int status;
+
+	begin(WORD_GONE);
+	assert_true(wait_for(&stage->keeps, 1, 10000));
+	begun = clock_mono();
+	while (clock_mono() < begun + 35 * MONO_SECOND)
+		poll(NULL, 0, SPEED);
+	kill(guard, SIGKILL);
+	waitpid(guard, &status, 0);
+	assert_int_equal(atomic_load(&stage->resets), 0);
+	guard_start();
+	assert_true(wait_for(&stage->resets, 1, 10000));
+	assert_true(clock_mono() - begun < 85 * MONO_SECOND);
+	assert_int_equal(atomic_load(&stage->drops), 0);
+	kill(qemu, SIGKILL);
+	atomic_store(&stage->qemu, 0);
+	assert_true(wait_for(&stage->drops, 1, 10000));
+}
+
 /* It waits for a storage daemon that stands still: that one is ended, and the host need not be reset. */
 static void test_survivor_waits_for_storage(void **state)
 {
@@ -374,6 +435,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_suspend_owed_until_a_join, end),
 		cmocka_unit_test_teardown(test_slow_qemu_beside_a_holder, end),
 		cmocka_unit_test_teardown(test_survivor, end),
+		cmocka_unit_test_teardown(test_survivor_outlives_guard, end),
 		cmocka_unit_test_teardown(test_survivor_waits_for_storage, end),
 		cmocka_unit_test_teardown(test_survivor_of_a_strike_that_hangs, end),
 	};
