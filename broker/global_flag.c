@@ -16,6 +16,7 @@
 
 #define TRIES_MAX 5 /* rewrites against a writer that undoes them */
 #define SETTLE_LOOPS 2
+#define ASK_AGAIN_MS 500 /* for a lease that was refused at once */
 
 _Static_assert(sizeof(((struct global_flag *)0)->cause) >= GLOBAL_CAUSE_SIZE, "the cause must fit");
 
@@ -96,6 +97,7 @@ static void set_end(struct global_flag *flag, int error, const char *text)
 {
 	flag->lease->release(flag->lease);
 	flag->clock->cancel(flag->clock, &flag->settle_timer);
+	flag->clock->cancel(flag->clock, &flag->ask_timer);
 	flag->step = SET_IDLE;
 	flag->again = false;
 	if (error < 0)
@@ -153,6 +155,17 @@ static void write_again(struct global_flag *flag)
 	set_start(flag);
 }
 
+/* Rule 16: sanlock has ended its holder meanwhile, so another host may be writing. */
+static void lease_lost(struct global_flag *flag)
+{
+	if (++flag->tries >= TRIES_MAX) {
+		set_end(flag, -EAGAIN, "the lease of block 0 is lost again and again");
+		return;
+	}
+	log_warning("lease of block 0 lost before the write, asked for again try=%u", flag->tries + 1);
+	set_start(flag);
+}
+
 static void step_done(struct global_flag *flag)
 {
 	char cause[GLOBAL_CAUSE_SIZE];
@@ -167,6 +180,10 @@ static void step_done(struct global_flag *flag)
 	}
 	switch (flag->step) {
 	case SET_READ:
+		if (!flag->unleased && !flag->lease->held(flag->lease)) {
+			lease_lost(flag);
+			return;
+		}
 		found = global_decode(flag->buffer, cause);
 		global_encode(found == FLAG_UNKNOWN ? none : flag->buffer, flag->target, flag->written);
 		set_next(flag, SET_WRITE);
@@ -237,23 +254,35 @@ static void lease_taken(void *data, int error)
 
 	if (flag->step != SET_LEASE)
 		return;
+	/* Rule 16: without it only when it was asked for in all that time. */
+	if (error < 0 && !mono_passed(flag->asked, BLOCK0_TAKE_MS, now_of(flag))) {
+		flag->clock->set(flag->clock, &flag->ask_timer, mono_add(now_of(flag), ASK_AGAIN_MS));
+		return;
+	}
 	flag->unleased = error < 0;
 	if (error < 0)
 		log_warning("lease of block 0 not to be had, written without: %s", strerror(-error));
 	set_next(flag, SET_READ);
 }
 
-static void set_start(struct global_flag *flag)
+static void ask_fired(struct timer *timer)
 {
-	int r;
+	struct global_flag *flag = from_timer(timer, offsetof(struct global_flag, ask_timer));
+	int r = flag->lease->take(flag->lease, lease_taken, flag);
 
-	flag->again = false;
-	flag->clock->cancel(flag->clock, &flag->settle_timer);
-	flag->lease->release(flag->lease);
-	flag->step = SET_LEASE;
-	r = flag->lease->take(flag->lease, lease_taken, flag);
 	if (r < 0)
 		lease_taken(flag, r);
+}
+
+static void set_start(struct global_flag *flag)
+{
+	flag->again = false;
+	flag->clock->cancel(flag->clock, &flag->settle_timer);
+	flag->clock->cancel(flag->clock, &flag->ask_timer);
+	flag->lease->release(flag->lease);
+	flag->step = SET_LEASE;
+	flag->asked = now_of(flag);
+	ask_fired(&flag->ask_timer);
 }
 
 static void settle_fired(struct timer *timer)
@@ -326,6 +355,7 @@ void global_flag_start(struct global_flag *flag)
 	assert(flag->clock && flag->store && flag->lease && flag->kept && flag->changed && flag->loop_ms > 0);
 	flag->loop_timer.fire = loop_fired;
 	flag->settle_timer.fire = settle_fired;
+	flag->ask_timer.fire = ask_fired;
 	flag->value = flag->kept->load(flag->kept);
 	flag->read_at = flag->unread_since = MONO_UNSET;
 	loop_fired(&flag->loop_timer);
@@ -335,5 +365,6 @@ void global_flag_done(struct global_flag *flag)
 {
 	flag->clock->cancel(flag->clock, &flag->loop_timer);
 	flag->clock->cancel(flag->clock, &flag->settle_timer);
+	flag->clock->cancel(flag->clock, &flag->ask_timer);
 	flag->lease->release(flag->lease);
 }

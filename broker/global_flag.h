@@ -51,12 +51,13 @@ struct global_flag {
 	uint8_t block[BLOCK_SIZE];    /* as last read */
 
 	enum set_step step;
+	mono_t asked; /* for the lease, of SET_LEASE */
 	bool target, unleased, in_flight, reading, again;
 	unsigned tries;
 	struct global_waiter waiters[GLOBAL_WAITERS_MAX];
 	size_t n_waiters;
 	struct store_op op;
-	struct timer loop_timer, settle_timer;
+	struct timer loop_timer, settle_timer, ask_timer;
 	uint8_t buffer[BLOCK_SIZE], written[BLOCK_SIZE];
 };
 

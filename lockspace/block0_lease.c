@@ -274,6 +274,11 @@ static int port_take(struct block0_port *port, void (*done)(void *data, int erro
 	return 0;
 }
 
+static bool port_held(struct block0_port *port)
+{
+	return ((struct block0_lease *)port)->step == STEP_HELD;
+}
+
 static void port_release(struct block0_port *port)
 {
 	struct block0_lease *lease = (struct block0_lease *)port;
@@ -318,7 +323,8 @@ int block0_lease_new(const struct block0_config *config, struct loop *loop, stru
 	lease = calloc(1, sizeof(*lease));
 	if (!lease)
 		return -ENOMEM;
-	lease->port = (struct block0_port){.take = port_take, .release = port_release, .close = port_close};
+	lease->port = (struct block0_port){
+		.take = port_take, .held = port_held, .release = port_release, .close = port_close};
 	lease->loop = loop;
 	lease->config = *config;
 	lease->timer.fire = timer_fired;

@@ -10,6 +10,8 @@ struct block0_port {
 	/* Begins to take it; `taken` comes once, in the loop: 0 held, or -errno within 10 s. -EBUSY: one is
 	 * under way, or held. */
 	int (*take)(struct block0_port *port, void (*taken)(void *data, int error), void *data);
+	/* Whether it is held still: sanlock ends the holders of a lease that is lost. */
+	bool (*held)(struct block0_port *port);
 	/* Lets it go, or gives up taking it (`taken` is not called then). Fine when nothing is held. */
 	void (*release)(struct block0_port *port);
 	void (*close)(struct block0_port *port);

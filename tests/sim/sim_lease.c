@@ -407,6 +407,11 @@ static int block0_take(struct block0_port *port, void (*taken)(void *data, int e
 	return 0;
 }
 
+static bool block0_held(struct block0_port *port)
+{
+	return ((struct sim_block0 *)port)->held;
+}
+
 static void block0_release(struct block0_port *port)
 {
 	sim_block0_close((struct sim_block0 *)port);
@@ -430,7 +435,7 @@ void sim_block0_killed(struct sim_block0 *block0)
 void sim_block0_init(struct sim_block0 *block0, struct sim_sanlock *sanlock)
 {
 	memset(block0, 0, sizeof(*block0));
-	block0->port = (struct block0_port){block0_take, block0_release, block0_release};
+	block0->port = (struct block0_port){block0_take, block0_held, block0_release, block0_release};
 	block0->sanlock = sanlock;
 	block0->again.fire = block0_fired;
 	block0->again.kind = block0->told.kind = SIM_SANLOCK;

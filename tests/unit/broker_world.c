@@ -327,7 +327,8 @@ static void block0_fired(struct timer *timer)
 {
 	struct world *world = WORLD_OF(timer, block0_timer);
 
-	world->block0_held = world->block0_error == 0;
+	world->block0_held = world->block0_error == 0 && world->block0_losses == 0;
+	world->block0_losses -= world->block0_losses > 0;
 	world->block0_done(world->block0_data, world->block0_error);
 }
 
@@ -343,6 +344,11 @@ static int block0_take(struct block0_port *port, void (*taken)(void *data, int e
 	world->block0_timer.fire = block0_fired;
 	clock_set(&world->clock, &world->block0_timer, world->now + (world->block0_error ? 10000 : 1));
 	return 0;
+}
+
+static bool block0_held(struct block0_port *port)
+{
+	return WORLD_OF(port, block0)->block0_held;
 }
 
 static void block0_release(struct block0_port *port)
@@ -436,6 +442,7 @@ struct world *world_new(void)
 	world->qemu.find = qemu_find_pid;
 	world->qemu.prove = qemu_prove;
 	world->block0.take = block0_take;
+	world->block0.held = block0_held;
 	world->block0.release = block0_release;
 	world->backing.find = backing_look;
 	world->connect.connect = connect_ask;

@@ -98,7 +98,8 @@ struct world {
 
 	struct block0_port block0;
 	int block0_error;
-	bool block0_refuses; /* take() itself fails */
+	bool block0_refuses;	/* take() itself fails */
+	unsigned block0_losses; /* so many more are lost as soon as they are had */
 	unsigned block0_takes;
 	bool block0_held;
 	struct timer block0_timer;

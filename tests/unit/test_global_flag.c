@@ -131,10 +131,34 @@ static void lease_refused_at_once(void **state)
 
 	world->block0_refuses = true;
 	world_set_global(world, true);
+	world_run(world, 9900);
+	assert_int_not_equal(world->blocks[0][0], 'm');
+	assert_in_range(world->block0_takes, 20, 20); /* asked for all the time */
 	world_run(world, 22000);
 	assert_int_equal(world->answers, 1);
 	assert_int_equal(world->answer_error, 0);
 	assert_non_null(strstr(world->answer_text, "without the lease"));
+}
+
+/* sanlock has ended its holder before the write. */
+static void lease_lost_before_the_write(void **state)
+{
+	struct world *world = started(state);
+
+	world->block0_losses = 1;
+	world_set_global(world, true);
+	world_run(world, 100);
+	assert_int_equal(world->block0_takes, 2);
+	assert_memory_equal(world->blocks[0], "maintenance=1", 13);
+	world_run(world, 21000);
+	assert_int_equal(world->answer_error, 0);
+	assert_string_equal(world->answer_text, "");
+	world->block0_losses = 100;
+	world_set_global(world, false);
+	world_run(world, 60000);
+	assert_int_equal(world->answers, 2);
+	assert_int_equal(world->answer_error, -EAGAIN);
+	assert_memory_equal(world->blocks[0], "maintenance=1", 13);
 }
 
 static void unreadable_is_the_last_good_value(void **state)
@@ -290,6 +314,7 @@ int main(void)
 		WORLD_ROW(stubborn_writer),
 		WORLD_ROW(lease_not_to_be_had),
 		WORLD_ROW(lease_refused_at_once),
+		WORLD_ROW(lease_lost_before_the_write),
 		WORLD_ROW(unreadable_is_the_last_good_value),
 		WORLD_ROW(kept_value_without_storage),
 		WORLD_ROW(noise_after_a_restart),
