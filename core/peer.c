@@ -58,6 +58,18 @@ static void judge_alien(struct peer *peer, mono_t now)
 	}
 }
 
+/* Generations begin anew with the lockspace (rule 15), and then do not rise over a reboot. But sanlock's time
+ * stamps are of the clock that the records are of: a host that lives has renewed within 8N, and at our
+ * sanlock's renewal 2N ago at most that was seen, so what is ahead of it by more is of another life. */
+static bool kept_of_another_life(const struct peer *peer, const struct claim *claim,
+				 const struct lease_timing *t)
+{
+	uint64_t lag = (uint64_t)(lease_fail_ms(t) + lease_renew_ms(t)) / MONO_SECOND;
+
+	return peer->host == HOST_LIVE && claim->generation == peer->host_generation &&
+	       peer->claim.timestamp > peer->host_timestamp + lag;
+}
+
 bool peer_observe_claim(struct peer *peer, const struct claim *claim, const struct lease_timing *t,
 			mono_t now)
 {
@@ -71,7 +83,8 @@ bool peer_observe_claim(struct peer *peer, const struct claim *claim, const stru
 	 * must not hide the host for as long as its own clock takes to get there. */
 	if (changed && claim->timestamp < peer->claim.timestamp && generation != 0 &&
 	    peer->claim_generation != 0 && generation <= peer->claim_generation &&
-	    !(claim->generation == peer->host_generation && peer->claim_generation != claim->generation))
+	    !(claim->generation == peer->host_generation && peer->claim_generation != claim->generation) &&
+	    !kept_of_another_life(peer, claim, t))
 		return false;
 
 	if (!known) {

@@ -108,7 +108,7 @@ struct world_host *world_host(struct world *world, uint16_t id)
 	if (world->n_hosts == WORLD_HOSTS_MAX || trace_set(&world->trace, token) < 0)
 		return NULL;
 	host = &world->hosts[world->n_hosts++];
-	*host = (struct world_host){.clock = 5000, .lockspace = 700};
+	*host = (struct world_host){.clock = 5000, .lockspace = 4990};
 	peer_init(&host->says, id);
 	host->says.fault = RECORD_OK;
 	host->says.host = HOST_LIVE;

@@ -84,11 +84,12 @@ static int play_peer(struct player *player)
 {
 	struct world_host *host = NULL;
 	int r = parse_id(player, &host);
-	uint64_t said;
+	uint64_t said, renewed;
 
 	if (r < 0)
 		return r;
 	said = host->says.claim.timestamp;
+	renewed = host->says.host_timestamp;
 	for (size_t i = 2; i < player->n_words; i++) {
 		const char *word = player->words[i];
 
@@ -107,6 +108,8 @@ static int play_peer(struct player *player)
 		host->clock = host->says.claim.timestamp;
 	else if (!host->silent && !host->frozen)
 		host->clock++;
+	if (host->says.host_timestamp != renewed)
+		host->lockspace = host->says.host_timestamp;
 	world_observe(&player->world, host);
 	return 0;
 }
