@@ -6,13 +6,13 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lockspace/lease_leader.h"
+#include "storage/direct_read.h"
 #include "util/cleanup.h"
 
 #define LEASE_BYTES 4096 /* its record lies in the first sector */
@@ -47,24 +47,13 @@ static int refuse(int error, char why[WATCH_WHY_SIZE], const char *format, ...)
 	return error;
 }
 
-/* Past the page cache: other hosts write. */
 static int read_at(const char *path, uint64_t offset, size_t size, uint8_t *ret, char why[WATCH_WHY_SIZE])
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-	size_t got = 0;
+	int r = direct_read(path, offset, size, ret);
 
-	if (fd < 0)
-		return refuse(-errno, why, "%.180s: %s", path, strerror(errno));
-	while (got < size) {
-		ssize_t n = pread(fd, ret + got, size - got, (off_t)(offset + got));
-
-		if (n < 0)
-			return refuse(-errno, why, "%.180s: %s", path, strerror(errno));
-		if (n == 0)
-			return refuse(-EBADMSG, why, "%.180s is too short for what it has to hold", path);
-		got += (size_t)n;
-	}
-	return 0;
+	if (r == -EBADMSG)
+		return refuse(r, why, "%.180s is too short for what it has to hold", path);
+	return r < 0 ? refuse(r, why, "%.180s: %s", path, strerror(-r)) : 0;
 }
 
 static int read_lease(struct lockspace_watch *watch, uint8_t ret[LEASE_BYTES], char why[WATCH_WHY_SIZE])
