@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Runs clusters by seed: `run_sim [--seed N | --seeds A-B] [--hosts N] [--light N] [--hours N] [--trace]
- * [--once]
- * [--full HOSTS:HOURS]`. Each seed is run twice and must give the same hash. Prints what was simulated, how
- * fast, and on failure the command that runs it again. `--full`: with OVIRT_HA_TEST_FULL=1 so many instead,
- * and once. */
+ * [--once] [--pace SECONDS] [--full HOSTS:HOURS:SECONDS]`. Each seed is run twice and must give the same
+ * hash. Prints what was simulated, how fast, and on failure the command that runs it again. `--pace`: fails
+ * when 10,000 host hours take more of the processor than that. `--full`: with OVIRT_HA_TEST_FULL=1 so many
+ * instead, and once. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@
 struct arguments {
 	uint64_t first, last;
 	uint16_t hosts, light;
-	double hours;
+	double hours, pace; /* s for 10,000 host hours, 0: whatever it takes */
 	bool trace, once;
 };
 
@@ -94,15 +94,11 @@ static int run_twice(const struct arguments *arguments, uint64_t seed, uint64_t 
 static int parse(int argc, char **argv, struct arguments *ret)
 {
 	static const struct option options[] = {
-		{"seed", required_argument, NULL, 's'},
-		{"seeds", required_argument, NULL, 'S'},
-		{"hosts", required_argument, NULL, 'n'},
-		{"hours", required_argument, NULL, 'h'},
-		{"light", required_argument, NULL, 'l'},
-		{"trace", no_argument, NULL, 't'},
-		{"once", no_argument, NULL, 'o'},
-		{"full", required_argument, NULL, 'f'},
-		{NULL, 0, NULL, 0},
+		{"seed", required_argument, NULL, 's'},	 {"seeds", required_argument, NULL, 'S'},
+		{"hosts", required_argument, NULL, 'n'}, {"hours", required_argument, NULL, 'h'},
+		{"light", required_argument, NULL, 'l'}, {"trace", no_argument, NULL, 't'},
+		{"once", no_argument, NULL, 'o'},	 {"full", required_argument, NULL, 'f'},
+		{"pace", required_argument, NULL, 'p'},	 {NULL, 0, NULL, 0},
 	};
 	const char *asked = getenv("OVIRT_HA_TEST_FULL"), *full = NULL;
 	unsigned long long first, last;
@@ -138,11 +134,14 @@ static int parse(int argc, char **argv, struct arguments *ret)
 		case 'f':
 			full = optarg;
 			break;
+		case 'p':
+			ret->pace = atof(optarg);
+			break;
 		default:
 			return -EINVAL;
 		}
 	if (full && asked && strcmp(asked, "1") == 0) {
-		if (sscanf(full, "%hu:%lf", &ret->hosts, &ret->hours) != 2)
+		if (sscanf(full, "%hu:%lf:%lf", &ret->hosts, &ret->hours, &ret->pace) != 3)
 			return -EINVAL;
 		ret->once = true;
 	}
@@ -159,7 +158,7 @@ int main(int argc, char **argv)
 	if (parse(argc, argv, &arguments) < 0) {
 		fprintf(stderr, "usage: run_sim [--seed N | --seeds A-B] [--hosts N] [--light N] [--hours N] "
 				"[--trace] "
-				"[--once] [--full HOSTS:HOURS]\n");
+				"[--once] [--pace SECONDS] [--full HOSTS:HOURS:SECONDS]\n");
 		return 2;
 	}
 	/* Records carry times of the wall clock for people. */
@@ -180,5 +179,9 @@ int main(int argc, char **argv)
 	seconds = (double)(clock() - begin) / CLOCKS_PER_SEC;
 	printf("%.1f host hours in %.2f s: 10000 host hours in %.0f s, %.0f events per s\n", hours, seconds,
 	       seconds * 10000 / hours, (double)events / seconds);
+	if (arguments.pace > 0 && seconds * 10000 / hours > arguments.pace) {
+		fprintf(stderr, "that is more than the %.0f s stated: profile it\n", arguments.pace);
+		return 1;
+	}
 	return 0;
 }

@@ -15,16 +15,19 @@
 
 #define TRIAL_SECONDS 60 /* of the machine: for a loop without end, which virtual time does not see */
 #define SHRINK_TRIALS 300
+#define SHRINK_MS (100 * MONO_SECOND) /* of the machine, for all that fails in a run */
 #define TWICE_EVERY                                                                                          \
 	16 /* seeds that run twice, for the trace's hash, and with all hosts looked at after every event */
 #define KNOWN_MAX 4096
+#define WHOLE_HOSTS_MAX 5 /* more take too long when all are looked at after every event */
 
 struct run {
 	const char *program, *expect, *folder;
 	enum trial_log log;
 	bool shrink;
-	bool hit; /* what was expected was found */
-	uint64_t seeds, failures, missed;
+	mono_t shrink_ms; /* spent */
+	bool hit;	  /* what was expected was found */
+	uint64_t seeds, failures;
 	uint64_t events, starts;
 	int64_t simulated_ms; /* of all hosts, also of what runs twice */
 	uint64_t fired[FAULT_COUNT];
@@ -32,14 +35,27 @@ struct run {
 
 struct shrinking {
 	const char *failed;
+	mono_t until;
 };
+
+/* What did not fire is a finding as well, of whoever made the schedule. */
+static void judge_fired(struct trial *trial)
+{
+	if (trial->failed[0] || !trial->missed[0])
+		return;
+	strcpy(trial->failed, "not-fired");
+	snprintf(trial->text, sizeof(trial->text), "%s did not fire", trial->missed);
+}
 
 static bool fails_alike(const struct schedule *schedule, void *data)
 {
 	const struct shrinking *shrinking = data;
 	struct trial trial;
 
+	if (clock_mono() >= shrinking->until)
+		return false;
 	trial_run_apart(schedule, TRIAL_SECONDS, TRIAL_QUIET, false, &trial);
+	judge_fired(&trial);
 	return strcmp(trial.failed, shrinking->failed) == 0;
 }
 
@@ -79,22 +95,17 @@ static void run_schedule(struct run *run, struct schedule *schedule, bool twice)
 	trial_run_apart(schedule, TRIAL_SECONDS, run->log, false, &trial);
 	take_in(run, schedule, &trial);
 	if (twice && !trial.failed[0]) {
-		trial_run_apart(schedule, TRIAL_SECONDS, TRIAL_QUIET, true, &again);
+		trial_run_apart(schedule, TRIAL_SECONDS, TRIAL_QUIET, schedule->hosts <= WHOLE_HOSTS_MAX,
+				&again);
 		run->simulated_ms += again.at * schedule->hosts;
 		if (again.hash != trial.hash || again.events != trial.events || again.failed[0]) {
-			printf("# seed %" PRIu64 ": two runs differ: hash %016" PRIx64 " and %016" PRIx64
-			       ", %s %s\n",
-			       schedule->seed, trial.hash, again.hash, again.failed, again.text);
-			run->failures++;
-			return;
+			strcpy(trial.failed, "two-runs-differ");
+			snprintf(trial.text, sizeof(trial.text),
+				 "hash %016" PRIx64 " and %016" PRIx64 ", %.32s %.150s", trial.hash,
+				 again.hash, again.failed, again.text);
 		}
 	}
-	if (!trial.failed[0] && trial.missed[0]) {
-		printf("# seed %" PRIu64 ": %s did not fire\n", schedule->seed, trial.missed);
-		run->missed++;
-		run->failures++;
-		return;
-	}
+	judge_fired(&trial);
 	if (!trial.failed[0])
 		return;
 	run->failures++;
@@ -103,10 +114,14 @@ static void run_schedule(struct run *run, struct schedule *schedule, bool twice)
 		return;
 	}
 	if (run->shrink) {
-		struct shrinking shrinking = {.failed = trial.failed};
+		mono_t begun = clock_mono();
+		struct shrinking shrinking = {.failed = trial.failed,
+					      .until = begun + SHRINK_MS - run->shrink_ms};
 
 		schedule_shrink(schedule, fails_alike, &shrinking, SHRINK_TRIALS);
+		run->shrink_ms += clock_mono() - begun;
 		trial_run_apart(schedule, TRIAL_SECONDS, TRIAL_QUIET, false, &again);
+		judge_fired(&again);
 		if (again.failed[0])
 			trial = again;
 	}
@@ -186,7 +201,7 @@ static int replay(struct run *run, const char *path)
 		       trial.failed[0] ? trial.failed : "all-holds", trial.at, trial.hash, trial.events,
 		       trial.starts, trial.up_after, trial.text[0] ? ": " : "", trial.text,
 		       trial.missed[0] ? " missed: " : "", trial.missed);
-	if (run->shrink && trial.failed[0])
+	if (run->shrink && (trial.failed[0] || trial.missed[0]))
 		run_schedule(run, &schedule, false);
 	return trial.failed[0] != 0 || trial.missed[0] != 0;
 }

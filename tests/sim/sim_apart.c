@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,11 +15,12 @@
 
 static void child(const struct schedule *schedule, unsigned limit_s, enum trial_log log, bool whole, int out)
 {
+	const struct itimerval limit = {.it_value.tv_sec = limit_s};
 	struct rlimit none = {0, 0};
 	struct trial trial = {0};
 
 	setrlimit(RLIMIT_CORE, &none);
-	alarm(limit_s);
+	setitimer(ITIMER_PROF, &limit, NULL);
 	if (log != TRIAL_LOUD && !freopen("/dev/null", "we", stderr))
 		_exit(3);
 	trial_run(schedule, log, whole, &trial);
@@ -70,9 +72,9 @@ void trial_run_apart(const struct schedule *schedule, unsigned limit_s, enum tri
 	if (ended)
 		return;
 	memset(ret, 0, sizeof(*ret));
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPROF) {
 		strcpy(ret->failed, "endless");
-		snprintf(ret->text, sizeof(ret->text), "not done in %u s", limit_s);
+		snprintf(ret->text, sizeof(ret->text), "not done in %u s of the processor", limit_s);
 	} else {
 		strcpy(ret->failed, "assertion");
 		snprintf(ret->text, sizeof(ret->text), "ended by signal %d, status %d; --loud tells more",

@@ -24,6 +24,6 @@ enum trial_log { TRIAL_QUIET, TRIAL_LOUD /* all, to stderr */, TRIAL_TRACE };
 
 /* In this process. `whole`: see struct check. */
 void trial_run(const struct schedule *schedule, enum trial_log log, bool whole, struct trial *ret);
-/* In a child of its own, which ends after `limit_s` seconds at the latest. */
+/* In a child of its own, which ends after `limit_s` seconds of the processor at the latest. */
 void trial_run_apart(const struct schedule *schedule, unsigned limit_s, enum trial_log log, bool whole,
 		     struct trial *ret);
