@@ -62,6 +62,7 @@ static int service_of(enum fault fault)
 	case FAULT_AGENT_KILL:
 	case FAULT_AGENT_HANG:
 	case FAULT_DAEMONS_STOP:
+	case FAULT_LOCKSPACE_RESET:
 		return SIM_AGENT_SERVICE;
 	case FAULT_BROKER_KILL:
 	case FAULT_BROKER_HANG:
@@ -127,7 +128,7 @@ static bool takes_protectors(const struct scheduled *what)
 {
 	return what->length > 60 * MONO_SECOND &&
 	       (what->fault == FAULT_DAEMONS_STOP || what->fault == FAULT_AGENT_KILL ||
-		what->fault == FAULT_BROKER_KILL);
+		what->fault == FAULT_BROKER_KILL || what->fault == FAULT_LOCKSPACE_RESET);
 }
 
 /* The host that it can hit now, NULL: none yet. A fault of the VM follows the VM. */
@@ -167,6 +168,7 @@ static struct sim_host *find_target(const struct one_fault *one)
 		if (is_rewritten(one->faults) || (host && (!host->agent || !host->broker)))
 			return NULL;
 		return sim_cluster_host(cluster, one->what->host);
+	case FAULT_LOCKSPACE_RESET:
 	case FAULT_DAEMONS_STOP: /* SIGTERM waits, as clients do */
 		if (sim_stands(&cluster->sim, host->id, SIM_DAEMON_AGENT))
 			return NULL;
@@ -292,6 +294,16 @@ static int64_t length_of(const struct scheduled *what)
 static void ask(struct one_fault *one, enum command command)
 {
 	sim_ask(one->host, command);
+}
+
+static void made_anew(void *data, struct sim_host *host)
+{
+	const struct one_fault *one = data;
+
+	const struct sim_lease *leases = one->faults->cluster->storage.leases;
+
+	check_made_anew(one->faults->check, (unsigned)(host - one->faults->cluster->hosts),
+			leases[SIM_LEASE_ENGINE].owner != 0 || leases[SIM_LEASE_BLOCK0].owner != 0);
 }
 
 static void begin(struct one_fault *one)
@@ -446,6 +458,13 @@ static void begin(struct one_fault *one)
 	case FAULT_CLOCK_DRIFT:
 		sim_drift(host, (int32_t)what->value);
 		break;
+	case FAULT_LOCKSPACE_RESET:
+		sim_stop(host, SIM_AGENT_SERVICE, what->length);
+		sim_stop(host, SIM_BROKER_SERVICE, what->length);
+		one->repair.writes = made_anew;
+		one->repair.data = one;
+		sim_repair_begin(&one->repair, host);
+		break;
 	case FAULT_COUNT:
 		assert(false);
 	}
@@ -465,6 +484,18 @@ static void clear_half(struct sim_host *host)
 		sim_storage_write(storage, 0, host->id, none, 0xff);
 }
 
+/* What sanlock has forgotten libvirt resumes without its lease: sanlock was restarted without its drop-in
+ * while the guard was dead. Nothing can refuse that, and rule 3 ends it after a moment, in which nobody else
+ * may run: the operator does so on a cluster's only host alone. */
+static bool is_alone(const struct faults *faults)
+{
+	bool alone = faults->schedule->hosts == 1;
+
+	for (size_t i = 0; i < faults->schedule->n_faults; i++)
+		alone &= faults->schedule->faults[i].fault != FAULT_OTHER_VERSION;
+	return alone;
+}
+
 static void mend(struct one_fault *one)
 {
 	struct sim_host *host = one->host;
@@ -479,6 +510,7 @@ static void mend(struct one_fault *one)
 	if (one->ghost.kind == GHOST_ALIEN)
 		check_alien(one->faults->check, false);
 	ghost_end(&one->ghost);
+	sim_repair_end(&one->repair);
 	if (faults_active(one->faults, host, one->what->fault))
 		return; /* another of the kind goes on */
 	switch (one->what->fault) {
@@ -495,11 +527,8 @@ static void mend(struct one_fault *one)
 		sim_qemu_unkillable(host, false);
 		break;
 	case FAULT_VM_SUSPENDED:
-		/* libvirt runs it without a lease when sanlock was restarted meanwhile: the operator's doing.
-		 */
-		if (host->vm.guest == SIM_GUEST_PAUSED && host->sanlock.registered != host->vm.pid)
-			one->faults->resumed[host->id] = host->vm.number;
-		sim_guest_resume(host);
+		if (host->sanlock.registered == host->vm.pid || is_alone(one->faults))
+			sim_guest_resume(host);
 		break;
 	case FAULT_VM_START_FAILS:
 		ways->create_fails = false;

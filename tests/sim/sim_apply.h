@@ -7,6 +7,7 @@
 #include "tests/sim/sim_check.h"
 #include "tests/sim/sim_fault.h"
 #include "tests/sim/sim_ghost.h"
+#include "tests/sim/sim_repair.h"
 #include "tests/sim/sim_schedule.h"
 
 /* Ids beyond the hosts' that ghosts with records use. */
@@ -23,6 +24,7 @@ struct one_fault {
 	uint64_t disk_before;  /* the path's count of this fault when it began */
 	unsigned moves_before; /* migrations away from the host that had ended */
 	struct ghost ghost;
+	struct sim_repair repair;
 };
 
 struct faults {
@@ -31,9 +33,7 @@ struct faults {
 	const struct schedule *schedule;
 	struct one_fault all[SCHEDULE_FAULTS_MAX];
 	uint8_t active[SCHEDULE_HOSTS_MAX + 1][FAULT_COUNT]; /* how many of a kind are under way on a host */
-	/* By host id: the number of the QEMU that an operator resumed without its lease. */
-	uint32_t resumed[SCHEDULE_HOSTS_MAX + 1];
-	int32_t ppm[SCHEDULE_HOSTS_MAX + 1]; /* by host id: its clock's own drift */
+	int32_t ppm[SCHEDULE_HOSTS_MAX + 1];		     /* by host id: its clock's own drift */
 };
 
 /* Sets all their events. `faults` zeroed. */

@@ -46,7 +46,7 @@ void check_init(struct check *check)
 		struct check_memory *m = &check->memory[i];
 
 		m->foreign_at = m->clone_at = -10 * MINUTE;
-		m->asked0 = m->refused0 = m->moved_at = -1;
+		m->asked0 = m->missed0 = m->moved_at = -1;
 		m->spoke_at = m->joined_until = -MINUTE;
 		m->futile_at[0] = m->futile_at[1] = -MINUTE;
 		m->flag = FLAG_UNKNOWN;
@@ -73,7 +73,8 @@ static int64_t unleased_until(const struct check_memory *m, unsigned q)
 }
 
 /* The one exemption, by name: on a host without watchdog, guard, agent and sanlock were all dead together. A
- * QEMU in state D outlives them by rule 12's minute, which begins with the guard that is back. */
+ * QEMU in state D outlives them by rule 12's minute, which begins with the guard that is back first, and goes
+ * on in those after it. */
 static bool nothing_left(const struct check_host *host)
 {
 	return !host->watchdog && !host->guard && !host->agent && !host->sanlock;
@@ -89,19 +90,39 @@ static bool exempt_nothing_left(const struct check *check, unsigned i, int64_t n
 			    m->life_since[q] <= m->nothing_left_at;
 	return nothing_left(&check->hosts[i]) ||
 	       (survives && m->nothing_left_at > 0 &&
-		now <= later_of(m->nothing_left_at, m->guard_since) + BOUND_GUARD + BOUND_SURVIVOR);
+		now <= later_of(m->guard_back_at + BOUND_GUARD + BOUND_SURVIVOR,
+				m->guard_since + BOUND_GUARD));
 }
 
-/* libvirt resumes without its lease what sanlock has forgotten; rule 3 ends it, as it does all that runs so.
- */
-static bool resumed_a_moment_ago(const struct check *check, unsigned i, int64_t now)
+/* Rule 15. Of a host that is silent for its dead time nothing can live but what is exempt. */
+void check_made_anew(struct check *check, unsigned host, bool owned)
 {
-	const struct check_memory *m = &check->memory[i];
+	int64_t now = check_now(check);
 
-	for (unsigned q = 0; q < CHECK_QEMUS_MAX; q++)
-		if (check->hosts[i].qemus[q].resumed && now <= unleased_until(m, q))
-			return true;
-	return false;
+	if (owned)
+		check_fail(check, "reset-half",
+			   "host %u makes the lockspace anew and leaves an owner in a lease",
+			   check->hosts[host].id);
+
+	for (unsigned i = 0; i < check->n_hosts; i++) {
+		const struct check_host *other = &check->hosts[i];
+		struct lease_timing timing = check->timing;
+
+		if (!other->id)
+			continue;
+		check_catch_up(check, i);
+		timing.io_timeout_s = other->io_timeout_s;
+		if (i != host && other->joined && now + SECOND < other->renewed_at + lease_dead_ms(&timing))
+			check_fail(check, "reset-in-use",
+				   "host %u makes the lockspace anew while host %u lives in it",
+				   check->hosts[host].id, other->id);
+		for (unsigned q = 0; q < CHECK_QEMUS_MAX; q++)
+			if (other->qemus[q].life && (i == host || other->qemus[q].runs) &&
+			    !exempt_nothing_left(check, i, now))
+				check_fail(check, "reset-in-use",
+					   "host %u makes the lockspace anew while QEMU lives on host %u",
+					   check->hosts[host].id, other->id);
+	}
 }
 
 static void check_two_running(struct check *check, int64_t now)
@@ -121,8 +142,7 @@ static void check_two_running(struct check *check, int64_t now)
 			}
 	check_catch_up(check, first);
 	check_catch_up(check, second);
-	if (exempt_nothing_left(check, first, now) || exempt_nothing_left(check, second, now) ||
-	    resumed_a_moment_ago(check, first, now) || resumed_a_moment_ago(check, second, now))
+	if (exempt_nothing_left(check, first, now) || exempt_nothing_left(check, second, now))
 		return;
 	check_fail(check, "two-running", "%u VMs run, on host %u and host %u", running,
 		   check->hosts[first].id, check->hosts[second].id);
@@ -234,10 +254,15 @@ static void check_host_now(struct check *check, unsigned i, int64_t now)
 		m->agent_since = now;
 	if (host->on && host->agent)
 		m->spoke_at = now;
-	if (host->on && nothing_left(host))
-		m->nothing_left_at = now;
-	else if (!host->on)
+	if (!host->on)
 		m->nothing_left_at = 0;
+	else if (nothing_left(host))
+		m->nothing_left_at = now;
+	m->guard_back |= host->guard;
+	if (nothing_left(host) || !m->guard_back) {
+		m->guard_back = false;
+		m->guard_back_at = now;
+	}
 	m->was_acting = acting;
 	m->was_guarded = host->guard;
 	m->was_served = served;
@@ -248,8 +273,6 @@ static void check_host_now(struct check *check, unsigned i, int64_t now)
 	else
 		m->joined_since = now;
 	if (!host->on) {
-		m->asked0 = m->refused0 = -1;
-		m->holds0 = false;
 		m->flag = FLAG_UNKNOWN;
 		m->timestamp = 0; /* its next life may begin with the same */
 	}
@@ -333,7 +356,7 @@ static bool same_qemu(const struct check_qemu *a, const struct check_qemu *b)
 	return a->life == b->life &&
 	       (a->life == 0 ||
 		(a->runs == b->runs && a->registered == b->registered && a->leased == b->leased &&
-		 a->unkillable == b->unkillable && a->bare == b->bare && a->resumed == b->resumed));
+		 a->unkillable == b->unkillable && a->bare == b->bare && a->arrives == b->arrives));
 }
 
 /* But for renewed_at, which the host's clock tells: its drift moves it by the ms. */
@@ -371,6 +394,8 @@ static bool look_at(struct check *check, unsigned host)
 		return false;
 	}
 	check_catch_up(check, host);
+	if (truth.id != known->id) /* of other versions, another one */
+		check->memory[host].was_acting = check->memory[host].was_guarded = false;
 	*known = truth;
 	return true;
 }

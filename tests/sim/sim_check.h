@@ -27,6 +27,9 @@
  *
  * A domain without a lease runs never (start-without-lease, rule 1): sanlock knows nothing of it.
  *
+ * Two VMs run never (two-running), with one exemption, nothing_left: without a watchdog, guard, agent and
+ * sanlock of a host were dead together. What README.md calls outside of the guarantee no schedule does.
+ *
  * The VM is up again (progress), counted from the end of the last fault, on at least one host that may start
  * it:
  *
@@ -47,7 +50,7 @@
 #include "broker/protocol.h"
 #include "core/machine.h"
 
-#define CHECK_HOSTS_MAX 8
+#define CHECK_HOSTS_MAX 301 /* of a schedule, and one of other versions */
 #define CHECK_QEMUS_MAX 2
 
 struct check_qemu {
@@ -57,7 +60,7 @@ struct check_qemu {
 	bool leased;	 /* registered, and the leader on disk is this host and generation */
 	bool unkillable;
 	bool bare;    /* its domain has no lease */
-	bool resumed; /* by an operator, and libvirt did so without its lease: sanlock had forgotten it */
+	bool arrives; /* a migration brings it: it has not run here */
 };
 
 /* The truth about one host. */
@@ -84,6 +87,8 @@ struct check_memory {
 	int64_t out_since;			  /* no sanlock, or no host id */
 	int64_t calm_since, guard_since, agent_since, joined_since, joined_until;
 	int64_t spoke_at;	 /* its agent last ran, its broker or not */
+	bool guard_back;	 /* the guard has run since, first */
+	int64_t guard_back_at;	 /* then */
 	int64_t nothing_left_at; /* guard, agent and sanlock were last dead together, 0: not since it booted
 				  */
 	bool ran[CHECK_QEMUS_MAX];
@@ -98,13 +103,13 @@ struct check_memory {
 	int64_t wrote0_at;	       /* its last write of block 0 */
 	int64_t foreign_at;	       /* somebody else wrote its block */
 	int64_t clone_since, clone_at; /* first and last record of another name in it */
-	int64_t asked0, refused0;      /* block 0's lease: asked since, -1 not; told no then */
-	bool holds0;
-	uint64_t timestamp;    /* of its last record */
-	int64_t stamped_at;    /* when that changed */
-	int64_t regular_since; /* since when it does so at least each 25 s */
-	int64_t moved_at;      /* last move for score of this agent, -1 none */
-	int64_t starts[128];   /* of the last hour, a ring */
+	int64_t asked0, missed0; /* block 0's lease, for the next write: first asked for, -1 not; said in
+				    the log that it is not to be had, -1 not */
+	uint64_t timestamp;	 /* of its last record */
+	int64_t stamped_at;	 /* when that changed */
+	int64_t regular_since;	 /* since when it does so at least each 25 s */
+	int64_t moved_at;	 /* last move for score of this agent, -1 none */
+	int64_t starts[128];	 /* of the last hour, a ring */
 	unsigned n_starts;
 	int64_t futile_at[2]; /* the last tries against a living owner */
 };
@@ -156,10 +161,12 @@ struct image;
 void check_landed(struct check *check, unsigned host, uint32_t block, struct image *image);
 /* `host` has read block 0. */
 void check_read_flag(struct check *check, unsigned host, const uint8_t *bytes);
-/* Block 0's lease: asked for, got (0) or not (-errno), let go. */
+/* Block 0's lease: `host` begins to ask for it, has said in its log that it writes without, begins to write
+ * and has it (`held`, the truth) or not, asks and writes no more. */
 void check_block0_asked(struct check *check, unsigned host);
-void check_block0_taken(struct check *check, unsigned host, int error);
-void check_block0_released(struct check *check, unsigned host);
+void check_block0_missed(struct check *check, unsigned host);
+void check_block0_begun(struct check *check, unsigned host, bool held);
+void check_block0_ended(struct check *check, unsigned host);
 /* sanlock here was asked to join, or let go of the host id because it was asked to. */
 void check_join(struct check *check, unsigned host);
 void check_left(struct check *check, unsigned host);
@@ -169,6 +176,9 @@ void check_late_write(struct check *check, unsigned host);
 void check_global_answered(struct check *check, unsigned host, bool maintenance, int error);
 void check_local_answered(struct check *check, unsigned host, bool maintenance, int error,
 			  const uint8_t *own_block);
+/* An operator's command on `host` has made the leases anew, all but those that are `owned` still, and is
+ * about to make the lockspace so. */
+void check_made_anew(struct check *check, unsigned host, bool owned);
 /* The lease was rewritten by nobody of ours. */
 void check_rewritten(struct check *check);
 /* A host on another lockspace writes our whiteboard from now on, or does not any more. */

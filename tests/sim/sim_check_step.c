@@ -33,17 +33,24 @@ static bool owner_runs(const struct check *check, unsigned host, int64_t now)
 	return false;
 }
 
+/* The host of this id, by index; -1: none that is looked at. */
+static int index_of(const struct check *check, uint16_t id)
+{
+	unsigned last = check->n_hosts - 1; /* of other versions, as it comes */
+
+	if (id >= 1 && id <= last)
+		return check->hosts[id - 1].id == id ? id - 1 : -1;
+	return check->hosts[last].id == id ? (int)last : -1;
+}
+
 /* Is an alien's block among those that are read each loop, and was for long enough? One that was empty, or
  * read as such once, is found by and by. */
 static bool knows_alien(const struct check *check, const struct agent *agent, int64_t lag)
 {
 	for (size_t p = 0; p < agent->n_peers; p++) {
 		const struct peer *peer = &agent->peers[p];
-		bool ours = false;
 
-		for (unsigned i = 0; i < check->n_hosts; i++)
-			ours |= check->hosts[i].id == peer->id;
-		if (!ours && mono_passed(peer->first_seen, lag, agent_now(agent)) &&
+		if (index_of(check, peer->id) < 0 && mono_passed(peer->first_seen, lag, agent_now(agent)) &&
 		    peer->fault == RECORD_OK && !peer->claim.stopped && peer->claim.generation != 0)
 			return true;
 	}
@@ -137,55 +144,96 @@ static void check_kill(struct check *check, unsigned host)
 	}
 }
 
+/* Rule 14: what is brought here while it runs elsewhere, with its lease, is nobody's to end or to judge. */
+static void check_arrival(struct check *check, unsigned host, const struct step *step, int64_t now)
+{
+	bool ends = false;
+
+	if (step->reason == REASON_OPERATOR || step->next.reason == REASON_OPERATOR)
+		return;
+	for (size_t i = 0; i < step->n_actions; i++)
+		ends |= step->actions[i] == ACTION_KILL || step->actions[i] == ACTION_DESTROY;
+	for (unsigned q = 0; ends && q < CHECK_QEMUS_MAX; q++)
+		if (check->hosts[host].qemus[q].life && check->hosts[host].qemus[q].arrives &&
+		    !check->memory[host].ran[q] && !check->hosts[host].qemus[q].registered &&
+		    owner_runs(check, host, now))
+			check_fail(check, "arrival-ended",
+				   "host %u ends the VM that is migrated to it, reason %s",
+				   check->hosts[host].id, reason_str(step->reason));
+}
+
+/* A host whose record can't be read, or is of a newer version, has not died by that: as long as it renews its
+ * host id where `host` can read it, nobody may count on its death. */
+static void check_deaths(struct check *check, unsigned host, const struct agent *agent, int64_t now)
+{
+	int64_t seen = 2 * lease_renew_ms(&check->timing) + 2 * MINUTE;
+
+	if (!check->hosts[host].calm || !check->hosts[host].joined ||
+	    now < later_of(check->memory[host].calm_since,
+			   later_of(check->memory[host].joined_since, check->memory[host].agent_since)) +
+			    seen)
+		return;
+	for (size_t p = 0; p < agent->n_peers; p++) {
+		const struct peer *peer = &agent->peers[p];
+		int i = peer->fault == RECORD_BAD || peer->fault == RECORD_TOO_NEW ? index_of(check, peer->id)
+										   : -1;
+
+		if (i < 0 || i == (int)host || !check->hosts[i].joined || !check->hosts[i].calm ||
+		    now < later_of(check->memory[i].joined_since, check->memory[i].calm_since) + seen)
+			continue;
+		if (peer_dead(peer, peer->host_generation))
+			check_fail(check, "counted-dead",
+				   "host %u counts host %u as dead, whose record is %s and which lives",
+				   check->hosts[host].id, peer->id, record_fault_str(peer->fault));
+	}
+}
+
 /* A record that moves at least each 20 s is fresh to whoever reads it, one that has stood still for long is
  * not. */
 static void check_freshness(struct check *check, unsigned host, const struct agent *agent, int64_t now)
 {
 	int64_t stale = agent->config.policy.stale;
 
-	for (size_t p = 0; p < agent->n_peers; p++)
-		for (unsigned i = 0; i < check->n_hosts; i++) {
-			const struct peer *peer = &agent->peers[p];
-			const struct check_memory *m = &check->memory[i];
-			bool fresh;
+	for (size_t p = 0; p < agent->n_peers; p++) {
+		const struct peer *peer = &agent->peers[p];
+		int i = index_of(check, peer->id);
+		const struct check_memory *m = i < 0 ? NULL : &check->memory[i];
+		bool fresh;
 
-			/* What others write there moves, or hides it, too. */
-			if (i == host || check->hosts[i].id != peer->id || m->stamped_at == 0 ||
-			    now < m->foreign_at + 3 * MINUTE)
-				continue;
-			fresh = peer_fresh(peer, &agent->config.policy, agent_now(agent));
-			/* 5 s for clocks that drift and for reads and steps under way. */
-			if (fresh && peer->changed_at != MONO_UNSET && check->hosts[host].calm &&
-			    now > check->memory[host].calm_since + 3 * MINUTE &&
-			    now > check->memory[host].agent_since + 3 * MINUTE &&
-			    now > m->stamped_at + stale + 30 * SECOND)
-				check_fail(check, "freshness",
-					   "host %u takes the record of host %u for fresh, %lld s old",
-					   check->hosts[host].id, peer->id,
-					   (long long)((now - m->stamped_at) / SECOND));
-			if (peer->changed_at != MONO_UNSET && peer->changed_at > agent_now(agent))
-				check_fail(check, "freshness",
-					   "host %u: the record of host %u changed in the future",
-					   check->hosts[host].id, peer->id);
-			/* A writer of the past hour that this host could read all the time. */
-			if (!fresh && peer->fault == RECORD_OK && check->hosts[i].calm &&
-			    check->hosts[host].calm && now > check->memory[host].calm_since + 3 * MINUTE &&
-			    now > check->memory[host].agent_since + 3 * MINUTE &&
-			    now > m->calm_since + 3 * MINUTE && now > m->agent_since + 3 * MINUTE &&
-			    now < m->stamped_at + 25 * SECOND && now > m->regular_since + MINUTE &&
-			    now > check->memory[host].joined_since + 3 * MINUTE && check->hosts[i].joined)
-				check_fail(check, "freshness",
-					   "host %u does not take the record of host %u for fresh, %lld s "
-					   "old: it "
-					   "kept timestamp %llu generation %llu, sanlock says %s generation "
-					   "%llu",
-					   check->hosts[host].id, peer->id,
-					   (long long)((now - m->stamped_at) / SECOND),
-					   (unsigned long long)peer->claim.timestamp,
-					   (unsigned long long)peer->claim_generation,
-					   host_state_str(peer->host),
-					   (unsigned long long)peer->host_generation);
-		}
+		/* What others write there moves, or hides it, too. */
+		if (!m || i == (int)host || m->stamped_at == 0 || now < m->foreign_at + 3 * MINUTE)
+			continue;
+		fresh = peer_fresh(peer, &agent->config.policy, agent_now(agent));
+		/* 5 s for clocks that drift and for reads and steps under way. */
+		if (fresh && peer->changed_at != MONO_UNSET && check->hosts[host].calm &&
+		    now > check->memory[host].calm_since + 3 * MINUTE &&
+		    now > check->memory[host].agent_since + 3 * MINUTE &&
+		    now > m->stamped_at + stale + 30 * SECOND)
+			check_fail(check, "freshness",
+				   "host %u takes the record of host %u for fresh, %lld s old",
+				   check->hosts[host].id, peer->id,
+				   (long long)((now - m->stamped_at) / SECOND));
+		if (peer->changed_at != MONO_UNSET && peer->changed_at > agent_now(agent))
+			check_fail(check, "freshness", "host %u: the record of host %u changed in the future",
+				   check->hosts[host].id, peer->id);
+		/* A writer of the past hour that this host could read all the time. */
+		if (!fresh && peer->fault == RECORD_OK && check->hosts[i].calm && check->hosts[host].calm &&
+		    now > check->memory[host].calm_since + 3 * MINUTE &&
+		    now > check->memory[host].agent_since + 3 * MINUTE && now > m->calm_since + 3 * MINUTE &&
+		    now > m->agent_since + 3 * MINUTE && now < m->stamped_at + 25 * SECOND &&
+		    now > m->regular_since + MINUTE && now > check->memory[host].joined_since + 3 * MINUTE &&
+		    check->hosts[i].joined)
+			check_fail(check, "freshness",
+				   "host %u does not take the record of host %u for fresh, %lld s "
+				   "old: it "
+				   "kept timestamp %llu generation %llu, sanlock says %s generation "
+				   "%llu",
+				   check->hosts[host].id, peer->id,
+				   (long long)((now - m->stamped_at) / SECOND),
+				   (unsigned long long)peer->claim.timestamp,
+				   (unsigned long long)peer->claim_generation, host_state_str(peer->host),
+				   (unsigned long long)peer->host_generation);
+	}
 }
 
 void check_stepped(struct check *check, unsigned host, const struct agent *agent, const struct step *step)
@@ -215,5 +263,7 @@ void check_stepped(struct check *check, unsigned host, const struct agent *agent
 		if (step->actions[i] == ACTION_KILL)
 			check_kill(check, host);
 	}
+	check_arrival(check, host, step, now);
 	check_freshness(check, host, agent, now);
+	check_deaths(check, host, agent, now);
 }

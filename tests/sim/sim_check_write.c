@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The checkers of what hosts write, join, leave and acknowledge. */
+#include "lockspace/block0_port.h"
 #include "metadata/global.h"
 #include "metadata/image.h"
 #include "tests/sim/sim_finding.h"
@@ -14,16 +15,8 @@ static void check_flag_written(struct check *check, unsigned host, const uint8_t
 	enum flag flag = global_decode(bytes, cause);
 	bool known = flag != FLAG_UNKNOWN, value = flag == FLAG_YES;
 
-	if (host < CHECK_HOSTS_MAX) {
-		struct check_memory *m = &check->memory[host];
-
-		/* Rule 16: under its lease, or when that was asked for and not to be had. */
-		if (!m->holds0 && m->refused0 < 0)
-			check_fail(check, "block0-unleased",
-				   "host %u writes block 0 and has not asked for its lease",
-				   check->hosts[host].id);
-		m->wrote0_at = now;
-	}
+	if (host < CHECK_HOSTS_MAX)
+		check->memory[host].wrote0_at = now;
 	if (known != check->block0_known || value != check->block0)
 		check->block0_since = now;
 	check->block0_known = known;
@@ -119,21 +112,36 @@ void check_read_flag(struct check *check, unsigned host, const uint8_t *bytes)
 
 void check_block0_asked(struct check *check, unsigned host)
 {
-	check->memory[host].asked0 = check_now(check);
-	check->memory[host].refused0 = -1;
-}
-
-void check_block0_taken(struct check *check, unsigned host, int error)
-{
 	struct check_memory *m = &check->memory[host];
 
-	m->holds0 = error == 0;
-	m->refused0 = error < 0 && m->asked0 >= 0 ? check_now(check) : -1;
+	if (m->asked0 < 0)
+		m->asked0 = check_now(check);
 }
 
-void check_block0_released(struct check *check, unsigned host)
+void check_block0_missed(struct check *check, unsigned host)
 {
-	check->memory[host].holds0 = false;
+	check->memory[host].missed0 = check_now(check);
+}
+
+void check_block0_ended(struct check *check, unsigned host)
+{
+	check->memory[host].asked0 = check->memory[host].missed0 = -1;
+}
+
+void check_block0_begun(struct check *check, unsigned host, bool held)
+{
+	struct check_memory *m = &check->memory[host];
+	int64_t now = check_now(check);
+
+	/* Rule 16; one clock may run 0.1 % faster. */
+	if (!held && (m->asked0 < 0 || now < m->asked0 + BLOCK0_TAKE_MS - 11))
+		check_fail(check, "block0-unleased", "host %u writes block 0 without its lease, asked for %s",
+			   check->hosts[host].id, m->asked0 < 0 ? "never" : "less than 10 s");
+	else if (!held && m->missed0 < m->asked0)
+		check_fail(check, "block0-unsaid",
+			   "host %u writes block 0 without its lease and does not log that",
+			   check->hosts[host].id);
+	check_block0_ended(check, host); /* the next write needs its own */
 }
 
 /* Membership. */

@@ -40,6 +40,8 @@ struct sim_storage {
 	struct sim_lease leases[SIM_LEASE_COUNT];
 	/* Called when a write of `host` has landed in `block` (checkers), NULL: nobody. */
 	void (*landed)(void *data, uint16_t host, uint32_t block, struct image *image);
+	/* Called when `host` begins to write `block` (checkers), NULL: nobody. */
+	void (*writes)(void *data, uint16_t host, uint32_t block);
 	/* Called when `host` has read `block`, with what it got, scans aside, NULL: nobody. */
 	void (*was_read)(void *data, uint16_t host, uint32_t block, const uint8_t *bytes);
 	void *data;

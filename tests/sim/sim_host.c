@@ -195,6 +195,7 @@ static void service_end(struct sim_host *host, enum sim_service service)
 		break;
 	case SIM_SANLOCK_SERVICE:
 		sim_sanlock_crash(&host->sanlock);
+		sim_block0_killed(&host->block0); /* its holder hears the end of the connection */
 		sim_guard_sanlock_ended(&host->guard);
 		break;
 	case SIM_LIBVIRT_SERVICE:

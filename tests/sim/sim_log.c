@@ -12,6 +12,12 @@
 
 /* util/log.h has no room for a context, and a simulation is the only one of its process. */
 static const struct sim_log *target;
+static const struct sim_ear *listener;
+
+void sim_log_heard_by(const struct sim_ear *ear)
+{
+	listener = ear;
+}
 
 void sim_log_to(const struct sim_log *log)
 {
@@ -42,6 +48,8 @@ void log_line(int priority, const char *format, ...)
 {
 	va_list arguments;
 
+	if (listener && priority <= LOG_WARNING)
+		listener->heard(listener->data, listener->sim->host, format);
 	if (!log_wants(priority))
 		return;
 	va_start(arguments, format);

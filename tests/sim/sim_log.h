@@ -13,6 +13,16 @@ struct sim_log {
 	void *data;
 };
 
+/* Who looks for lines that have to be there: warnings and errors, by their formats, since nothing is written
+ * out for it. */
+struct sim_ear {
+	const struct sim *sim;
+	void (*heard)(void *data, uint16_t host, const char *format);
+	void *data;
+};
+
+/* From now on; NULL: nobody. One at a time; it stays the caller's. */
+void sim_log_heard_by(const struct sim_ear *ear);
 /* From now on; NULL: nowhere. One at a time; it stays the caller's. */
 void sim_log_to(const struct sim_log *log);
 /* A line of the simulator's own. `host` 0: the world's. */

@@ -75,6 +75,7 @@ static const struct {
 	[FAULT_GUARD_HANG] = {"guard-hang", 3, {500, 20 * SECOND}, {0}},
 	[FAULT_DISK_CUT] = {"disk-cut", 3, {1 * SECOND, 1 * MINUTE}, {0}},
 	[FAULT_DISK_HELD] = {"disk-held", 3, {1 * SECOND, 5 * MINUTE}, {0}},
+	[FAULT_LOCKSPACE_RESET] = {"lockspace-reset", 3, {3 * MINUTE, 8 * MINUTE}, {0}},
 	[FAULT_CLOCK_DRIFT] = {"clock-drift", 3, {1 * MINUTE, 20 * MINUTE}, {-1000, 1000}},
 	[FAULT_VM_MIGRATED_SLOWLY] = {"vm-migrated-slowly", 4, {0}, {10 * SECOND, 12 * MINUTE}},
 };
@@ -233,6 +234,11 @@ static const struct part recipes[][PARTS_MAX] = {
 	{{FAULT_VM_MIGRATED_SLOWLY, 0, 0, false}, {FAULT_LIBVIRT_KILL, 1 * MINUTE, 2 * SECOND, true}},
 	/* a QEMU that can't be killed is there still when the storage is back (rule 4) */
 	{{FAULT_VM_UNKILLABLE, 0, 3 * MINUTE, false}, {FAULT_DISK_EIO, 5 * SECOND, 1 * MINUTE, false}},
+	/* the lockspace is made anew beside hosts that live, and with all others off (rule 15) */
+	{{FAULT_LOCKSPACE_RESET, 0, 4 * MINUTE, false}},
+	{{FAULT_HOST_CUT, 0, 8 * MINUTE, true}, {FAULT_LOCKSPACE_RESET, 2 * SECOND, 6 * MINUTE, false}},
+	{{FAULT_VM_LOST, 0, 0, false}, {FAULT_LOCKSPACE_RESET, 1 * SECOND, 4 * MINUTE, false}},
+	{{FAULT_SANLOCK_HANG, 0, 3 * MINUTE, true}, {FAULT_LOCKSPACE_RESET, 5 * SECOND, 4 * MINUTE, false}},
 };
 #define N_RECIPES (sizeof(recipes) / sizeof(recipes[0]))
 
@@ -272,9 +278,23 @@ static void add_recipe(struct schedule *schedule, uint64_t *state, size_t which,
 	}
 }
 
-void schedule_generate(uint64_t seed, unsigned kinds_used, struct schedule *ret)
+/* Mostly a few hosts, which see more of each fault; now and then dozens, seldom hundreds. */
+static uint16_t draw_hosts(uint64_t *state, unsigned kinds_used)
 {
 	static const uint16_t sizes[] = {1, 2, 3, 3, 3, 3, 4, 5};
+	uint16_t few = sizes[chance(state) % (sizeof(sizes) / sizeof(sizes[0]))];
+	int64_t size;
+
+	if (kinds_used <= FAULT_LOCKSPACE_RESET) /* of when there were no others */
+		return few;
+	size = between(state, 0, 199);
+	return size == 0   ? (uint16_t)between(state, 65, SCHEDULE_HOSTS_MAX)
+	       : size < 10 ? (uint16_t)between(state, 6, 64)
+			   : few;
+}
+
+void schedule_generate(uint64_t seed, unsigned kinds_used, struct schedule *ret)
+{
 	static const uint32_t timeouts[] = {10, 10, 10, 5, 2};
 	uint64_t state = seed * 0x2545f4914f6cdd1dULL + 1;
 	bool wanted[FAULT_COUNT] = {false};
@@ -284,7 +304,7 @@ void schedule_generate(uint64_t seed, unsigned kinds_used, struct schedule *ret)
 	assert(kinds_used > 0 && kinds_used <= FAULT_COUNT);
 	memset(ret, 0, sizeof(*ret));
 	ret->seed = seed;
-	ret->hosts = sizes[chance(&state) % (sizeof(sizes) / sizeof(sizes[0]))];
+	ret->hosts = draw_hosts(&state, kinds_used);
 	ret->io_timeout_s = timeouts[chance(&state) % (sizeof(timeouts) / sizeof(timeouts[0]))];
 	/* The first host is always fit to run the VM. */
 	if (chance(&state) % 8 == 0 && ret->hosts > 1)

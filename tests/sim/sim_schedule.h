@@ -11,8 +11,8 @@
 
 #include "util/mono.h"
 
-#define SCHEDULE_HOSTS_MAX 5
-#define SCHEDULE_FAULTS_MAX 160
+#define SCHEDULE_HOSTS_MAX 300
+#define SCHEDULE_FAULTS_MAX 1000
 
 /* New ones come last, whatever they belong to: a seed that is written down stays the schedule that it was
  * (schedule_generate()). */
@@ -83,6 +83,8 @@ enum fault {
 	/* Storage, once more */
 	FAULT_DISK_CUT,	 /* for: writes of a block stop within a sector, and fail */
 	FAULT_DISK_HELD, /* for: its daemon on this host stands still, and sends later what it holds */
+	/* An operator, once more */
+	FAULT_LOCKSPACE_RESET, /* for: hosted-engine --reinitialize-lockspace on this host, daemons stopped */
 	FAULT_COUNT
 };
 

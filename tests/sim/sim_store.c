@@ -193,11 +193,14 @@ static int store_write(struct store *port, enum store_queue which, uint32_t bloc
 		       struct store_op *op)
 {
 	struct sim_store *store = (struct sim_store *)port;
+	const struct sim_storage *storage = store->disk->storage;
 	struct sim_io *io;
 	int r = begin(port, which, op, &io);
 
 	if (r < 0)
 		return r;
+	if (storage->writes)
+		storage->writes(storage->data, store->disk->host, block);
 	io->write = store->queues[which].wrote = true;
 	io->first = block;
 	memcpy(io->data, data, BLOCK_SIZE);

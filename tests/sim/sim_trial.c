@@ -23,6 +23,7 @@ struct world {
 	struct faults faults;
 	struct check check;
 	struct sim_event heal;
+	struct sim_ear ear;
 	int64_t end_at, give_up;
 	char said[512];				/* the trace's last line, without its time */
 	struct sim_lease lease;			/* the engine's, of the last event */
@@ -32,7 +33,7 @@ struct world {
 	struct {
 		struct agent *agent;
 		enum sim_space space;
-		bool block0_taking, block0_held;
+		bool block0_taking;
 		unsigned late_writes;
 	} before[SCHEDULE_HOSTS_MAX];
 };
@@ -97,7 +98,8 @@ static void look_at(const struct world *world, const struct sim_host *host, stru
 	/* In state D it dies late, or with its host. */
 	ret->qemus[0].unkillable = vm->unkillable || vm->killed || sim_disk_hangs(&host->disk);
 	ret->qemus[0].bare = vm->bare;
-	ret->qemus[0].resumed = world->faults.resumed[host->id] == vm->number;
+	ret->qemus[0].arrives =
+		vm->guest == SIM_GUEST_PAUSED && vm->pause == PAUSE_MIGRATION && !vm->killed && !vm->lost;
 }
 
 /* The ghosts' VMs, one at most: it is the owner. */
@@ -108,7 +110,9 @@ static void look_at_ghosts(const struct world *world, struct check_host *ret)
 			*ret = (struct check_host){
 				.id = world->faults.all[i].ghost.id,
 				.on = true,
+				.guard = true,
 				.sanlock = true,
+				.calm = true,
 				.joined = true,
 				.unfit = true,
 				.renewed_at = world->cluster->sim.now,
@@ -149,12 +153,9 @@ static void notice(struct world *world, unsigned i)
 	before->late_writes = host->disk.late_writes;
 	if (host->block0.taking && !before->block0_taking)
 		check_block0_asked(&world->check, i);
-	if (before->block0_taking && !host->block0.taking)
-		check_block0_taken(&world->check, i, host->block0.held ? 0 : -1);
-	if (before->block0_held && !host->block0.held)
-		check_block0_released(&world->check, i);
 	before->block0_taking = host->block0.taking;
-	before->block0_held = host->block0.held;
+	if (!host->broker)
+		check_block0_ended(&world->check, i);
 }
 
 /* The host (index) that the event touched, CHECK_HOSTS_MAX: it may have been any. Who owns the engine lease
@@ -224,6 +225,27 @@ static void landed(void *data, uint16_t host, uint32_t block, struct image *imag
 	struct world *world = data;
 
 	check_landed(&world->check, host == 0 ? CHECK_HOSTS_MAX : host - 1u, block, image);
+}
+
+static void writes(void *data, uint16_t host, uint32_t block)
+{
+	struct world *world = data;
+	const struct sim_host *writer = &world->cluster->hosts[host - 1];
+
+	if (block == 0)
+		check_block0_begun(&world->check, host - 1u,
+				   writer->block0.held &&
+					   sim_sanlock_owns(&writer->sanlock, SIM_LEASE_BLOCK0));
+}
+
+static void heard(void *data, uint16_t host, const char *format)
+{
+	struct world *world = data;
+
+	if (host >= 1 && strncmp(format, "lease of block 0 not to be had, written without", 47) == 0)
+		check_block0_missed(&world->check, host - 1u);
+	if (host >= 1 && strncmp(format, "global maintenance not set", 26) == 0)
+		check_block0_ended(&world->check, host - 1u);
 }
 
 static void was_read(void *data, uint16_t host, uint32_t block, const uint8_t *bytes)
@@ -313,6 +335,7 @@ static void set_up(struct world *world, const struct schedule *schedule, bool wh
 	world->cluster->stepped = stepped;
 	world->cluster->data = world;
 	world->cluster->storage.landed = landed;
+	world->cluster->storage.writes = writes;
 	world->cluster->storage.was_read = was_read;
 	world->cluster->storage.data = world;
 	world->check.now = &world->cluster->sim.now;
@@ -384,6 +407,8 @@ void trial_run(const struct schedule *schedule, enum trial_log to, bool whole, s
 			       .line = to == TRIAL_TRACE ? print_trace : print_loud,
 			       .data = world};
 	sim_log_to(to == TRIAL_QUIET ? NULL : &log);
+	world->ear = (struct sim_ear){.sim = &world->cluster->sim, .heard = heard, .data = world};
+	sim_log_heard_by(&world->ear);
 	sim_cluster_boot(world->cluster);
 	faults_begin(&world->faults, world->cluster, &world->check, schedule);
 	sim_set(&world->cluster->sim, &world->heal, 0, schedule->heal_at + MEND_MS);
@@ -395,6 +420,7 @@ void trial_run(const struct schedule *schedule, enum trial_log to, bool whole, s
 		check_end(&world->check);
 	tell_trial(world, ret);
 	sim_log_to(NULL);
+	sim_log_heard_by(NULL);
 	sim_cluster_free(world->cluster);
 	free(world);
 }
