@@ -9,11 +9,10 @@
 
 static inline size_t padding_begin(const uint8_t *bytes, size_t length)
 {
-	static const uint8_t zeros[64];
+	static const uint8_t zeros[1024];
 
-	while (length >= sizeof(zeros) && memcmp(bytes + length - sizeof(zeros), zeros, sizeof(zeros)) == 0)
-		length -= sizeof(zeros);
-	while (length > 0 && bytes[length - 1] == '\0')
-		length--;
+	for (size_t piece = sizeof(zeros); piece > 0; piece /= 4)
+		while (length >= piece && memcmp(bytes + length - piece, zeros, piece) == 0)
+			length -= piece;
 	return length;
 }

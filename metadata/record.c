@@ -366,9 +366,9 @@ static void parse_extra_line(struct piece line, struct record *record, bool *sam
 		*same_write = value == claim->timestamp; /* `S (ctime)` */
 }
 
-static void parse_extra(const uint8_t block[BLOCK_SIZE], struct record *record)
+static void parse_extra(const uint8_t *block, size_t end, struct record *record)
 {
-	size_t at = RECORD_LINE_MAX, end = padding_begin(block, BLOCK_SIZE);
+	size_t at = RECORD_LINE_MAX;
 	const struct claim *claim = &record->claim;
 	bool same_write = false;
 	struct piece rest;
@@ -403,7 +403,9 @@ static void record_clear(struct record *record)
 enum record_fault record_decode(const uint8_t block[BLOCK_SIZE], uint16_t slot, struct record *ret,
 				char cause[RECORD_CAUSE_SIZE])
 {
-	struct piece line = {(const char *)block, padding_begin(block, RECORD_LINE_MAX)};
+	size_t end = padding_begin(block, BLOCK_SIZE);
+	struct piece line = {(const char *)block,
+			     padding_begin(block, end < RECORD_LINE_MAX ? end : RECORD_LINE_MAX)};
 	enum record_fault fault;
 	struct record record;
 
@@ -412,12 +414,12 @@ enum record_fault record_decode(const uint8_t block[BLOCK_SIZE], uint16_t slot, 
 	if (block[0] == '\0')
 		return RECORD_ABSENT;
 	record_clear(&record);
-	if (!utf8_valid(block, BLOCK_SIZE))
+	if (!utf8_valid(block, end))
 		return bad(cause, "not UTF-8");
 	fault = parse_line(line, slot, &record, cause);
 	if (fault != RECORD_OK)
 		return fault;
-	parse_extra(block, &record);
+	parse_extra(block, end, &record);
 	*ret = record;
 	return RECORD_OK;
 }

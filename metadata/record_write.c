@@ -165,7 +165,8 @@ static void put_field(struct writer *writer, uint64_t value)
 static int line_text(const struct record *record, char *ret)
 {
 	struct writer writer = {ret, RECORD_LINE_MAX, false};
-	char hostname[RECORD_TEXT_SIZE], crc[sizeof(CRC_ZERO)], *crc_at;
+	char hostname[RECORD_TEXT_SIZE], *crc_at;
+	uint32_t crc;
 	int r;
 
 	put_field(&writer, RECORD_VERSION);
@@ -187,9 +188,9 @@ static int line_text(const struct record *record, char *ret)
 	put_number(&writer, record->config_timestamp);
 	if (writer.full)
 		return -EMSGSIZE;
-	snprintf(crc, sizeof(crc), "%08x",
-		 (uint32_t)crc32(crc32(0, NULL, 0), (const Bytef *)ret, (uInt)(writer.at - ret)));
-	memcpy(crc_at, crc, sizeof(crc) - 1);
+	crc = (uint32_t)crc32(crc32(0, NULL, 0), (const Bytef *)ret, (uInt)(writer.at - ret));
+	for (size_t i = sizeof(CRC_ZERO) - 1; i-- > 0; crc >>= 4)
+		crc_at[i] = "0123456789abcdef"[crc % 16];
 	return 0;
 }
 
