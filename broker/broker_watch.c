@@ -41,24 +41,19 @@ void broker_set_monitor_ms(struct broker *broker, const int64_t monitor_ms[MONIT
 }
 
 /* Storage is judged from what the whiteboard's I/O does anyway. */
-static bool storage_good(const struct broker *broker)
+static bool storage_good(const struct broker *broker, const struct store_health *health)
 {
 	const struct board *board = &broker->board;
-	struct store_health health;
 
-	broker->ports.store->health(broker->ports.store, &health);
 	return board->scanned && board->read_failing_since == MONO_UNSET &&
-	       board->write_failing_since == MONO_UNSET && health.stuck_since == MONO_UNSET;
+	       board->write_failing_since == MONO_UNSET && health->stuck_since == MONO_UNSET;
 }
 
 /* Slow is no reason to move anything, but people should hear of it before it gets worse. */
-static void look_for_slowness(struct broker *broker)
+static void look_for_slowness(struct broker *broker, const struct store_health *health)
 {
-	struct store_health health;
-	int64_t ms;
+	int64_t ms = health->read_ms > health->write_ms ? health->read_ms : health->write_ms;
 
-	broker->ports.store->health(broker->ports.store, &health);
-	ms = health.read_ms > health.write_ms ? health.read_ms : health.write_ms;
 	if (ms >= SLOW_MS) {
 		if (broker->slow_ms == 0)
 			log_warning("storage is slow, which is tolerated up to the io_deadline took_ms=%lld",
@@ -71,10 +66,10 @@ static void look_for_slowness(struct broker *broker)
 }
 
 /* In its rhythm, and at once when it turns. */
-static void sample_storage(struct broker *broker, mono_t now)
+static void sample_storage(struct broker *broker, const struct store_health *health, mono_t now)
 {
 	const struct sample *sample = &broker->samples[MONITOR_STORAGE_DOMAIN];
-	bool good = storage_good(broker);
+	bool good = storage_good(broker, health);
 
 	/* It may have gone from this host. */
 	if (broker->ports.connect && !good && sample->value != good)
@@ -110,15 +105,17 @@ static void watch_fired(struct timer *timer)
 {
 	struct broker *broker = (struct broker *)((char *)timer - offsetof(struct broker, watch_timer));
 	mono_t now = broker_now(broker);
+	struct store_health health;
 
 	broker->ports.clock->set(broker->ports.clock, timer, mono_add(now, WATCH_MS));
+	broker->ports.store->health(broker->ports.store, &health);
 	look_at_guard(broker, now);
-	look_for_slowness(broker);
+	look_for_slowness(broker, &health);
 	for (unsigned i = 0; i < MONITOR_COUNT; i++) {
 		if (broker->config.monitor_ms[i] == 0)
 			continue;
 		if (i == MONITOR_STORAGE_DOMAIN) {
-			sample_storage(broker, now);
+			sample_storage(broker, &health, now);
 		} else if (broker->samples[i].known &&
 			   mono_passed(broker->sampled_at[i], MONITOR_SILENT * broker->config.monitor_ms[i],
 				       now)) {
