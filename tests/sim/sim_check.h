@@ -63,7 +63,8 @@ struct check_qemu {
 	bool arrives; /* a migration brings it: it has not run here */
 };
 
-/* The truth about one host. */
+/* The truth about one host. Zeroed before it is filled in: it is compared as bytes, but for the last member.
+ */
 struct check_host {
 	uint16_t id; /* 0: not there */
 	bool on;
@@ -71,12 +72,12 @@ struct check_host {
 	bool watchdog;
 	bool calm;   /* no fault on its way to storage, libvirt and sanlock, and it does not stand still */
 	bool joined; /* sanlock here has the host id */
-	int64_t renewed_at;
+	bool unfit;  /* its setup keeps its score at 0 */
 	uint32_t io_timeout_s; /* its own */
-	bool unfit;	       /* its setup keeps its score at 0 */
 	int32_t score;	       /* the agent's last */
 	enum state state;
 	struct check_qemu qemus[CHECK_QEMUS_MAX];
+	int64_t renewed_at; /* by the host's clock, whose drift moves it by the ms */
 };
 
 struct check_memory {

@@ -24,18 +24,16 @@ mono_t sim_clock_ask(struct sim_clock *clock)
 
 int64_t sim_clock_due(const struct sim_clock *clock, mono_t at)
 {
-	int64_t due;
+	int64_t since, rate = 1000000 + clock->ppm;
 
 	if (at <= clock->mono)
 		return clock->at;
+	since = at - clock->mono;
 	if (clock->ppm == 0)
-		return clock->at + (at - clock->mono);
-	due = clock->at + (at - clock->mono) * 1000000 / (1000000 + clock->ppm);
-	while (mono_at(clock, due) < at)
-		due++;
-	while (mono_at(clock, due - 1) >= at)
-		due--;
-	return due;
+		return clock->at + since;
+	/* mono_at() rounds towards zero what the clock is ahead or behind. */
+	return clock->at +
+	       (clock->ppm > 0 ? (since * 1000000 + rate - 1) / rate : (since - 1) * 1000000 / rate + 1);
 }
 
 static mono_t port_now(struct clock_port *port)

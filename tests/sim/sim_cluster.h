@@ -52,6 +52,7 @@ struct sim_cluster {
 	int running;		  /* guests that run now: more than one is what must never be */
 	unsigned watchdog_resets;
 	struct sim_request *requests; /* the latest first */
+	int64_t answered_at;	      /* the last answer to one of them */
 	struct lease_host *scratch_hosts;
 	struct peer *scratch_peers;
 

@@ -122,11 +122,12 @@ static void io_go(struct sim_io *io, int64_t extra_ms)
 static int8_t choose_fault(struct sim_disk *disk, const struct sim_io *io)
 {
 	for (int fault = 0; fault < SIM_DISK_FAULT_COUNT; fault++) {
-		bool possible = fault == SIM_DISK_LOST	  ? io->write && !io->areas
-				: fault == SIM_DISK_TORN  ? io->write && !io->areas
-				: fault == SIM_DISK_CUT	  ? io->write && !io->areas
-				: fault == SIM_DISK_STALE ? !io->write && !io->areas
-							  : true;
+		bool possible = disk->per_mille[fault] == 0 ? false
+				: fault == SIM_DISK_LOST    ? io->write && !io->areas
+				: fault == SIM_DISK_TORN    ? io->write && !io->areas
+				: fault == SIM_DISK_CUT	    ? io->write && !io->areas
+				: fault == SIM_DISK_STALE   ? !io->write && !io->areas
+							    : true;
 
 		if (possible && sim_random_chance(&disk->sim->random, disk->per_mille[fault])) {
 			disk->fired[fault]++;

@@ -220,7 +220,7 @@ static void request_ended(struct sim_request *request, const struct sim_host *ho
 			  const char *text)
 {
 	request->ended = true;
-	request->ended_at = host->sim->now;
+	request->ended_at = host->cluster->answered_at = host->sim->now;
 	request->error = error;
 	snprintf(request->text, sizeof(request->text), "%s", text);
 	sim_log_line(host->id, "answer error=%d: %s", error, text);

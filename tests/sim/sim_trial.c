@@ -105,21 +105,20 @@ static void look_at(const struct world *world, const struct sim_host *host, stru
 /* The ghosts' VMs, one at most: it is the owner. */
 static void look_at_ghosts(const struct world *world, struct check_host *ret)
 {
-	for (size_t i = 0; i < world->schedule->n_faults; i++)
-		if (world->faults.all[i].ghost.owns)
-			*ret = (struct check_host){
-				.id = world->faults.all[i].ghost.id,
-				.on = true,
-				.guard = true,
-				.sanlock = true,
-				.calm = true,
-				.joined = true,
-				.unfit = true,
-				.renewed_at = world->cluster->sim.now,
-				.io_timeout_s = world->schedule->io_timeout_s,
-				.qemus = {{.life = 1 + i,
-					   .runs = true,
-					   .leased = ghost_owns(&world->faults.all[i].ghost)}}};
+	for (size_t i = 0; i < world->schedule->n_faults; i++) {
+		const struct ghost *ghost = &world->faults.all[i].ghost;
+
+		if (!ghost->owns)
+			continue;
+		ret->id = ghost->id;
+		ret->on = ret->guard = ret->sanlock = true;
+		ret->calm = ret->joined = ret->unfit = true;
+		ret->renewed_at = world->cluster->sim.now;
+		ret->io_timeout_s = world->schedule->io_timeout_s;
+		ret->qemus[0].life = 1 + i;
+		ret->qemus[0].runs = true;
+		ret->qemus[0].leased = ghost_owns(ghost);
+	}
 }
 
 static void check_look(void *data, unsigned host, struct check_host *ret)
@@ -178,7 +177,6 @@ static unsigned touched(struct world *world)
 
 static void tell_answers(struct world *world)
 {
-	/* The few that are open are among the latest. */
 	for (struct sim_request *r = world->cluster->requests; r; r = r->next) {
 		unsigned i = (unsigned)(r->asked_of - world->cluster->hosts);
 
@@ -207,7 +205,7 @@ static void after(void *data, struct sim_cluster *cluster)
 	else
 		for (unsigned i = 0; i < cluster->n_hosts; i++)
 			notice(world, i);
-	if (cluster->requests)
+	if (cluster->answered_at == cluster->sim.now)
 		tell_answers(world);
 	if (world->check.failed)
 		cluster->sim.stop = true;
