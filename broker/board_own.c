@@ -212,11 +212,12 @@ static int read_back(struct board *board)
 /* Does it say what was written? */
 static bool take_back(struct board *board)
 {
-	static const uint8_t empty[BLOCK_SIZE];
 	struct image *image = TAKE_PTR(board->own_image);
-	const uint8_t *block = image ? image->bytes : empty;
-	bool same = memcmp(block, board->written, BLOCK_SIZE) == 0;
+	uint8_t block[BLOCK_SIZE];
+	bool same;
 
+	image_copy(image, block);
+	same = memcmp(block, board->written, BLOCK_SIZE) == 0;
 	/* Now, not only at the next cycle: what clients see of this host is what it wrote. */
 	if (same)
 		slots_take_image(board->slots, board->host_id, image, &board->timing, board_now(board));

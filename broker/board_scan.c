@@ -109,7 +109,7 @@ static void cycle_go_on(struct board *board)
 /* Returns whether something that decisions or people look at has changed. */
 static bool take_images(struct board *board, mono_t now)
 {
-	static const uint8_t empty[BLOCK_SIZE];
+	uint8_t own[BLOCK_SIZE];
 	bool changed = false;
 
 	for (uint32_t i = 0; i < board->scan_count; i++) {
@@ -118,8 +118,10 @@ static bool take_images(struct board *board, mono_t now)
 
 		if (slots_take_image(board->slots, id, image, &board->timing, now) == SLOT_CHANGED)
 			changed = true;
-		if (id == board->host_id)
-			board_own_seen(board, image ? image->bytes : empty);
+		if (id == board->host_id) {
+			image_copy(image, own);
+			board_own_seen(board, own);
+		}
 		image_drop(image);
 	}
 	return changed;

@@ -143,7 +143,7 @@ size_t broker_blocks(struct broker *broker, uint32_t first, struct slot_block *r
 				       !mono_passed(board->published_at, AGENT_SILENT_MS, now);
 		else
 			ret[n].fresh = peer_fresh(&slot->peer, &broker->config.policy, now);
-		slot_block_copy(slot, ret[n].block);
+		image_copy(slot->image, ret[n].block);
 		n++;
 	}
 	return n;

@@ -13,16 +13,16 @@
 
 struct image *image_new(const uint8_t block[BLOCK_SIZE])
 {
-	struct image *image = malloc(sizeof(*image));
+	size_t length = padding_begin(block, BLOCK_SIZE);
+	struct image *image = malloc(sizeof(*image) + length);
 
 	/* Like every loop's memory: without it nothing can go on. */
 	if (!image)
 		abort();
 	image->keepers = 1;
 	image->id = 0;
-	image->length = (uint16_t)padding_begin(block, BLOCK_SIZE);
-	memcpy(image->bytes, block, image->length);
-	memset(image->bytes + image->length, 0, BLOCK_SIZE - (size_t)image->length);
+	image->length = (uint16_t)length;
+	memcpy(image->bytes, block, length);
 	return image;
 }
 
@@ -30,6 +30,15 @@ void image_drop(struct image *image)
 {
 	if (image && --image->keepers == 0)
 		free(image);
+}
+
+void image_copy(const struct image *image, uint8_t ret[BLOCK_SIZE])
+{
+	size_t length = image ? image->length : 0;
+
+	if (image)
+		memcpy(ret, image->bytes, length);
+	memset(ret + length, 0, BLOCK_SIZE - length);
 }
 
 bool image_same_bytes(const struct image *a, const struct image *b)
@@ -63,7 +72,7 @@ bool image_decode(struct image *image, uint16_t id)
 	if (image->id == id)
 		return false;
 	image->id = id;
-	image->fault = record_decode(image->bytes, id, &record, image->cause);
+	image->fault = record_decode_bytes(image->bytes, image->length, id, &record, image->cause);
 	if (image->fault != RECORD_OK) {
 		image->words = hash_text(HASH_BEGIN, image->cause);
 		image->torn = false;

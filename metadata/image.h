@@ -16,7 +16,7 @@ struct image {
 	uint64_t words; /* a hash of what people are shown of it: with RECORD_OK the record's own words, else
 			   the cause */
 	char cause[RECORD_CAUSE_SIZE];
-	uint8_t bytes[BLOCK_SIZE];
+	uint8_t bytes[]; /* `length` of them */
 };
 
 /* Of a copy of the bytes, with one keeper. Never fails (no memory: aborts). */
@@ -32,8 +32,10 @@ void image_drop(struct image *image);
 /* No record, whatever follows: its block counts as empty. */
 static inline bool image_empty(const struct image *image)
 {
-	return image->bytes[0] == '\0';
+	return image->length == 0 || image->bytes[0] == '\0';
 }
+/* The whole block again; NULL: zeros. */
+void image_copy(const struct image *image, uint8_t ret[BLOCK_SIZE]);
 bool image_same_bytes(const struct image *a, const struct image *b);
 /* Takes it apart as the block of host `id` (1..HOST_ID_MAX). False: that was done before. */
 bool image_decode(struct image *image, uint16_t id);

@@ -366,7 +366,7 @@ static void parse_extra_line(struct piece line, struct record *record, bool *sam
 		*same_write = value == claim->timestamp; /* `S (ctime)` */
 }
 
-static void parse_extra(const uint8_t *block, size_t end, struct record *record)
+static void parse_extra(const uint8_t *bytes, size_t end, struct record *record)
 {
 	size_t at = RECORD_LINE_MAX;
 	const struct claim *claim = &record->claim;
@@ -375,11 +375,11 @@ static void parse_extra(const uint8_t *block, size_t end, struct record *record)
 
 	/* Writers before us pad the line to 512 characters: with a host name of other than ASCII the text
 	 * begins later. */
-	while (at < end && block[at] == '\0')
+	while (at < end && bytes[at] == '\0')
 		at++;
 	record->extra_at = (uint16_t)at;
 	record->extra_length = (uint16_t)(end > at ? end - at : 0);
-	rest = (struct piece){(const char *)block + at, record->extra_length};
+	rest = (struct piece){(const char *)bytes + at, record->extra_length};
 	while (rest.length > 0)
 		parse_extra_line(piece_until(&rest, '\n'), record, &same_write);
 	/* The line alone has a CRC. What a host, or another in its block, wrote before with keys of now would
@@ -400,28 +400,33 @@ static void record_clear(struct record *record)
 		record->penalties[0] = '\0';
 }
 
-enum record_fault record_decode(const uint8_t block[BLOCK_SIZE], uint16_t slot, struct record *ret,
-				char cause[RECORD_CAUSE_SIZE])
+enum record_fault record_decode_bytes(const uint8_t *bytes, size_t length, uint16_t slot, struct record *ret,
+				      char cause[RECORD_CAUSE_SIZE])
 {
-	size_t end = padding_begin(block, BLOCK_SIZE);
-	struct piece line = {(const char *)block,
-			     padding_begin(block, end < RECORD_LINE_MAX ? end : RECORD_LINE_MAX)};
+	struct piece line = {(const char *)bytes,
+			     padding_begin(bytes, length < RECORD_LINE_MAX ? length : RECORD_LINE_MAX)};
 	enum record_fault fault;
 	struct record record;
 
 	assert(slot >= 1 && slot <= HOST_ID_MAX);
 	cause[0] = '\0';
-	if (block[0] == '\0')
+	if (length == 0 || bytes[0] == '\0')
 		return RECORD_ABSENT;
 	record_clear(&record);
-	if (!utf8_valid(block, end))
+	if (!utf8_valid(bytes, length))
 		return bad(cause, "not UTF-8");
 	fault = parse_line(line, slot, &record, cause);
 	if (fault != RECORD_OK)
 		return fault;
-	parse_extra(block, end, &record);
+	parse_extra(bytes, length, &record);
 	*ret = record;
 	return RECORD_OK;
+}
+
+enum record_fault record_decode(const uint8_t block[BLOCK_SIZE], uint16_t slot, struct record *ret,
+				char cause[RECORD_CAUSE_SIZE])
+{
+	return record_decode_bytes(block, padding_begin(block, BLOCK_SIZE), slot, ret, cause);
 }
 
 bool record_half_written(const uint8_t block[BLOCK_SIZE], uint16_t slot, const char *hostname)

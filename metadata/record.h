@@ -50,6 +50,9 @@ struct record {
  * say why in `cause`, in plain ASCII ("" for RECORD_ABSENT). */
 enum record_fault record_decode(const uint8_t block[BLOCK_SIZE], uint16_t slot, struct record *ret,
 				char cause[RECORD_CAUSE_SIZE]);
+/* The same of a block whose first `length` bytes these are, and all others NUL. */
+enum record_fault record_decode_bytes(const uint8_t *bytes, size_t length, uint16_t slot, struct record *ret,
+				      char cause[RECORD_CAUSE_SIZE]);
 
 /* What a write leaves that stopped in the middle of the line: does the line name this slot and host, in the
  * version that we write, and is its CRC wrong? */

@@ -262,14 +262,6 @@ size_t slots_peers(const struct slots *slots, struct peer *peers)
 	return n;
 }
 
-void slot_block_copy(const struct slot *slot, uint8_t ret[BLOCK_SIZE])
-{
-	if (slot->image)
-		memcpy(ret, slot->image->bytes, BLOCK_SIZE);
-	else
-		memset(ret, 0, BLOCK_SIZE);
-}
-
 uint64_t slots_news(const struct slots *slots)
 {
 	return slots->news;

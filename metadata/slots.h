@@ -49,8 +49,5 @@ size_t slots_peers(const struct slots *slots, struct peer *peers);
  * has not risen is no news. */
 uint64_t slots_news(const struct slots *slots);
 
-/* The block as last read, zeros when there is none. */
-void slot_block_copy(const struct slot *slot, uint8_t ret[BLOCK_SIZE]);
-
 /* How many images were taken apart for these slots so far: identical bytes are decoded once. */
 uint64_t slots_decoded(const struct slots *slots);

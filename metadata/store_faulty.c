@@ -161,16 +161,15 @@ static void step_fired(struct timer *timer)
 		operation_end(queue, r == -EBUSY ? -ETIMEDOUT : r);
 }
 
-/* The first word on a block under STORE_FAULT_STALE is the last. NULL bytes: zeros. */
+/* The first word on a block under STORE_FAULT_STALE is the last. */
 static const uint8_t *keep_stale(struct store_faulty *store, uint32_t block, const uint8_t *bytes)
 {
 	uint8_t **kept = &store->stale[block];
 
 	if (!*kept) {
-		*kept = calloc(1, BLOCK_SIZE);
+		*kept = malloc(BLOCK_SIZE);
 		assert(*kept);
-		if (bytes)
-			memcpy(*kept, bytes, BLOCK_SIZE);
+		memcpy(*kept, bytes, BLOCK_SIZE);
 	}
 	return *kept;
 }
@@ -179,14 +178,15 @@ static void make_stale(struct faulty_queue *queue)
 {
 	for (uint32_t i = 0; i < queue->count; i++) {
 		struct image **image = queue->ops.images ? &queue->ops.images[i] : NULL;
-		uint8_t *bytes = image ? NULL : queue->ops.blocks + (size_t)i * BLOCK_SIZE;
+		uint8_t *bytes = image ? NULL : queue->ops.blocks + (size_t)i * BLOCK_SIZE, block[BLOCK_SIZE];
 		const uint8_t *kept;
 
 		if (bytes) {
 			memcpy(bytes, keep_stale(queue->store, queue->first + i, bytes), BLOCK_SIZE);
 			continue;
 		}
-		kept = keep_stale(queue->store, queue->first + i, *image ? (*image)->bytes : NULL);
+		image_copy(*image, block);
+		kept = keep_stale(queue->store, queue->first + i, block);
 		image_drop(*image);
 		*image = kept[0] == '\0' ? NULL : image_new(kept);
 	}

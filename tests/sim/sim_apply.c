@@ -475,10 +475,11 @@ static void clear_half(struct sim_host *host)
 {
 	static const uint8_t none[BLOCK_SIZE];
 	struct sim_storage *storage = &host->cluster->storage;
-	const uint8_t *block = sim_storage_block(storage, host->id);
+	uint8_t block[BLOCK_SIZE];
 	char cause[RECORD_CAUSE_SIZE];
 	struct record record;
 
+	sim_storage_read(storage, host->id, block);
 	if (record_decode(block, host->id, &record, cause) != RECORD_OK &&
 	    !record_half_written(block, host->id, host->name))
 		sim_storage_write(storage, 0, host->id, none, 0xff);

@@ -48,10 +48,12 @@ static void note_foreign(struct check_memory *m, const struct image *image, int6
 void check_landed(struct check *check, unsigned host, uint32_t block, struct image *image)
 {
 	int64_t now = check_now(check);
+	uint8_t bytes[BLOCK_SIZE];
 	struct check_memory *m;
 
 	if (block == 0) {
-		check_flag_written(check, host, image->bytes, now);
+		image_copy(image, bytes);
+		check_flag_written(check, host, bytes, now);
 		return;
 	}
 	image_decode(image, (uint16_t)block);

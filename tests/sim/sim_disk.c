@@ -13,8 +13,6 @@
 #define LATE_MIN_MS 2000
 #define LATE_MAX_MS 30000
 
-static const uint8_t zeros[BLOCK_SIZE];
-
 static void *must(void *memory)
 {
 	if (!memory)
@@ -35,9 +33,9 @@ void sim_storage_done(struct sim_storage *storage)
 	}
 }
 
-const uint8_t *sim_storage_block(const struct sim_storage *storage, uint32_t block)
+void sim_storage_read(const struct sim_storage *storage, uint32_t block, uint8_t ret[BLOCK_SIZE])
 {
-	return storage->blocks[block] ? storage->blocks[block]->bytes : zeros;
+	image_copy(storage->blocks[block], ret);
 }
 
 void sim_storage_write(struct sim_storage *storage, uint16_t host, uint32_t block,
@@ -47,7 +45,7 @@ void sim_storage_write(struct sim_storage *storage, uint16_t host, uint32_t bloc
 
 	assert(block < SIM_BLOCKS);
 	if (sectors != ALL_SECTORS) {
-		memcpy(torn, sim_storage_block(storage, block), BLOCK_SIZE);
+		sim_storage_read(storage, block, torn);
 		for (size_t i = 0; i < SIM_SECTORS; i++)
 			if (sectors & 1 << i)
 				memcpy(torn + i * SIM_SECTOR, bytes + i * SIM_SECTOR, SIM_SECTOR);

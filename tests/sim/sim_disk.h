@@ -120,7 +120,7 @@ void sim_storage_done(struct sim_storage *storage);
 void sim_storage_write(struct sim_storage *storage, uint16_t host, uint32_t block,
 		       const uint8_t bytes[BLOCK_SIZE], uint8_t sectors);
 /* The bytes, zeros when there are none. */
-const uint8_t *sim_storage_block(const struct sim_storage *storage, uint32_t block);
+void sim_storage_read(const struct sim_storage *storage, uint32_t block, uint8_t ret[BLOCK_SIZE]);
 
 void sim_disk_init(struct sim_disk *disk, struct sim *sim, uint16_t host, struct sim_storage *storage);
 void sim_disk_done(struct sim_disk *disk);

@@ -119,7 +119,7 @@ void ghost_begin(struct ghost *ghost, struct sim *sim, struct sim_storage *stora
 	ghost->begun = sim->now;
 	ghost->io_timeout_s = io_timeout_s;
 	ghost->stamp = (uint64_t)sim_random_between(&sim->random, 1000, 1000000);
-	memcpy(ghost->old, sim_storage_block(storage, 0), BLOCK_SIZE);
+	sim_storage_read(storage, 0, ghost->old);
 	sim_set(sim, &ghost->event, 0, kind == GHOST_FLAG ? sim->now + PERIOD_MS / 2 : sim->now);
 }
 

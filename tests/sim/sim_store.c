@@ -32,12 +32,8 @@ static void land_read(const struct sim_io *io)
 
 	for (uint32_t i = 0; i < io->count; i++) {
 		uint8_t *into = io->into + (size_t)i * BLOCK_SIZE;
-		const struct image *image = seen(io, io->first + i);
 
-		if (image)
-			memcpy(into, image->bytes, BLOCK_SIZE);
-		else
-			memset(into, 0, BLOCK_SIZE);
+		image_copy(seen(io, io->first + i), into);
 		if (storage->was_read)
 			storage->was_read(storage->data, io->disk->host, io->first + i, into);
 	}
@@ -48,7 +44,7 @@ static void land_cut(struct sim_io *io)
 {
 	uint8_t block[BLOCK_SIZE];
 
-	memcpy(block, sim_storage_block(io->disk->storage, io->first), BLOCK_SIZE);
+	sim_storage_read(io->disk->storage, io->first, block);
 	memcpy(block, io->data, io->cut);
 	sim_storage_write(io->disk->storage, io->disk->host, io->first, block, io->sectors);
 }

@@ -177,18 +177,20 @@ static unsigned touched(struct world *world)
 
 static void tell_answers(struct world *world)
 {
+	uint8_t block[BLOCK_SIZE];
+
 	for (struct sim_request *r = world->cluster->requests; r; r = r->next) {
 		unsigned i = (unsigned)(r->asked_of - world->cluster->hosts);
 
 		if (!r->ended || r->ended_at != world->cluster->sim.now)
 			continue;
+		sim_storage_read(&world->cluster->storage, r->asked_of->id, block);
 		if (r->command == 0)
 			check_global_answered(&world->check, i, r->on, r->error);
 		else if (r->command == COMMAND_LOCAL_MAINTENANCE_ON ||
 			 r->command == COMMAND_LOCAL_MAINTENANCE_OFF)
 			check_local_answered(&world->check, i, r->command == COMMAND_LOCAL_MAINTENANCE_ON,
-					     r->error,
-					     sim_storage_block(&world->cluster->storage, r->asked_of->id));
+					     r->error, block);
 		r->ended_at--; /* told once */
 	}
 }

@@ -33,12 +33,18 @@ static struct image *image_of(const struct record *record)
 
 static void test_bytes(void **state)
 {
-	uint8_t block[BLOCK_SIZE] = {0};
+	static const uint8_t zeros[BLOCK_SIZE];
+	uint8_t block[BLOCK_SIZE] = {0}, copy[BLOCK_SIZE];
 	struct image *empty = image_new(block), *one, *same, *longer;
 
 	block[0] = 'a';
 	one = image_new(block);
 	same = image_new(block);
+	memset(copy, 'c', sizeof(copy));
+	image_copy(one, copy);
+	assert_memory_equal(copy, block, BLOCK_SIZE);
+	image_copy(NULL, copy);
+	assert_memory_equal(copy, zeros, BLOCK_SIZE);
 	block[BLOCK_SIZE - 1] = 'b';
 	longer = image_new(block);
 	assert_true(image_empty(empty));
@@ -85,7 +91,7 @@ static void test_torn(void **state)
 
 	record.claim.timestamp++;
 	after = image_of(&record);
-	memcpy(block, after->bytes, BLOCK_SIZE);
+	image_copy(after, block);
 	memcpy(block, before->bytes, RECORD_LINE_MAX);
 	image_drop(before);
 	image_drop(after);

@@ -91,7 +91,7 @@ static void test_changes(void **state)
 	snprintf(record.state, sizeof(record.state), "EngineStart");
 	assert_int_equal(take(slots, &record, 4000), SLOT_CHANGED);
 	assert_int_equal(slots_decoded(slots), 4);
-	slot_block_copy(slots_get(slots, 7), block);
+	image_copy(slots_get(slots, 7)->image, block);
 	assert_int_equal(slots_take_block(slots, 7, block, &timing, 5000), SLOT_SAME);
 	/* A byte in the padding is a change of bytes, and of nothing else. */
 	block[BLOCK_SIZE - 1] = 'x';
@@ -154,7 +154,7 @@ static void test_flips_stay_in_their_slot(void **state)
 		take(slots, &records[i], 0);
 	others[0] = *slots_get(slots, 1);
 	others[1] = *slots_get(slots, 3);
-	slot_block_copy(slots_get(slots, 2), block);
+	image_copy(slots_get(slots, 2)->image, block);
 	for (size_t at = 0; at < sizeof(block); at++) {
 		for (size_t i = 0; i < sizeof(flips); i++) {
 			block[at] ^= flips[i];

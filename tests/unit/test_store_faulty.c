@@ -105,7 +105,7 @@ static int scan_two(uint32_t first)
 		if (!images[i])
 			continue;
 		assert_false(image_empty(images[i]));
-		memcpy(blocks[i], images[i]->bytes, BLOCK_SIZE);
+		image_copy(images[i], blocks[i]);
 		image_drop(images[i]);
 	}
 	return r;
