@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -20,6 +21,8 @@
 	16 /* seeds that run twice, for the trace's hash, and with all hosts looked at after every event */
 #define KNOWN_MAX 4096
 #define WHOLE_HOSTS_MAX 5 /* more take too long when all are looked at after every event */
+/* What else runs on the machine costs each some of the processor's cache: the best counts. */
+#define SPEED_TRIES 5
 
 struct run {
 	const char *program, *expect, *folder;
@@ -206,14 +209,49 @@ static int replay(struct run *run, const char *path)
 	return trial.failed[0] != 0 || trial.missed[0] != 0;
 }
 
-static void report(const struct run *run, mono_t took)
+static double host_hours(const struct run *run)
+{
+	return (double)run->simulated_ms / 3600e3;
+}
+
+/* Seconds of the processor that trials have taken so far. */
+static double trials_s(void)
 {
 	struct rusage used;
-	double hours = (double)run->simulated_ms / 3600e3, seconds;
 
 	getrusage(RUSAGE_CHILDREN, &used);
-	seconds = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
-		  (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+	return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+	       (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+}
+
+/* `wanted`, HOURS:SECONDS: so many host hours, 10,000 of which would take so many seconds of the processor at
+ * most. */
+static int check_speed(struct run *run, uint64_t from, const char *wanted)
+{
+	double hours, limit, took = INFINITY;
+	static struct schedule schedule;
+
+	if (sscanf(wanted, "%lf:%lf", &hours, &limit) != 2)
+		return 2;
+	for (int i = 0; i < SPEED_TRIES && took > limit && run->failures == 0; i++) {
+		double begun = trials_s();
+
+		run->simulated_ms = 0;
+		for (uint64_t seed = from; host_hours(run) < hours && run->failures == 0; seed++) {
+			schedule_generate(seed, FAULT_COUNT, &schedule);
+			run_schedule(run, &schedule, false);
+		}
+		took = (trials_s() - begun) * 10000 / host_hours(run);
+		printf("# %.0f host hours: 10000 in %.1f s of the processor, at most %.0f\n", host_hours(run),
+		       took, limit);
+	}
+	return run->failures != 0 || took > limit;
+}
+
+static void report(const struct run *run, mono_t took)
+{
+	double hours = host_hours(run), seconds = trials_s();
+
 	printf("# %" PRIu64 " schedules, %.0f host hours in %.1f s, %" PRIu64 " events, %" PRIu64
 	       " starts, %" PRIu64 " failed\n",
 	       run->seeds, hours, (double)took / MONO_SECOND, run->events, run->starts, run->failures);
@@ -228,7 +266,7 @@ static void usage(const char *program)
 		"[--shrink] [--loud]\n"
 		"          [--all-fire] [--folder DIR] | --print SEED[:KINDS] | --replay FILE [--shrink] "
 		"[--loud]\n"
-		"          | --trace FILE\n",
+		"          | --trace FILE | --speed HOURS:SECONDS [--full HOURS:SECONDS]\n",
 		program);
 	exit(2);
 }
@@ -247,6 +285,8 @@ int main(int argc, char **argv)
 						{"print", required_argument, NULL, 'p'},
 						{"replay", required_argument, NULL, 'r'},
 						{"trace", required_argument, NULL, 't'},
+						{"speed", required_argument, NULL, 'S'},
+						{"full", required_argument, NULL, 'F'},
 						{0}};
 	struct run run = {.program = argv[0], .folder = "."};
 	static struct known known[KNOWN_MAX];
@@ -254,7 +294,7 @@ int main(int argc, char **argv)
 	static struct schedule schedule;
 	uint64_t from = 1, count = 100;
 	char expected[32];
-	const char *replayed = NULL;
+	const char *replayed = NULL, *speed = NULL, *full = NULL, *asked = getenv("OVIRT_HA_TEST_FULL");
 	mono_t begun = clock_mono(), limit = 0; /* of the machine: no trial goes by it */
 	bool all_fire = false;
 	size_t n_known = 0;
@@ -295,6 +335,12 @@ int main(int argc, char **argv)
 			schedule_generate(printed.seed, printed.kinds, &schedule);
 			schedule_print(&schedule, stdout);
 			return 0;
+		case 'S':
+			speed = optarg;
+			break;
+		case 'F':
+			full = optarg;
+			break;
 		case 't':
 			run.log = TRIAL_TRACE;
 			__attribute__((fallthrough));
@@ -309,6 +355,8 @@ int main(int argc, char **argv)
 		usage(argv[0]);
 	if (replayed)
 		return replay(&run, replayed);
+	if (speed)
+		return check_speed(&run, from, full && asked && strcmp(asked, "1") == 0 ? full : speed);
 
 	for (size_t i = 0; i < n_known + count && !run.hit; i++) {
 		if (i < n_known)
