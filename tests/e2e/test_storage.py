@@ -2,8 +2,8 @@
 """The engine on each kind of shared storage, behind a real server where the kind has one, and every fault of it.
 
 Cases of one kind share a lab (`kind_lab`). Each proves that its fault was there: by a reader on the host, and by what
---vm-status says meanwhile. The default run has all cases on `path`, those in which the VM stays on one kind by
-turns, and the first alone on the others; --full runs all on all.
+--vm-status says meanwhile. The default run has all cases on `path`, those whose fault costs the VM nothing on
+one kind by turns, and the first alone on the others; --full runs all on all.
 """
 import contextlib
 import functools
