@@ -46,7 +46,7 @@ void check_init(struct check *check)
 	check->whole_at = -JUDGE_MS;
 	check->block0 = false;
 	check->block0_known = true; /* all NUL */
-	for (unsigned i = 0; i < CHECK_HOSTS_MAX; i++) {
+	for (unsigned i = 0; i < check->n_hosts; i++) {
 		struct check_memory *m = &check->memory[i];
 
 		m->foreign_at = m->clone_at = -10 * MINUTE;

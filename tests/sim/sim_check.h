@@ -50,7 +50,7 @@
 #include "broker/protocol.h"
 #include "core/machine.h"
 
-#define CHECK_HOSTS_MAX 301 /* of a schedule, and one of other versions */
+#define CHECK_HOSTS_MAX (HOST_ID_MAX + 1) /* and one of other versions */
 #define CHECK_QEMUS_MAX 2
 
 struct check_qemu {

@@ -278,7 +278,8 @@ static void add_recipe(struct schedule *schedule, uint64_t *state, size_t which,
 	}
 }
 
-/* Mostly a few hosts, which see more of each fault; now and then dozens, seldom hundreds. */
+/* Mostly a few hosts, which see more of each fault; now and then dozens, seldom hundreds. More are for
+ * schedules by hand: they take minutes. */
 static uint16_t draw_hosts(uint64_t *state, unsigned kinds_used)
 {
 	static const uint16_t sizes[] = {1, 2, 3, 3, 3, 3, 4, 5};
@@ -288,7 +289,7 @@ static uint16_t draw_hosts(uint64_t *state, unsigned kinds_used)
 	if (kinds_used <= FAULT_LOCKSPACE_RESET) /* of when there were no others */
 		return few;
 	size = between(state, 0, 199);
-	return size == 0   ? (uint16_t)between(state, 65, SCHEDULE_HOSTS_MAX)
+	return size == 0   ? (uint16_t)between(state, 65, 300)
 	       : size < 10 ? (uint16_t)between(state, 6, 64)
 			   : few;
 }

@@ -9,9 +9,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "util/mono.h"
+#include "core/peer.h"
 
-#define SCHEDULE_HOSTS_MAX 300
+#define SCHEDULE_HOSTS_MAX HOST_ID_MAX
 #define SCHEDULE_FAULTS_MAX 1000
 
 /* New ones come last, whatever they belong to: a seed that is written down stays the schedule that it was

@@ -65,7 +65,7 @@ static void test_wrong_text(void **state)
 		{"", "no line"},
 		{"# nothing\n", "no line"},
 		{"at=1 host=1 vm-crash\n", "line 1: expected `setup"},
-		{"setup seed=1 hosts=301 io_timeout=10 other_timing=0 no_watchdog=0 heal=1000 end=2000\n",
+		{"setup seed=1 hosts=2001 io_timeout=10 other_timing=0 no_watchdog=0 heal=1000 end=2000\n",
 		 "line 1"},
 		{"setup seed=1 hosts=3 io_timeout=0 other_timing=0 no_watchdog=0 heal=1000 end=2000\n",
 		 "line 1"},
