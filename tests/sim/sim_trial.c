@@ -256,11 +256,22 @@ static void was_read(void *data, uint16_t host, uint32_t block, const uint8_t *b
 		check_read_flag(&world->check, host - 1u, bytes);
 }
 
+/* A client waits for its command, which may still be carried out: 10 s for a lease, and two loops. One whose
+ * broker has gone waits for ever. */
+static bool global_is_asked(const struct sim_cluster *cluster)
+{
+	for (const struct sim_request *r = cluster->requests; r; r = r->next)
+		if (r->command == 0 && !r->ended && cluster->sim.now < r->asked_at + MINUTE)
+			return true;
+	return false;
+}
+
 /* Asks every host to end its maintenance, and for the flag to be off, until all is so. */
 static bool lift(struct world *world)
 {
 	struct sim_cluster *cluster = world->cluster;
-	bool off = world->check.block0_known && !world->check.block0, asked = false;
+	bool off = world->check.block0_known && !world->check.block0 && !global_is_asked(cluster);
+	bool asked = false;
 
 	for (unsigned i = 0; i < cluster->n_hosts; i++) {
 		struct sim_host *host = &cluster->hosts[i];
