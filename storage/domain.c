@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -161,4 +162,33 @@ int area_put_leases(int lockspace, int leases, const struct domain_layout *layou
 		     : lease_write_lockspace(path, layout->areas[AREA_LOCKSPACE].offset,
 					     request->identity.lockspace, layout->sector_size,
 					     request->io_timeout_s);
+}
+
+int domain_vacant(const char *path, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE])
+{
+	bool files;
+	int r = find_kind(path, &files, ret_why);
+
+	if (r < 0)
+		return r;
+	return files ? domain_files_vacant(path, ret_why) : domain_lun_vacant(path, sector_size, ret_why);
+}
+
+int domain_erase(const char *path, const char *uuid, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE])
+{
+	_cleanup_free_ struct domain *domain = calloc(1, sizeof(*domain));
+	bool files;
+	int r = find_kind(path, &files, ret_why);
+
+	if (r < 0)
+		return r;
+	if (!domain)
+		return domain_why(ret_why, -ENOMEM, "%s", strerror(ENOMEM));
+	r = domain_read(path, sector_size, domain, ret_why);
+	if (r == 0 && strcasecmp(domain->identity.domain, uuid) != 0)
+		return domain_why(ret_why, -EXDEV, "%.200s holds another domain, %.40s", path,
+				  domain->identity.domain);
+	if (r < 0 && r != -ENODATA && r != -EBADMSG)
+		return r;
+	return files ? domain_files_erase(path, ret_why) : domain_lun_erase(path, sector_size, ret_why);
 }

@@ -54,3 +54,12 @@ int domain_format(const struct domain_request *request, struct domain *ret, char
 /* Finds the whole domain at an absolute path. 0, or -errno with a line in `ret_why`: -ENODATA there is none;
  * -EBADMSG some of it is. sector_size: of an image, as above. */
 int domain_read(const char *path, unsigned sector_size, struct domain *ret, char ret_why[DOMAIN_WHY_SIZE]);
+
+/* Nothing is there that domain_format() would refuse without `force`. 0; -EEXIST something is, named; or
+ * -errno as the storage gave it. */
+int domain_vacant(const char *path, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE]);
+
+/* Takes the domain of this uuid away, or what a format that was broken off left where nothing was before: it
+ * is the caller's to know that. 0, also where nothing is; -EXDEV it is another one's, -EBUSY in use on this
+ * host; it does not look whether other hosts use it: safety rule 15 is the caller's. */
+int domain_erase(const char *path, const char *uuid, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE]);

@@ -262,20 +262,65 @@ static int format_here(const struct domain_request *request, char ret_why[DOMAIN
 	return 0;
 }
 
-int domain_files_format(const struct domain_request *request, char ret_why[DOMAIN_WHY_SIZE])
+/* A share that lets root in as nobody belongs to the files' owner: it is written as that one. */
+static int as_owner(const struct domain_request *request,
+		    int (*call)(const struct domain_request *request, char ret_why[DOMAIN_WHY_SIZE]),
+		    char ret_why[DOMAIN_WHY_SIZE])
 {
 	struct stat st;
 	int r;
 
 	if (stat(request->path, &st) < 0)
 		return domain_why(ret_why, -errno, "%.200s: %s", request->path, strerror(errno));
-	/* A share that lets root in as nobody belongs to the files' owner: it is written as that one. */
 	if (geteuid() != 0 || st.st_uid != request->uid || st.st_uid == 0)
-		return format_here(request, ret_why);
+		return call(request, ret_why);
 	act_as(request->uid, request->gid);
-	r = format_here(request, ret_why);
+	r = call(request, ret_why);
 	act_as(geteuid(), getegid());
 	return r;
+}
+
+int domain_files_format(const struct domain_request *request, char ret_why[DOMAIN_WHY_SIZE])
+{
+	return as_owner(request, format_here, ret_why);
+}
+
+static int vacant_here(const struct domain_request *request, char ret_why[DOMAIN_WHY_SIZE])
+{
+	_cleanup_close_ int fd = open(request->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char text[CONTENT_TEXT_SIZE];
+	int r = fd < 0 ? -errno : content_of_folder(fd, text);
+
+	if (r < 0)
+		return domain_why(ret_why, r, "%.200s: %s", request->path, strerror(-r));
+	return r > 0 ? domain_why(ret_why, -EEXIST, "%.200s holds %s", request->path, text) : 0;
+}
+
+static int erase_here(const struct domain_request *request, char ret_why[DOMAIN_WHY_SIZE])
+{
+	_cleanup_close_ int fd = open(request->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct folder folder = {.request = request, .fd = fd};
+	int r = fd < 0 ? -errno : refuse_use(&folder, ret_why);
+
+	if (r == -EBUSY)
+		return r;
+	if (r == 0)
+		r = remove_old(&folder);
+	return r < 0 ? domain_why(ret_why, r, "%.200s: %s", request->path, strerror(-r)) : 0;
+}
+
+int domain_files_vacant(const char *path, char ret_why[DOMAIN_WHY_SIZE])
+{
+	const struct domain_request request = {.path = path, .uid = DOMAIN_OWNER_ID, .gid = DOMAIN_OWNER_ID};
+
+	return as_owner(&request, vacant_here, ret_why);
+}
+
+int domain_files_erase(const char *path, char ret_why[DOMAIN_WHY_SIZE])
+{
+	const struct domain_request request = {.path = path, .uid = DOMAIN_OWNER_ID, .gid = DOMAIN_OWNER_ID};
+
+	return as_owner(&request, erase_here, ret_why);
 }
 
 static int read_whiteboard(int folder, struct identity *ret)

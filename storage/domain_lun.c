@@ -191,6 +191,36 @@ int domain_lun_format(const struct domain_request *request, char ret_why[DOMAIN_
 	return 0;
 }
 
+int domain_lun_vacant(const char *path, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE])
+{
+	const struct domain_request request = {.path = path};
+	_cleanup_close_ int fd = -1;
+	struct lun lun;
+	int r = open_lun(path, sector_size, false, &lun, ret_why);
+
+	if (r < 0)
+		return r;
+	fd = lun.fd;
+	return refuse_content(&request, &lun, ret_why);
+}
+
+int domain_lun_erase(const char *path, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE])
+{
+	const struct domain_request request = {.path = path};
+	_cleanup_close_ int fd = -1;
+	struct lun lun;
+	int r = open_lun(path, sector_size, true, &lun, ret_why);
+
+	if (r < 0)
+		return r;
+	fd = lun.fd;
+	r = refuse_use(&request, fd, ret_why);
+	if (r < 0)
+		return r;
+	r = content_erase(fd, lun.size, told_sectors(&lun));
+	return r < 0 ? domain_why(ret_why, r, "%.200s could not be erased: %s", path, strerror(-r)) : 0;
+}
+
 static int find_area(const char *name)
 {
 	size_t prefix = strlen(DOMAIN_PARTITION_PREFIX);

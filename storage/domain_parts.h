@@ -15,6 +15,11 @@ int domain_files_read(const char *path, struct domain *ret, char ret_why[DOMAIN_
 int domain_lun_format(const struct domain_request *request, char ret_why[DOMAIN_WHY_SIZE]);
 int domain_lun_read(const char *path, unsigned sector_size, struct domain *ret,
 		    char ret_why[DOMAIN_WHY_SIZE]);
+/* As domain_vacant(), and domain_erase() once it is known whose it is. */
+int domain_files_vacant(const char *path, char ret_why[DOMAIN_WHY_SIZE]);
+int domain_lun_vacant(const char *path, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE]);
+int domain_files_erase(const char *path, char ret_why[DOMAIN_WHY_SIZE]);
+int domain_lun_erase(const char *path, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE]);
 
 /* Zeros from `at` on, in large pieces. Not durable. 0 or -errno. */
 int area_clear(int fd, uint64_t at, uint64_t size);

@@ -428,6 +428,36 @@ static int own_mounts(void **state)
 	return unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0;
 }
 
+/* What a deployment that was broken off takes away again: its own domain, or what is left of its format. */
+static void test_erased(void **state)
+{
+	static struct domain domain;
+	char why[DOMAIN_WHY_SIZE] = "";
+	struct domain_request request;
+
+	(void)state;
+	place_open(&place, 0, 0, false);
+	make_folder();
+	request = request_here();
+	assert_int_equal(domain_vacant(folder, 0, why), 0);
+	assert_int_equal(domain_erase(folder, UUID, 0, why), 0);
+	assert_int_equal(domain_format(&request, &domain, why), 0);
+	assert_int_equal(domain_vacant(folder, 0, why), -EEXIST);
+	assert_non_null(strstr(why, "metadata"));
+	assert_true(place_run(&place, "echo mine >$DIR/folder/notes", NULL));
+	assert_int_equal(domain_erase(folder, OTHER, 0, why), -EXDEV);
+	assert_non_null(strstr(why, UUID));
+	assert_files("conf disk leases lockspace metadata notes ");
+	assert_int_equal(domain_erase(folder, UUID, 0, why), 0);
+	assert_files("notes ");
+	assert_true(place_run(
+		&place, "rm $DIR/folder/notes; touch $DIR/folder/lockspace $DIR/folder/metadata.new", NULL));
+	assert_int_equal(domain_erase(folder, UUID, 0, why), 0);
+	assert_files("");
+	assert_int_equal(domain_erase("/nowhere", UUID, 0, why), -ENOENT);
+	place_close(&place);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -436,6 +466,7 @@ int main(void)
 		cmocka_unit_test(test_real),	cmocka_unit_test(test_folder_of_a_files_name),
 		cmocka_unit_test(test_mounted), cmocka_unit_test(test_owners_folder),
 		cmocka_unit_test(test_faults),	cmocka_unit_test(test_power_cut),
+		cmocka_unit_test(test_erased),
 	};
 
 	return cmocka_run_group_tests(tests, own_mounts, NULL);

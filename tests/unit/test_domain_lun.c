@@ -512,13 +512,34 @@ static void test_power_cut(void **state)
 	place_close(&world.place);
 }
 
+static void test_erased(void **state)
+{
+	static struct domain domain;
+	char why[DOMAIN_WHY_SIZE] = "";
+	struct storage_place place;
+	struct domain_request request;
+
+	place_open(&place, 64 * MIB, 512, false);
+	request = request_of(&place);
+	assert_int_equal(domain_vacant(place.disk, 0, why), 0);
+	assert_int_equal(domain_format(&request, &domain, why), 0);
+	assert_int_equal(domain_vacant(place.disk, 0, why), -EEXIST);
+	assert_int_equal(domain_erase(place.disk, OTHER, 0, why), -EXDEV);
+	assert_int_equal(domain_read(place.disk, 0, &domain, why), 0);
+	assert_int_equal(domain_erase(place.disk, UUID, 0, why), 0);
+	assert_int_equal(domain_read(place.disk, 0, &domain, why), -ENODATA);
+	assert_int_equal(domain_vacant(place.disk, 0, why), 0);
+	assert_int_equal(domain_erase(place.disk, UUID, 0, why), 0);
+	place_close(&place);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_real),	  cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_unfit),	  cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_broken),	  cmocka_unit_test(test_faults),
-		cmocka_unit_test(test_power_cut),
+		cmocka_unit_test(test_power_cut), cmocka_unit_test(test_erased),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
