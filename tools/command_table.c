@@ -14,6 +14,44 @@ static const struct tool_command tool_commands[] = {
 		.run = command_run_help,
 	},
 	{
+		.name = "deploy",
+		.options =
+			{{.name = "config-append",
+			  .value = "FILE",
+			  .help = "answers, KEY=VALUE; what it has is not asked"},
+			 {.name = "generate-answer",
+			  .value = "FILE",
+			  .help = "write the answers to FILE, with the passwords, before they are acted on"}},
+		.help = "deploy the hosted engine on this host",
+		.details = "Asks for the storage first: where that has no domain this is the first host, "
+			   "which makes "
+			   "one, imports the\n"
+			   "engine's appliance and starts it; else this host joins, and needs to be told "
+			   "little more. "
+			   "Nothing is changed\n"
+			   "before the confirmation; the end of input (^D) leaves at any question. Without a "
+			   "terminal "
+			   "all answers come\n"
+			   "from --config-append or are defaults. What was broken off is taken back by "
+			   "hosted-engine-cleanup.\n",
+		.root = true,
+		.run = command_run_deploy,
+	},
+	{
+		.name = "undeploy",
+		.help = "take this host out of the hosted engine",
+		.details =
+			"Local maintenance first: a VM that runs here moves to another host, and where none "
+			"can "
+			"take it the\n"
+			"command is refused. Then all is as hosted-engine-cleanup does it: the others forget "
+			"this host, and its\n"
+			"configuration is as before --deploy.\n",
+		.deployed = true,
+		.root = true,
+		.run = command_run_undeploy,
+	},
+	{
 		.name = "vm-start",
 		.options = {{.name = "vm-conf",
 			     .value = "FILE",

@@ -6,6 +6,8 @@
 
 #include "tools/command_line.h"
 
+int command_run_deploy(const struct invocation *call);
+int command_run_undeploy(const struct invocation *call);
 int command_run_vm_start(const struct invocation *call); /* --vm-start, --vm-start-paused */
 int command_run_vm_stop(const struct invocation *call);	 /* --vm-shutdown, --vm-poweroff */
 int command_run_vm_status(const struct invocation *call);

@@ -61,6 +61,7 @@ static void work_close(struct volume_work *work)
 	conf_transfer_done(&work->transfer);
 }
 
+/* Of a reading, or of the first writing. */
 static void was_read(struct conf_transfer *transfer, int error)
 {
 	struct volume_work *work = (struct volume_work *)transfer;
@@ -234,6 +235,31 @@ int conf_volume_edit(const struct place *place, const struct block0_config *leas
 		r = work.error;
 	if (work.lease)
 		work.lease->close(work.lease);
+	work_close(&work);
+	return r;
+}
+
+int conf_volume_create(const struct place *place, const struct conf_archive *archive,
+		       char cause[CONF_CAUSE_SIZE])
+{
+	static const struct conf_place none;
+	_cleanup_(loop_free_p) struct loop *loop = NULL;
+	struct volume_work work = {.transfer = {.done = was_read}};
+	int r = loop_new(&loop);
+
+	if (r == 0) {
+		work.loop = loop;
+		r = work_open(&work, place);
+	}
+	if (r == 0) {
+		work.transfer.deadline = mono_add(now(&work), EDIT_MS);
+		r = conf_write(&work.transfer, archive, &none);
+	}
+	if (r == 0)
+		r = loop_run(loop);
+	if (r == 0)
+		r = work.error;
+	snprintf(cause, CONF_CAUSE_SIZE, "%s", r < 0 ? write_cause(r) : "");
 	work_close(&work);
 	return r;
 }

@@ -18,3 +18,8 @@ int conf_volume_load(const struct place *place, struct conf_archive *ret, char c
 int conf_volume_edit(const struct place *place, const struct block0_config *lease,
 		     int (*edit)(void *data, struct conf_archive *archive), void *data,
 		     char cause[CONF_CAUSE_SIZE]);
+
+/* Writes the first generation to a volume that nobody else knows yet: no lease is needed. 0 or -errno with
+ * `cause`; -ESTALE: something is written there already. Blocks 60 s at most. */
+int conf_volume_create(const struct place *place, const struct conf_archive *archive,
+		       char cause[CONF_CAUSE_SIZE]);

@@ -331,3 +331,30 @@ int engine_vnc_password(const char *uri, const char *vmid, const char *password,
 	snprintf(ret_address, size, strchr(listen, ':') ? "[%s]:%s" : "%s:%s", listen, port);
 	return update(domain, doc, vnc, password, valid_s, why);
 }
+
+int engine_host_uuid(const char *uri, char ret[37], char why[ENGINE_LIBVIRT_WHY_MAX])
+{
+	_cleanup_(virConnectClose_p) virConnectPtr connection = NULL;
+	_cleanup_(xmlFreeDoc_p) xmlDoc *doc = NULL;
+	_cleanup_free_ char *xml = NULL;
+	xmlNode *node;
+	xmlChar *uuid;
+
+	why[0] = '\0';
+	virSetErrorFunc(NULL, no_words);
+	connection = virConnectOpen(uri);
+	xml = connection ? virConnectGetCapabilities(connection) : NULL;
+	if (!xml)
+		return failed(connection ? -EIO : -ENOTCONN, why);
+	doc = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR);
+	node = doc ? child(child(xmlDocGetRootElement(doc), "host"), "uuid") : NULL;
+	uuid = node ? xmlNodeGetContent(node) : NULL;
+	if (!uuid || strlen((const char *)uuid) != 36) {
+		xmlFree(uuid);
+		snprintf(why, ENGINE_LIBVIRT_WHY_MAX, "libvirt does not tell this host's uuid");
+		return -EBADMSG;
+	}
+	memcpy(ret, uuid, 37);
+	xmlFree(uuid);
+	return 0;
+}

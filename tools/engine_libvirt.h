@@ -16,3 +16,6 @@ int engine_console(const char *uri, const char *vmid, void (*begin)(void), char 
  */
 int engine_vnc_password(const char *uri, const char *vmid, const char *password, int valid_s,
 			char *ret_address, size_t size, char why[ENGINE_LIBVIRT_WHY_MAX]);
+
+/* libvirt's uuid of this host. 0 or -errno as above. */
+int engine_host_uuid(const char *uri, char ret[37], char why[ENGINE_LIBVIRT_WHY_MAX]);

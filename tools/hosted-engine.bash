@@ -8,7 +8,9 @@ _hosted_engine()
 	COMPREPLY=()
 
 	local -A options=(
-		[--help]="--vm-start --vm-start-paused --vm-shutdown --vm-poweroff --vm-status --history --console --add-console-password --check-liveliness --check-deployed --connect-storage --disconnect-storage --set-maintenance --get-shared-config --set-shared-config --save-config --test-alert --reinitialize-lockspace --clean-metadata --dump-whiteboard --discover-storage"
+		[--help]="--deploy --undeploy --vm-start --vm-start-paused --vm-shutdown --vm-poweroff --vm-status --history --console --add-console-password --check-liveliness --check-deployed --connect-storage --disconnect-storage --set-maintenance --get-shared-config --set-shared-config --save-config --test-alert --reinitialize-lockspace --clean-metadata --dump-whiteboard --discover-storage"
+		[--deploy]="--config-append= --generate-answer="
+		[--undeploy]=""
 		[--vm-start]="--vm-conf="
 		[--vm-start-paused]=""
 		[--vm-shutdown]=""
@@ -32,6 +34,8 @@ _hosted_engine()
 		[--discover-storage]="--server= --user= --password-file= --initiator= --timeout="
 	)
 	local -A values=(
+		[--config-append]="FILE"
+		[--generate-answer]="FILE"
 		[--vm-conf]="FILE"
 		[--password]="PASSWORD"
 		[--mode]="global local none"

@@ -21,6 +21,8 @@ static const struct {
 	[FILE_SPOOL] = {"OVIRT_HA_STATE_DIR", "/var/lib/ovirt-hosted-engine-ha", "spool"},
 	[FILE_MAIL_TEXT] = {"OVIRT_HA_CONF_DIR", "/etc",
 			    "ovirt-hosted-engine-ha/notifications/state_transition.txt"},
+	[FILE_DEPLOY_JOURNAL] = {"OVIRT_HA_CONF_DIR", "/etc", "ovirt-hosted-engine/deploy.journal"},
+	[FILE_CLOUD_INIT] = {"OVIRT_HA_STATE_DIR", "/var/lib/ovirt-hosted-engine-ha", "cloud-init.iso"},
 	[FILE_VM_CONF] = {"OVIRT_HA_RUN_DIR", "/run/ovirt-hosted-engine-ha", "vm.conf"},
 };
 

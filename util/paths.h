@@ -16,9 +16,12 @@ enum file {
 	FILE_AGENT_STATE,	 /* state directory: agent-state */
 	FILE_HISTORY,		 /* state directory: history, the last transitions */
 	FILE_GLOBAL_FLAG,	 /* state directory: global, the last good value of global maintenance */
-	FILE_SPOOL,	/* state directory: spool, a folder: transitions on their way to the operator */
-	FILE_MAIL_TEXT, /* /etc/ovirt-hosted-engine-ha/notifications/state_transition.txt */
-	FILE_VM_CONF,	/* run directory: vm.conf */
+	FILE_SPOOL,	     /* state directory: spool, a folder: transitions on their way to the operator */
+	FILE_MAIL_TEXT,	     /* /etc/ovirt-hosted-engine-ha/notifications/state_transition.txt */
+	FILE_DEPLOY_JOURNAL, /* /etc/ovirt-hosted-engine/deploy.journal: root's own, unlike the state
+				directory */
+	FILE_CLOUD_INIT,     /* state directory: cloud-init.iso, while a deployment is under way */
+	FILE_VM_CONF,	     /* run directory: vm.conf */
 	FILE_COUNT
 };
 

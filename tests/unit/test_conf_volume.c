@@ -192,6 +192,25 @@ static void test_volumes(void **state)
 	assert_string_equal(t.cause, "neither a head nor an archive");
 }
 
+/* The first generation, for which there is no lockspace yet; once. */
+static void test_created(void **state)
+{
+	struct conf_archive archive = {0};
+	FILE *file = fopen(t.volume.path, "we");
+
+	assert_non_null(file);
+	assert_int_equal(ftruncate(fileno(file), CONF_VOLUME_BLOCKS * BLOCK_SIZE), 0);
+	fclose(file);
+	assert_int_equal(conf_archive_set(&archive, CONF_ENTRY_VERSION, "new", 3), 0);
+	assert_int_equal(conf_volume_create(&t.volume, &archive, t.cause), 0);
+	assert_text("new");
+	assert_int_equal(conf_volume_create(&t.volume, &archive, t.cause), -ESTALE);
+	assert_string_not_equal(t.cause, "");
+	strcat(t.volume.path, ".none");
+	assert_int_equal(conf_volume_create(&t.volume, &archive, t.cause), -ENOENT);
+	conf_archive_done(&archive);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -200,6 +219,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_lease, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_volumes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_created, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

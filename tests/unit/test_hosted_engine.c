@@ -102,7 +102,7 @@ static void test_rows(void **state)
 		 NULL},
 		{"help beside", NULL, {"--vm-status", "--help"}, 0, "Usage: hosted-engine --vm-status", NULL},
 		{"help of none", NULL, {"--help", "x"}, 1, NULL, "Invalid option 'x'\nUsage: "},
-		{"unknown", DEPLOYED, {"--deploy"}, 1, NULL, "Invalid option '--deploy'\nUsage: "},
+		{"unknown", DEPLOYED, {"--retreat"}, 1, NULL, "Invalid option '--retreat'\nUsage: "},
 
 		{"no file: not deployed",
 		 NULL,

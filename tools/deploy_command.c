@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* --deploy: the dialogue, then the stages. Decides when a host may be deployed, and that nothing stays when
+ * the dialogue is left. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "deploy/dialogue.h"
+#include "tools/commands.h"
+#include "tools/deploy_steps.h"
+#include "tools/deploy_terminal.h"
+#include "tools/deploy_world.h"
+#include "tools/deployment.h"
+
+static int check_undeployed(const struct deployment *deployment)
+{
+	struct engine_conf conf;
+
+	if (!deployment_load(stderr, &conf))
+		return 1;
+	if (!journal_empty(deployment->journal) && !deployment_finished(deployment)) {
+		fputs("It seems like a previous attempt to deploy hosted-engine failed or it's still in "
+		      "progress. Please clean it up before trying again\nhosted-engine-cleanup does it\n",
+		      stderr);
+		return 2;
+	}
+	if (journal_empty(deployment->journal) && !engine_conf_deployed(&conf))
+		return 0;
+	fprintf(stderr, "The hosted engine has been deployed on this host already; %s\n",
+		journal_empty(deployment->journal)
+			? "by hand: stop its daemons and move hosted-engine.conf away first"
+			: "hosted-engine-cleanup takes that back");
+	return 1;
+}
+
+static int leave(struct deployment *deployment, int error)
+{
+	if (!journal_empty(deployment->journal) && deployment_disconnect(deployment) < 0)
+		fprintf(stderr, "%s\nhosted-engine-cleanup tries it again\n", deployment->reason);
+	else if (error == -ECANCELED)
+		fputs("\nLeft: nothing on this host was changed\n", stderr);
+	return 1;
+}
+
+static int take_answers(const struct invocation *call, struct deployment *deployment)
+{
+	const char *file = invocation_value(call, "config-append");
+	struct problems problems = {.say = problems_print, .data = stderr};
+
+	if (deploy_world_suggest(&deployment->answers) < 0)
+		return -EIO;
+	return file ? answers_load(&deployment->answers, file, &problems) : 0;
+}
+
+static int deploy(const struct invocation *call, struct deployment *deployment)
+{
+	const char *save = invocation_value(call, "generate-answer");
+	const struct dialogue dialogue = {
+		.ask = terminal_ask,
+		.say = terminal_tell,
+		.learn = deploy_world_learn,
+		.data = deployment,
+		.silent = !isatty(STDIN_FILENO),
+	};
+	int r = check_undeployed(deployment);
+
+	if (r != 0)
+		return r;
+	if (dialogue.silent && !invocation_value(call, "config-append")) {
+		fputs("The questions need a terminal: run it on one, or give the answers with "
+		      "--config-append=FILE\n",
+		      stderr);
+		return 1;
+	}
+	r = take_answers(call, deployment);
+	if (r == 0)
+		r = dialogue_run(&dialogue, &deployment->answers);
+	if (r == 0)
+		r = dialogue_confirm(&dialogue, &deployment->answers);
+	if (r < 0)
+		return leave(deployment, r);
+	if (save && (r = answers_save(&deployment->answers, save)) < 0) {
+		fprintf(stderr, "%s cannot be written: %s\n", save, strerror(-r));
+		return leave(deployment, r);
+	}
+	r = deployment_run(deployment);
+	if (r < 0) {
+		terminal_say("ERROR",
+			     "Hosted Engine deployment failed: hosted-engine-cleanup takes this host "
+			     "back to before; then --deploy may be tried again");
+		return 1;
+	}
+	terminal_say("INFO", "Hosted Engine successfully deployed");
+	return 0;
+}
+
+int command_run_deploy(const struct invocation *call)
+{
+	struct deployment *deployment = calloc(1, sizeof(*deployment));
+	int code = 1;
+
+	if (!deployment)
+		return 1;
+	deployment->bar = isatty(STDOUT_FILENO);
+	if (deployment_open(deployment) == 0)
+		code = deploy(call, deployment);
+	deployment_close(deployment);
+	free(deployment);
+	return code;
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The stages on the storage: connecting it, the domain, the engine's disk. Decides when a domain may be laid
+ * out over another one, and when it may go again (safety rule 15). */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "storage/lockspace_watch.h"
+#include "tools/deploy_stages.h"
+#include "tools/deploy_terminal.h"
+#include "tools/storage_ask.h"
+#include "util/clock.h"
+
+#define LOCKSPACE_NAME "hosted-engine"
+
+_Static_assert(STAGE_WHY_SIZE >= DOMAIN_WHY_SIZE && STAGE_WHY_SIZE >= APPLIANCE_WHY_SIZE &&
+		       STAGE_WHY_SIZE >= WATCH_WHY_SIZE,
+	       "their reasons fit");
+
+CLEANUP_DEFINE(struct lockspace_watch *, lockspace_watch_free)
+
+static int ask_storage(enum storage_request_kind kind, char why[STAGE_WHY_SIZE])
+{
+	struct storage_reply reply;
+	int r = -ENOENT;
+
+	/* A service that was just started has its socket a moment later. */
+	for (int i = 0; i < 50 && (r == -ENOENT || r == -ECONNREFUSED); i++) {
+		if (i > 0)
+			poll(NULL, 0, 100);
+		r = storage_ask(kind, &reply);
+	}
+	if (r < 0)
+		return stage_fail(
+			why, r, "ovirt-ha-storage does not answer: %s; see systemctl status ovirt-ha-storage",
+			strerror(-r));
+	reply.text[sizeof(reply.text) - 1] = '\0';
+	return reply.error < 0 ? stage_fail(why, reply.error, "%s", reply.text) : 0;
+}
+
+int stage_run_storage(void *data, char why[STAGE_WHY_SIZE])
+{
+	(void)data;
+	return ask_storage(STORAGE_CONNECT, why);
+}
+
+int stage_undo_storage(void *data, char why[STAGE_WHY_SIZE])
+{
+	char path[PATH_MAX];
+
+	(void)data;
+	stage_conf_path(path);
+	return access(path, F_OK) < 0 ? 0 : ask_storage(STORAGE_DISCONNECT, why);
+}
+
+void deployment_place(const struct deployment *deployment, char ret[PATH_MAX])
+{
+	bool lun = answer_is(&deployment->answers, ANSWER_STORAGE_TYPE, "iscsi") ||
+		   answer_is(&deployment->answers, ANSWER_STORAGE_TYPE, "fc");
+
+	if (answer_is(&deployment->answers, ANSWER_STORAGE_TYPE, "path"))
+		snprintf(ret, PATH_MAX, "%s", deployment_answer(deployment, ANSWER_STORAGE));
+	else
+		snprintf(ret, PATH_MAX, STORAGE_RUN_DIR "/%s%s", deployment_answer(deployment, ANSWER_DOMAIN),
+			 lun ? "/lun" : "");
+}
+
+/* Nobody uses the domain that is to go (safety rule 15). */
+static int watch_domain(const struct domain *domain, const struct lease_timing *timing,
+			char why[STAGE_WHY_SIZE])
+{
+	_cleanup_(lockspace_watch_free_p) struct lockspace_watch *watch = NULL;
+	const struct watch_request request = {
+		.lockspace_path = domain->areas[AREA_LOCKSPACE].path,
+		.lockspace_offset = domain->areas[AREA_LOCKSPACE].offset,
+		.lease_path = domain->areas[AREA_LEASES].path,
+		.lease_offset = domain->areas[AREA_LEASES].offset,
+		.lockspace = domain->identity.lockspace,
+		.timing = *timing,
+	};
+	int r = lockspace_watch_new(&request, &watch, why);
+
+	while (r == 0) {
+		r = lockspace_watch_look(watch, clock_mono(), why);
+		if (r == 0)
+			poll(NULL, 0, STAGE_POLL_MS);
+	}
+	return r < 0 ? r : 0;
+}
+
+int stage_run_domain(void *data, char why[STAGE_WHY_SIZE])
+{
+	struct deployment *deployment = data;
+	struct domain_request request = {
+		.identity = {.lockspace = LOCKSPACE_NAME},
+		.disk_size = strtoull(deployment_answer(deployment, ANSWER_DISK_SIZE), NULL, 10) << 30,
+		.io_timeout_s = (uint32_t)strtoul(deployment_answer(deployment, ANSWER_IO_TIMEOUT), NULL, 10),
+		.uid = DOMAIN_OWNER_ID,
+		.gid = DOMAIN_OWNER_ID,
+		.force = answer_is(&deployment->answers, ANSWER_STORAGE_FORCE, "yes"),
+	};
+	const struct lease_timing timing = {
+		.io_timeout_s = request.io_timeout_s,
+		.watchdog_fire_s =
+			(uint32_t)strtoul(deployment_answer(deployment, ANSWER_WATCHDOG_TIMEOUT), NULL, 10)};
+	char path[PATH_MAX];
+	int r;
+
+	deployment_place(deployment, path);
+	request.path = path;
+	snprintf(request.identity.domain, sizeof(request.identity.domain), "%s",
+		 deployment_answer(deployment, ANSWER_DOMAIN));
+	r = domain_read(path, 0, &deployment->domain, why);
+	if (r == 0 && !request.force)
+		return stage_fail(why, -EEXIST, "%s holds a domain since a moment ago: begin again", path);
+	if (r == 0)
+		r = watch_domain(&deployment->domain, &timing, why);
+	else
+		r = request.force ? 0 : domain_vacant(path, 0, why);
+	if (r == 0)
+		why[0] = '\0';
+	if (r == -EEXIST)
+		snprintf(why + strlen(why), STAGE_WHY_SIZE - strlen(why),
+			 "; give other storage, or storage_force=yes in an answer file, which loses that");
+	/* From here on what is there is ours to take away again. */
+	if (r == 0)
+		r = journal_set(deployment->journal, "domain.uuid", request.identity.domain);
+	if (r == 0)
+		r = journal_set(deployment->journal, "domain.path", path);
+	if (r < 0)
+		return r;
+	r = domain_format(&request, &deployment->domain, why);
+	if (r < 0)
+		(void)journal_set(deployment->journal, "domain.path", NULL); /* it has cleaned up */
+	return r;
+}
+
+/* The disk of an engine that was up is nobody's to erase by the way. */
+int stage_undo_domain(void *data, char why[STAGE_WHY_SIZE])
+{
+	struct deployment *deployment = data;
+	const char *path = journal_get(deployment->journal, "domain.path"),
+		   *uuid = journal_get(deployment->journal, "domain.uuid");
+	struct engine_conf conf;
+	int r = 0;
+
+	if (!path || !uuid)
+		return 0;
+	if (deployment_finished(deployment)) {
+		snprintf(why, STAGE_WHY_SIZE, "the domain in %.400s stays, with the engine's disk", path);
+		return 0;
+	}
+	/* The host may have been rebooted since. */
+	if (journal_get(deployment->journal, "stage.storage"))
+		r = ask_storage(STORAGE_CONNECT, why);
+	if (r < 0)
+		return r;
+	/* Once others could know of it they are looked for. */
+	if (journal_get(deployment->journal, "shared") &&
+	    domain_read(path, 0, &deployment->domain, why) == 0) {
+		struct lease_timing timing;
+
+		stage_conf_load(&conf);
+		timing = (struct lease_timing){.io_timeout_s = conf.io_timeout_s,
+					       .watchdog_fire_s = conf.watchdog_fire_s};
+		r = watch_domain(&deployment->domain, &timing, why);
+	}
+	if (r < 0)
+		return r;
+	r = domain_erase(path, uuid, 0, why);
+	/* One that was to be replaced, and still is there: it is not ours. */
+	if (r == 0 || r == -EXDEV)
+		why[0] = '\0';
+	return r == -EXDEV ? 0 : r;
+}
+
+static int show_progress(unsigned percent, void *data)
+{
+	struct deployment *deployment = data;
+
+	if (deployment->bar)
+		terminal_bar("Importing the disk", percent);
+	return 0;
+}
+
+int stage_run_disk(void *data, char why[STAGE_WHY_SIZE])
+{
+	struct deployment *deployment = data;
+	const struct domain *domain = &deployment->domain;
+	struct appliance_import import = {.path = deployment_answer(deployment, ANSWER_APPLIANCE),
+					  .target = domain->areas[AREA_DISK].path,
+					  .offset = domain->areas[AREA_DISK].offset,
+					  .size = domain->files ? 0 : domain->areas[AREA_DISK].size,
+					  .progress = show_progress,
+					  .data = deployment};
+	uint64_t size;
+	int r = appliance_import(&import, &size, why);
+
+	if (deployment->bar)
+		terminal_bar(NULL, 0);
+	return r;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Decides how the lines of a deployment look, and that a password is not echoed. What it shows may come from
+ * a server or a file: it is cleaned. */
+#include "tools/deploy_terminal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "tools/terminal_text.h"
+
+#define INDENT "          "
+#define BAR_WIDTH 40
+
+void terminal_say(const char *level, const char *line)
+{
+	FILE *out = strcmp(level, "ERROR") == 0 ? stderr : stdout;
+
+	fflush(stdout); /* the two go to one terminal in this order */
+	fprintf(out, strcmp(level, "WARNING") == 0 ? "[%s] " : "[ %-5s ] ", level);
+	terminal_put(out, line, strlen(line));
+	fputc('\n', out);
+	fflush(out);
+}
+
+void terminal_bar(const char *what, unsigned percent)
+{
+	unsigned full = percent * BAR_WIDTH / 100;
+
+	if (!what) {
+		fputs("\r\033[K", stdout);
+		fflush(stdout);
+		return;
+	}
+	printf("\r" INDENT "%s [", what);
+	for (unsigned i = 0; i < BAR_WIDTH; i++)
+		putchar(i < full ? '#' : ' ');
+	printf("] %3u %%", percent);
+	fflush(stdout);
+}
+
+void terminal_wait(const char *what, int64_t seconds)
+{
+	if (!what)
+		fputs("\r\033[K", stdout);
+	else
+		printf("\r" INDENT "%s: %lld s", what, (long long)seconds);
+	fflush(stdout);
+}
+
+void terminal_tell(void *data, const char *line)
+{
+	(void)data;
+	while (*line) {
+		size_t length = strcspn(line, "\n");
+
+		if (length > 0)
+			fputs(INDENT, stdout);
+		terminal_put(stdout, line, length);
+		putchar('\n');
+		line += length + (line[length] == '\n');
+	}
+}
+
+/* ^C is a letter then: the terminal is not left silent by it. */
+static void silence(struct termios *ret_usual)
+{
+	struct termios silent;
+
+	if (tcgetattr(STDIN_FILENO, ret_usual) < 0)
+		return;
+	silent = *ret_usual;
+	silent.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+	silent.c_lflag |= ECHONL;
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+}
+
+int terminal_ask(void *data, const char *prompt, bool secret, char *ret, size_t size)
+{
+	bool hide = secret && isatty(STDIN_FILENO);
+	struct termios usual;
+	char *line = NULL;
+	size_t room = 0;
+	ssize_t n;
+	int r = 0;
+
+	(void)data;
+	fputs(INDENT, stdout);
+	for (const char *at = prompt; *at; at++)
+		if (*at == '\n')
+			fputs("\n" INDENT, stdout);
+		else
+			putchar(*at);
+	fflush(stdout);
+	if (hide)
+		silence(&usual);
+	n = getline(&line, &room, stdin);
+	if (hide)
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &usual);
+	if (n > 0 && line[n - 1] == '\n')
+		line[--n] = '\0';
+	if (n < 0)
+		r = -ECANCELED;
+	else if ((size_t)n >= size || strlen(line) != (size_t)n)
+		r = -EMSGSIZE;
+	else
+		memcpy(ret, line, (size_t)n + 1);
+	if (line)
+		explicit_bzero(line, room);
+	free(line);
+	return r;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* --undeploy: a host leaves its cluster. Decides the order: the VM goes first, by local maintenance, and
+ * where it can't nothing else is begun. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/commands.h"
+#include "tools/deploy_steps.h"
+#include "tools/deploy_terminal.h"
+
+/* --set-maintenance --mode=local --wait, which refuses where no other host can take the VM. */
+static int move_vm_away(const struct command_set *set)
+{
+	struct invocation call = {.set = set, .command = command_find(set, "set-maintenance")};
+
+	for (int i = 0; i < COMMAND_OPTIONS_MAX && call.command->options[i].name; i++)
+		if (strcmp(call.command->options[i].name, "mode") == 0)
+			call.values[i] = "local";
+		else if (strcmp(call.command->options[i].name, "wait") == 0)
+			call.values[i] = "";
+	return call.command->run(&call);
+}
+
+static int undeploy(const struct invocation *call, struct deployment *deployment)
+{
+	int code;
+
+	if (journal_empty(deployment->journal) || !deployment_finished(deployment)) {
+		fprintf(stderr, "No deployment came to its end on this host%s\n",
+			journal_empty(deployment->journal)
+				? ""
+				: ": hosted-engine-cleanup takes back what was begun");
+		return 1;
+	}
+	code = move_vm_away(call->set);
+	if (code != 0) {
+		fputs("This host stays deployed\n", stderr);
+		return code;
+	}
+	if (deployment_undo(deployment) < 0) {
+		terminal_say("ERROR", "This host is not clean: mend the cause and run hosted-engine-cleanup");
+		return 1;
+	}
+	terminal_say("INFO", "This host has left the hosted engine");
+	return 0;
+}
+
+int command_run_undeploy(const struct invocation *call)
+{
+	struct deployment *deployment = calloc(1, sizeof(*deployment));
+	int code = 1;
+
+	if (!deployment)
+		return 1;
+	if (deployment_open(deployment) == 0)
+		code = undeploy(call, deployment);
+	deployment_close(deployment);
+	free(deployment);
+	return code;
+}
