@@ -161,11 +161,11 @@ class Witness:
         if self.error is not None:
             raise AssertionError(f"the witness broke: {self.error!r}")
 
-    def verify(self):
+    def verify(self, mute=False):
         self.verify_itself()
         found = self.violations()
         assert not found, "\n".join(["two engine VMs ran together:", *found, self.story()])
-        assert self.ticks, "the witness saw no guest running:\n" + self.story()
+        assert self.ticks or mute and any(process.windows for process in self.all_processes()), "the witness saw no guest running:\n" + self.story()
 
     def story(self):
         origin = min([process.start for process in self.all_processes()] + [tick[0] for tick in self.ticks],

@@ -18,7 +18,8 @@ OPAQUE = ("etc/systemd/system", "run", "tmp", "var/tmp", "var/log", "var/lib/lib
 MASKED = ("systemd-udevd", "systemd-udev-trigger", "systemd-timesyncd", "systemd-networkd", "systemd-resolved",
           "systemd-machined", "systemd-networkd-wait-online", "getty@", "console-getty", "e2scrub_reap", "wdmd",
           "libvirt-guests", "apt-daily", "apt-daily-upgrade", "man-db", "dpkg-db-backup")
-ENABLED = ("sanlock", "libvirtd", "ovirt-ha-broker", "ovirt-ha-agent", "ovirt-ha-guard")
+ENABLED = ("sanlock", "libvirtd")
+ENABLED_DEPLOYED = ("ovirt-ha-broker", "ovirt-ha-agent", "ovirt-ha-guard")
 SOCKETS = ("libvirtd", "libvirtd-ro", "libvirtd-admin", "libvirtd-tcp")
 UNIT_FOLDERS = ("/usr/lib/systemd/system", "/lib/systemd/system")
 
@@ -40,13 +41,15 @@ namespaces = []
 seccomp_sandbox = 0
 stdio_handler = "file"
 max_core = 0
-lock_manager = "sanlock"
 '''
-QEMU_SANLOCK = '''auto_disk_leases = 0
+QEMU_DEPLOYED = '''lock_manager = "sanlock"
+'''
+QEMU_SANLOCK = '''user = "root"
+group = "root"
+'''
+QEMU_SANLOCK_DEPLOYED = '''auto_disk_leases = 0
 require_lease_for_disks = 1
 host_id = {host_id}
-user = "root"
-group = "root"
 '''
 HOSTED_ENGINE = '''fqdn=engine.lab
 vmid={vmid}
@@ -171,14 +174,14 @@ def unit_path(host, unit):
     return None
 
 
-def write_units(host, layer):
+def write_units(host, layer, settings):
     system = f"{layer}/etc/systemd/system"
     os.makedirs(f"{system}/multi-user.target.wants")
     os.makedirs(f"{system}/sockets.target.wants")
     os.symlink("/lib/systemd/system/multi-user.target", f"{system}/default.target")
     for unit in MASKED:
         os.symlink("/dev/null", f"{system}/{unit}.service")
-    for unit in ENABLED:
+    for unit in ENABLED if settings.get("undeployed") else ENABLED + ENABLED_DEPLOYED:
         path = unit_path(host, f"{unit}.service")
         if path:
             os.symlink(path, f"{system}/multi-user.target.wants/{unit}.service")
@@ -230,7 +233,8 @@ def write_layer(host, settings):
         shutil.chown(path, user, group)
     shutil.chown(f"{layer}/var/lib/sanlock", "sanlock", "sanlock")
 
-    write_units(host, layer)
+    deployed = not settings.get("undeployed")
+    write_units(host, layer, settings)
     write(f"{layer}/etc/hostname", host.hostname + "\n")
     write(f"{layer}/etc/machine-id", host.uuid.replace("-", "") + "\n")
     write(f"{layer}/etc/fstab", "")
@@ -240,12 +244,15 @@ def write_layer(host, settings):
     write(f"{layer}/etc/nsswitch.conf",
           "passwd: files systemd\ngroup: files systemd\nshadow: files\nhosts: files\n")
     write(f"{layer}/etc/libvirt/libvirtd.conf", LIBVIRTD.format(uuid=host.uuid))
-    write(f"{layer}/etc/libvirt/qemu.conf", QEMU)
-    write(f"{layer}/etc/libvirt/qemu-sanlock.conf", QEMU_SANLOCK.format(host_id=host.host_id))
+    write(f"{layer}/etc/libvirt/qemu.conf", QEMU + (QEMU_DEPLOYED if deployed else ""))
+    write(f"{layer}/etc/libvirt/qemu-sanlock.conf",
+          QEMU_SANLOCK + (QEMU_SANLOCK_DEPLOYED.format(host_id=host.host_id) if deployed else ""))
     write(f"{layer}/etc/default/libvirtd", 'LIBVIRTD_ARGS=""\n')  # Debian's default ends an idle daemon
+    name = " -e " + (host.uuid + "." + host.hostname)[:48]
     # Without SANLOCK_PRIVILEGED=0 sanlock dies where it can't raise its limits, and its unit says "success".
     write(f"{layer}/etc/default/sanlock",
-          f'sanlock_opts="-w 0 -h 0 -l 0 -U root -G sanlock -e {(host.uuid + "." + host.hostname)[:48]}"\n'
+          f'sanlock_opts="-w 0 -h 0 -l 0 -U root -G sanlock{name if deployed else ""}"\n'
           "SANLOCK_PRIVILEGED=0\n")
-    write_project(host, layer, settings)
+    if deployed:
+        write_project(host, layer, settings)
     return layer

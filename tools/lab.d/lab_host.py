@@ -49,7 +49,7 @@ def boot(host, settings):
     lab_network.plug(host)
     for root in cgroup_roots():
         os.makedirs(f"{root}/{host.full_name}", exist_ok=True)
-    binds = [*[f"--bind={here}:{there}" for there, here in lab_storage.binds(host).items()],
+    binds = [*[f"--bind={here}:{there}" for there, here in lab_storage.binds(host, settings).items()],
              f"--bind-ro={host.lab.folder}/guest:/srv/guest", "--bind=/dev/net/tun", "--bind=/dev/fuse",
              # What goes below /proc is bound after the change of root, and named as seen from there.
              f"--bind-ro={host.folder}/load:/srv/load", "--bind-ro=/srv/load/stat:/proc/stat",

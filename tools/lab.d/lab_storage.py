@@ -101,8 +101,15 @@ def path_in_host(settings, name):
     return f"/dev/lab-{name}" if as_device else f"/srv/storage/{name}"
 
 
-def binds(host):
+def shared(lab):
+    """The empty folder that hosts of an undeployed lab get in the place of a domain."""
+    return f"{folder(lab)}/shared"
+
+
+def binds(host, settings):
     """What a host gets bound into it, {its path there: here}."""
+    if settings.get("undeployed"):
+        return {"/srv/shared": shared(host.lab)}
     devices = {f"/dev/{name}": f"{host.folder}/device/{name}" for name in os.listdir(f"{host.folder}/device")}
     return {"/srv/storage": f"{host.folder}/storage", **devices}
 
@@ -144,6 +151,14 @@ def fill(lab, settings, place):
 def make_domain(lab, settings):
     """The files, and the server before or after them."""
     os.makedirs(f"{folder(lab)}/device")
+    if settings.get("undeployed"):
+        os.mkdir(shared(lab))
+        os.chown(shared(lab), OWNER, OWNER)
+        os.chmod(shared(lab), 0o775)
+        for name in FILES:  # what a deployment will make
+            for link in (f"{folder(lab)}/device/{name}", f"{folder(lab)}/{name}"):
+                os.symlink(f"{shared(lab)}/{name}", link)
+        return
     if settings["storage"] not in LOCAL:
         lab_network.make_storage_switch(lab)
     if settings["storage"] != "gluster":
@@ -163,6 +178,8 @@ def make_domain(lab, settings):
 def attach(host, settings):
     """Starts the host's own way to the storage; returns when all parts are there."""
     os.makedirs(f"{host.folder}/device")
+    if settings.get("undeployed"):
+        return
     if settings["storage"] not in LOCAL:
         lab_network.connect_storage(host)
     export(host, settings)

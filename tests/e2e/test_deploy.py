@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Deployment from hosts that know nothing: an appliance becomes an engine that runs, further hosts join it, a clean-up
+takes a host back to before, and what was broken off anywhere can be cleaned and done again.
+"""
+import json
+import os
+
+import pexpect
+import pytest
+
+from lab_driver import LAB, poll
+
+CONF = "/etc/ovirt-hosted-engine/hosted-engine.conf"
+BEFORE = "find /etc /var/lib/ovirt-hosted-engine-ha /run/ovirt-ha-storage -xdev -type f -not -name '*.log' " \
+         "-not -path '*/setup/*' -exec sha256sum {} + | sort -k 2; find /etc/systemd/system -type l | sort"
+FURTHER = {"storage_type": "path", "storage": "/srv/shared"}
+
+
+def first(lab, **more):
+    return {**FURTHER, "bridge": "br0", "gateway": "10.90.0.254", "fqdn": "engine.lab", "vcpus": 1, "memory_mib": 128,
+            "appliance": "/srv/guest/appliance.qcow2", "disk_gib": 1, "root_password": "let me in", "io_timeout": 1,
+            "require_watchdog": "no", "health_timeout": 120, "vmid": lab.lab.vmid, "domain": lab.lab.domain_uuid, **more}
+
+
+def write_answers(lab, host, answers):
+    path = f"{lab.lab.host(host).root}/root/answers"
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.writelines(f"{key}={value}\n" for key, value in answers.items())
+
+
+def deploy(lab, host, answers, check=True):
+    write_answers(lab, host, answers)
+    return lab.run(host, "hosted-engine", "--deploy", "--config-append=/root/answers", timeout=180, check=check)
+
+
+def clean(lab, host):
+    return lab.run(host, "hosted-engine-cleanup", "-q", timeout=200)
+
+
+def state_of(lab, host):
+    return lab.run(host, "sh", "-c", BEFORE).stdout
+
+
+def shared(lab):
+    return sorted(os.listdir(f"{lab.lab.folder}/storage/shared"))
+
+
+@pytest.mark.lab("-n", "2")
+def test_two_hosts(undeployed_lab):
+    lab = undeployed_lab
+    before = {host: state_of(lab, host) for host in lab.keys()}
+    done = deploy(lab, 1, first(lab))
+    assert "[ INFO  ] Hosted Engine successfully deployed" in done.stdout and not done.stderr
+    assert "let me in" not in done.stdout
+    lab.wait("vm=up@1 && http=ok && lease=1", 10)
+    assert lab.operator(1, "--check-deployed").stdout == "The hosted engine has been deployed\n"
+    again = deploy(lab, 1, first(lab), check=False)
+    assert again.returncode == 1 and "has been deployed on this host already" in again.stderr
+
+    deploy(lab, 2, FURTHER)
+    lab.wait("agent@2=active && lockspace@2=joined && score@2>0", 30)
+    assert "broker : 25" in lab.operator(2, "--get-shared-config", "smtp-port", "--type=broker").stdout
+
+    # Back to before, and again: its id is free.
+    clean(lab, 2)
+    assert state_of(lab, 2) == before["2"]
+    lab.wait("vm=up@1 && http=ok", 10)
+    deploy(lab, 2, FURTHER)
+    lab.wait("lockspace@2=joined && score@2>0", 30)
+    assert "host_id=2\n" in lab.run(2, "cat", CONF).stdout
+
+    # The first host leaves: the VM goes on elsewhere, with its disk, and the others forget the host.
+    lab.wait_seen(1, 30)
+    lab.operator(1, "--undeploy")
+    assert state_of(lab, 1) == before["1"]
+    assert shared(lab) == ["conf", "disk", "leases", "lockspace", "metadata"]
+    lab.wait("vm=up@2 && http=ok && lease=2", 60)
+    poll(lambda: "1" not in json.loads(lab.operator(2, "--vm-status", "--json").stdout), 30, "host 1 is still known")
+    alone = lab.operator(2, "--undeploy", check=False)
+    assert alone.returncode == 1 and "This host stays deployed" in alone.stderr
+
+
+def typed(lab, host, *arguments):
+    """The questions on a terminal."""
+    return pexpect.spawn(LAB, ["--name", lab.lab.name, "run", str(host), "hosted-engine", "--deploy", *arguments],
+                         encoding="utf-8", timeout=60, echo=False)
+
+
+# In the order of the questions: words of each, and what is typed.
+STORAGE = [("storage you would like to use", "path"), ("storage connection path", "/srv/shared")]
+NETWORK = [("management bridge", ""), ("gateway IP address", "10.90.0.254")]
+ENGINE = [("FQDN for the engine", "engine.lab"), ("engine's appliance", "/srv/guest/appliance.qcow2"),
+          ("virtual CPUs", "1"), ("memory size", "128"), ("size of the VM disk", ""), ("unicast MAC", ""),
+          ("network be configured", "static"), ("IP address to be used", "10.90.0.100/24"),
+          ("gateway of the engine VM", "10.90.0.254"), ("domain name servers", ""), ("root password", "let me in"),
+          ("ssh public key", ""), ("SMTP server through", ""), ("port number of the SMTP", ""),
+          ("email address from", ""), ("list of email addresses", "")]
+
+
+def answer(terminal, questions):
+    for words, line in questions:
+        terminal.expect_exact(words)
+        terminal.expect(r"\S: ?$|: $")
+        terminal.sendline(line)
+
+
+def ended(terminal, code, words):
+    terminal.expect_exact(words)
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == code, terminal.before
+
+
+@pytest.mark.full
+@pytest.mark.lab("-n", "2")
+def test_typed(undeployed_lab):
+    lab = undeployed_lab
+    known = first(lab)
+    path = f"{lab.lab.host(1).root}/root/some"
+    with open(path, "w") as file:  # what no question asks for
+        file.writelines(f"{key}={known[key]}\n" for key in ("io_timeout", "require_watchdog", "health_timeout", "vmid", "domain"))
+    before = state_of(lab, 1)
+    questions = STORAGE + NETWORK + ENGINE
+    for left in range(len(questions) + 1):
+        terminal = typed(lab, 1, "--config-append=/root/some")
+        answer(terminal, questions[:left])
+        terminal.expect_exact(questions[left][0] if left < len(questions) else "confirm installation settings")
+        terminal.sendeof()
+        ended(terminal, 1, "nothing on this host was changed")
+    assert state_of(lab, 1) == before and shared(lab) == []
+
+    terminal = typed(lab, 1, "--config-append=/root/some", "--generate-answer=/root/said")
+    answer(terminal, [(STORAGE[0][0], "floppy"), STORAGE[0], (STORAGE[1][0], "nowhere"), (STORAGE[1][0], "/nowhere"),
+                      *STORAGE, (NETWORK[0][0], "eth0"), *NETWORK, (ENGINE[0][0], "engine.nowhere"), *ENGINE])
+    terminal.expect_exact("confirm installation settings")
+    assert "let me in" not in terminal.before
+    terminal.sendline("Yes")
+    terminal.timeout = 150
+    ended(terminal, 0, "Hosted Engine successfully deployed")
+    lab.wait("vm=up@1 && http=ok && lease=1", 10)
+    assert lab.run(1, "stat", "-c", "%a", "/root/said").stdout == "600\n"
+
+    # A further host is told the storage; the answers of the first are good for nothing else here, and do no harm.
+    terminal = typed(lab, 2)
+    answer(terminal, STORAGE + [("Host ID", ""), (NETWORK[0][0], ""), (NETWORK[1][0], ""), ("confirm", "")])
+    terminal.timeout = 100
+    ended(terminal, 0, "Hosted Engine successfully deployed")
+    lab.wait("lockspace@2=joined && score@2>0", 30)
+
+
+STAGES = ("Creating the storage domain", "Importing the engine's disk", "first configuration",
+          "Writing the configuration", "Configuring libvirt: sanlock", "Configuring libvirt: leases", "Configuring sanlock",
+          "Masking suspend", "Starting sanlock", "Starting the hosted engine's daemons", "Waiting for", "Finishing")
+
+
+@pytest.mark.full
+@pytest.mark.lab("-n", "1")
+def test_broken_off_at_each_stage(undeployed_lab):
+    lab = undeployed_lab
+    before = state_of(lab, 1)
+    write_answers(lab, 1, first(lab))
+    for words in STAGES:
+        terminal = pexpect.spawn(LAB, ["--name", lab.lab.name, "run", "1", "sh", "-c", "exec hosted-engine --deploy "
+                                 "--config-append=/root/answers </dev/null"], encoding="utf-8", timeout=100, echo=False)
+        terminal.expect_exact(words)
+        lab.run(1, "pkill", "-KILL", "-x", "hosted-engine", check=False)
+        terminal.expect(pexpect.EOF)
+        terminal.close()
+        if "Finishing" not in words:
+            refused = deploy(lab, 1, first(lab), check=False)
+            assert refused.returncode == 2 and "Please clean it up before trying again" in refused.stderr, words
+        clean(lab, 1)
+        assert state_of(lab, 1) == before, words
+        if "Finishing" in words and shared(lab):  # it was done
+            lab.run(1, "sh", "-c", "rm /srv/shared/*")
+        assert shared(lab) == [], words
+    deploy(lab, 1, first(lab))
+    lab.wait("vm=up@1 && http=ok && lease=1", 10)
