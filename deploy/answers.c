@@ -28,6 +28,12 @@ static bool first_host(const struct answers *answers)
 	return !answers->further;
 }
 
+/* Its machine is made here. */
+static bool new_machine(const struct answers *answers)
+{
+	return first_host(answers) && !answers->restored;
+}
+
 static bool further_host(const struct answers *answers)
 {
 	return answers->further;
@@ -226,17 +232,17 @@ const struct answer_row answer_rows[ANSWER_COUNT] = {
 			      "qcow2 or raw format",
 			      "", .check = check_path, .applies = first_host},
 	[ANSWER_VCPUS] = {"vcpus", "VM/vmVCpus", VM, "Please specify the number of virtual CPUs for the VM",
-			  "4", .min = 1, .max = 512, .applies = first_host},
+			  "4", .min = 1, .max = 512, .applies = new_machine},
 	[ANSWER_MEMORY] = {"memory_mib", "VM/vmMemSizeMB", VM,
 			   "Please specify the memory size of the VM in MiB", "16384", .min = 128,
-			   .max = 16 * 1024 * 1024, .applies = first_host},
+			   .max = 16 * 1024 * 1024, .applies = new_machine},
 	[ANSWER_DISK_SIZE] = {"disk_gib", "STORAGE/imgSizeGB", VM,
 			      "Please specify the size of the VM disk in GiB", "58", .min = 1,
 			      .max = 64 * 1024, .applies = first_host},
 	[ANSWER_MAC] = {"mac", "VM/vmMACAddr", VM,
 			"You may specify a unicast MAC address for the VM or accept a randomly generated "
 			"default",
-			"", .check = check_mac, .applies = first_host},
+			"", .check = check_mac, .applies = new_machine},
 	[ANSWER_VM_NETWORK] = {"vm_network", NULL, VM, "How should the engine VM network be configured",
 			       "dhcp", .words = "dhcp|static", .applies = first_host},
 	[ANSWER_VM_ADDRESS] = {"vm_address", "VM/cloudinitVMStaticCIDR", VM,
@@ -271,7 +277,7 @@ const struct answer_row answer_rows[ANSWER_COUNT] = {
 			    "Please provide a comma-separated list of email addresses which will get "
 			    "notifications",
 			    "root@localhost", .mail = "destination-emails", .applies = first_host},
-	[ANSWER_VMID] = {"vmid", "VM/vmUUID", ENGINE, NULL, "", .setting = "vmid", .applies = first_host},
+	[ANSWER_VMID] = {"vmid", "VM/vmUUID", ENGINE, NULL, "", .setting = "vmid", .applies = new_machine},
 	[ANSWER_DOMAIN] = {"domain", "STORAGE/sdUUID", ENGINE, NULL, "", .setting = "sdUUID",
 			   .applies = first_host},
 	[ANSWER_IO_TIMEOUT] = {"io_timeout", NULL, ENGINE, NULL, "10", .setting = "io_timeout",
@@ -444,29 +450,46 @@ static int take(struct answers *answers, const struct keyfile *file, const char 
 	return value ? answer_set(answers, row, value) : 0;
 }
 
-int answers_load(struct answers *answers, const char *path, struct problems *problems)
+static int take_all(struct answers *answers, const struct keyfile *file, struct problems *problems)
 {
-	_cleanup_keyfile_ struct keyfile *file = NULL;
 	const char *section, *key, *value;
 	unsigned line;
-	int r = keyfile_load(path, true, &file, problems);
+	int r = 0;
 
-	if (r == -ENOENT)
-		problems_add(problems, path, 0, NULL, NULL, "does not exist");
-	for (size_t i = 0; r >= 0 && keyfile_entry(file, i, &section, &key, &value, &line); i++) {
+	for (size_t i = 0; keyfile_entry(file, i, &section, &key, &value, &line); i++) {
 		int one;
 
 		if (section[0] && strcmp(section, OLD_SECTION) != 0) {
-			problems_add(problems, path, line, key, NULL, "is in a section of another file");
+			problems_add(problems, keyfile_name(file), line, key, NULL,
+				     "is in a section of another file");
 			one = -EINVAL;
 		} else {
 			one = take(answers, file, key, value, line, problems);
 		}
 		if (one == -ENOMEM)
 			return one;
-		r = one < 0 ? 1 : r; /* the others are looked at, too */
+		r = one < 0 ? one : r; /* the others are looked at, too */
 	}
-	return r > 0 ? -EINVAL : r;
+	return r;
+}
+
+int answers_parse(struct answers *answers, const char *name, const char *text, size_t size,
+		  struct problems *problems)
+{
+	_cleanup_keyfile_ struct keyfile *file = NULL;
+	int r = keyfile_parse(name, text, size, true, &file, problems);
+
+	return r < 0 ? r : take_all(answers, file, problems);
+}
+
+int answers_load(struct answers *answers, const char *path, struct problems *problems)
+{
+	_cleanup_keyfile_ struct keyfile *file = NULL;
+	int r = keyfile_load(path, true, &file, problems);
+
+	if (r == -ENOENT)
+		problems_add(problems, path, 0, NULL, NULL, "does not exist");
+	return r < 0 ? r : take_all(answers, file, problems);
 }
 
 int answers_keyfile(const struct answers *answers, bool secrets, struct keyfile **ret)

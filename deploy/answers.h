@@ -68,6 +68,7 @@ struct answers {
 	char *suggested[ANSWER_COUNT]; /* what this host, the storage or the appliance suggests; NULL: nothing
 					*/
 	bool further;		       /* the storage has a domain: this host joins its cluster */
+	bool restored; /* the first host, of a saved configuration: the machine is defined already */
 };
 
 struct answer_row {
@@ -105,6 +106,9 @@ void answers_done(struct answers *answers);
 /* An answer file over what is there: KEY=VALUE lines, or a file of an older version, whose keys without a
  * counterpart are passed over. 0 or -errno, every problem said; -ENOENT too. */
 int answers_load(struct answers *answers, const char *path, struct problems *problems);
+/* The same of a text: what is right of it counts even after -EINVAL. Does not block. */
+int answers_parse(struct answers *answers, const char *name, const char *text, size_t size,
+		  struct problems *problems);
 /* All that apply and count, but for the passwords when `secrets` is false. *ret is for keyfile_free(). */
 int answers_keyfile(const struct answers *answers, bool secrets, struct keyfile **ret);
 /* The same with the passwords, into a file that its owner alone can read. 0 or -errno. */

@@ -21,7 +21,10 @@ static const struct tool_command tool_commands[] = {
 			  .help = "answers, KEY=VALUE; what it has is not asked"},
 			 {.name = "generate-answer",
 			  .value = "FILE",
-			  .help = "write the answers to FILE, with the passwords, before they are acted on"}},
+			  .help = "write the answers to FILE, with the passwords, before they are acted on"},
+			 {.name = "restore-from-file",
+			  .value = "FILE",
+			  .help = "the first host again, of a configuration that --save-config wrote"}},
 		.help = "deploy the hosted engine on this host",
 		.details = "Asks for the storage first: where that has no domain this is the first host, "
 			   "which makes "

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "deploy/dialogue.h"
+#include "deploy/restore.h"
 #include "tools/commands.h"
 #include "tools/deploy_steps.h"
 #include "tools/deploy_terminal.h"
@@ -45,11 +46,22 @@ static int leave(struct deployment *deployment, int error)
 static int take_answers(const struct invocation *call, struct deployment *deployment)
 {
 	const char *file = invocation_value(call, "config-append");
+	const char *saved = invocation_value(call, "restore-from-file");
 	struct problems problems = {.say = problems_print, .data = stderr};
+	char why[RESTORE_WHY_SIZE];
+	int r = deploy_world_suggest(&deployment->answers);
 
-	if (deploy_world_suggest(&deployment->answers) < 0)
-		return -EIO;
-	return file ? answers_load(&deployment->answers, file, &problems) : 0;
+	if (r < 0)
+		return r;
+	if (file)
+		r = answers_load(&deployment->answers, file, &problems);
+	if (r < 0 || !saved)
+		return r;
+	r = restore_load(saved, &deployment->archive, why);
+	if (r < 0)
+		fprintf(stderr, "%s can't be restored: %s; give what hosted-engine --save-config wrote\n",
+			saved, why);
+	return r < 0 ? r : restore_answers(&deployment->archive, &deployment->answers);
 }
 
 static int deploy(const struct invocation *call, struct deployment *deployment)

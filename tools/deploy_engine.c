@@ -10,6 +10,7 @@
 #include "deploy/cloud_init.h"
 #include "deploy/engine_xml.h"
 #include "deploy/host_conf.h"
+#include "deploy/restore.h"
 #include "tools/conf_volume.h"
 #include "tools/deploy_stages.h"
 #include "tools/deploy_terminal.h"
@@ -78,10 +79,13 @@ static int make_xml(struct deployment *deployment, char **ret, char why[STAGE_WH
 		.bridge = deployment_answer(deployment, ANSWER_BRIDGE),
 		.vnc = true,
 		.secret = secret};
+	const struct conf_text *saved = &deployment->archive.texts[CONF_ENTRY_VM];
 	int r = host_conf_disk(&deployment->domain, disk, &vm.disk_block);
 
 	if (r < 0)
 		return stage_fail(why, r, "the VM's disk has no path of its own on this storage");
+	if (deployment->answers.restored)
+		return engine_xml_move(saved->text, saved->length, vm.uuid, disk, vm.disk_block, ret, why);
 	r = engine_xml_secret(secret);
 	return r < 0 ? stage_fail(why, r, "no random numbers: %s", strerror(-r))
 		     : engine_xml_format(&vm, ret, why);
@@ -89,8 +93,11 @@ static int make_xml(struct deployment *deployment, char **ret, char why[STAGE_WH
 
 static int make_broker_conf(const struct deployment *deployment, char **ret, size_t *ret_size)
 {
+	const struct conf_text *saved = &deployment->archive.texts[CONF_ENTRY_BROKER];
 	_cleanup_keyfile_ struct keyfile *file = NULL;
-	int r = keyfile_new("broker.conf", true, &file);
+	int r = deployment->answers.restored
+			? keyfile_parse("broker.conf", saved->text, saved->length, true, &file, NULL)
+			: keyfile_new("broker.conf", true, &file);
 
 	for (int i = 0; r == 0 && i < ANSWER_COUNT; i++)
 		if (answer_rows[i].mail)
@@ -126,11 +133,13 @@ static int make_archive(struct deployment *deployment, const struct keyfile *fil
 	return r;
 }
 
-/* What a further host starts from. */
+/* What a further host, or one that is restored, starts from. */
 static int base_conf(const struct deployment *deployment, struct keyfile **ret)
 {
 	const struct conf_text *text = &deployment->archive.texts[CONF_ENTRY_HOSTED_ENGINE];
 
+	if (deployment->answers.restored)
+		return restore_conf(&deployment->archive, ret);
 	if (!deployment->answers.further)
 		return keyfile_new("hosted-engine.conf", false, ret);
 	return keyfile_parse("hosted-engine.conf", text->text, text->length, false, ret, NULL);

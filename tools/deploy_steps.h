@@ -14,11 +14,12 @@ struct deployment {
 	struct answers answers;
 	struct journal *journal;
 	struct appliance appliance;
-	char uuid[UUID_SIZE];	     /* of a domain that is made here, once the storage was looked at */
-	struct domain domain;	     /* once it was read or laid out */
-	struct conf_archive archive; /* what a further host found on the storage */
-	bool bar;		     /* a progress bar can be drawn on stdout */
-	int lock;		     /* its own, as what follows */
+	char uuid[UUID_SIZE]; /* of a domain that is made here, once the storage was looked at */
+	struct domain domain; /* once it was read or laid out */
+	struct conf_archive
+		archive; /* what a further host found on the storage, or one restored was saved as */
+	bool bar;	 /* a progress bar can be drawn on stdout */
+	int lock;	 /* its own, as what follows */
 	bool silent;
 	char reason[STAGE_WHY_SIZE + 256];
 };

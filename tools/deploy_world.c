@@ -154,6 +154,11 @@ static int look_further(struct deployment *deployment, char what[DIALOGUE_LINE_S
 	uint16_t id = 0;
 	int r;
 
+	if (answers->restored)
+		return refuse(
+			what, -EINVAL,
+			"The storage has a domain, and an engine is restored to storage without one: give "
+			"other storage, or storage_force=yes in an answer file, which loses what is there");
 	place_of(&deployment->domain, AREA_CONF, &place);
 	conf_archive_done(&deployment->archive);
 	r = conf_volume_load(&place, &deployment->archive, cause);

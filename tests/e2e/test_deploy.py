@@ -80,6 +80,32 @@ def test_two_hosts(undeployed_lab):
     assert alone.returncode == 1 and "This host stays deployed" in alone.stderr
 
 
+@pytest.mark.full
+@pytest.mark.lab("-n", "1")
+def test_restored(undeployed_lab):
+    lab = undeployed_lab
+    deploy(lab, 1, first(lab))
+    lab.operator(1, "--set-shared-config", "smtp-port", "2525", "--type=broker")
+    lab.operator(1, "--save-config", "/root/saved")
+    known = lab.run(1, "virsh", "-q", "domiflist", "HostedEngine").stdout.split()[-1]
+
+    answers = {**FURTHER, "appliance": "/srv/guest/appliance.qcow2", "domain": lab.lab.domain_uuid, "health_timeout": 120}
+    clean(lab, 1)
+    write_answers(lab, 1, answers)
+    again = ("hosted-engine", "--deploy", "--config-append=/root/answers", "--restore-from-file=/root/saved")
+    refused = lab.run(1, *again, timeout=60, check=False)
+    assert refused.returncode == 1 and "restored to storage without one" in refused.stderr
+    lab.run(1, "sh", "-c", "rm /srv/shared/*; cp /root/saved /root/cut; truncate -s 1000 /root/cut")
+    refused = lab.run(1, *again[:-1], "--restore-from-file=/root/cut", timeout=60, check=False)
+    assert refused.returncode == 1 and "/root/cut can't be restored" in refused.stderr and shared(lab) == []
+
+    lab.run(1, *again, timeout=180)
+    lab.wait("vm=up@1 && http=ok && lease=1", 10)
+    assert f"vmid={lab.lab.vmid}\n" in lab.run(1, "cat", CONF).stdout
+    assert lab.run(1, "virsh", "-q", "domiflist", "HostedEngine").stdout.split()[-1] == known
+    assert "broker : 2525" in lab.operator(1, "--get-shared-config", "smtp-port", "--type=broker").stdout
+
+
 def typed(lab, host, *arguments):
     """The questions on a terminal."""
     return pexpect.spawn(LAB, ["--name", lab.lab.name, "run", str(host), "hosted-engine", "--deploy", *arguments],

@@ -183,6 +183,76 @@ static void test_refused(void **state)
 	}
 }
 
+#define OLD(disks)                                                                                           \
+	"<domain type='kvm'><name>e</name><uuid>" UUID "</uuid><devices>" disks                              \
+	"<interface type='bridge'><mac address='52:54:00:12:34:56'/></interface></devices></domain>"
+#define OLD_DISK                                                                                             \
+	"<disk type='network' device='disk'><source protocol='nbd'><host name='h'/><seclabel model='dac' "   \
+	"relabel='no'/></source><target dev='vda'/></disk>"
+
+static void test_move(void **state)
+{
+	static const struct {
+		const char *name, *text, *uuid;
+		int error;
+		const char *why, *has, *has_not;
+	} rows[] = {
+		{"from a network", OLD(OLD_DISK), UUID, 0, "", "<source dev=\"/dev/a &amp; b\">", "nbd"},
+		{"its label", OLD(OLD_DISK), UUID, 0, "", "<seclabel model=\"dac\" relabel=\"no\"/>",
+		 "network"},
+		{"its type", OLD(OLD_DISK), UUID, 0, "", "<disk type=\"block\" device=\"disk\">",
+		 "host name"},
+		{"without a source", OLD("<disk type='file'><target dev='vda'/></disk>"), UUID, 0, "",
+		 "<source dev=\"/dev/a &amp; b\"/>", "type=\"file\""},
+		{"discs stay",
+		 OLD("<disk type='file' device='cdrom'><source file='/iso'/><readonly/></disk>" OLD_DISK),
+		 UUID, 0, "", "<source file=\"/iso\"/>", "nbd"},
+		{"its old lease goes", OLD("<lease><key>x</key></lease>" OLD_DISK), UUID, 0, "",
+		 "<source dev=", "lease"},
+		{"upper case", OLD(OLD_DISK), "11111111-2222-4333-8444-00000000000A", 0, "",
+		 "<source dev=", "nbd"},
+		{"another VM", OLD(OLD_DISK), "11111111-2222-4333-8444-00000000000b", -EINVAL,
+		 "not of the VM", NULL, NULL},
+		{"two disks", OLD(OLD_DISK OLD_DISK), UUID, -EINVAL, "2 disks", NULL, NULL},
+		{"no disk", OLD("<disk device='cdrom'/>"), UUID, -EINVAL, "0 disks", NULL, NULL},
+		{"no domain", "<network/>", UUID, -EINVAL, "no domain", NULL, NULL},
+		{"an older vm.conf", "vmId=" UUID "\nmemSize=4096\n", UUID, -EBADMSG, "not well-formed", NULL,
+		 NULL},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char why[ENGINE_XML_WHY_SIZE] = "";
+		_cleanup_free_ char *xml = NULL;
+		int r = engine_xml_move(rows[i].text, strlen(rows[i].text), rows[i].uuid, "/dev/a & b", true,
+					&xml, why);
+
+		if (r != rows[i].error || !strstr(why, rows[i].why) || (xml != NULL) != (r == 0) ||
+		    (xml && (!strstr(xml, rows[i].has) || strstr(xml, rows[i].has_not))))
+			fail_msg("%s: %d %s %s", rows[i].name, r, why, xml ? xml : "");
+	}
+}
+
+/* One of our own: what comes out is what would be written for the other disk. */
+static void test_move_own(void **state)
+{
+	_cleanup_free_ char *xml = NULL, *moved = NULL, *ready = NULL;
+	char why[DOMAIN_WHY_MAX], mac[18];
+	struct engine_vm vm = usual;
+	struct domain_disks disks;
+	int32_t memory_mib;
+
+	assert_int_equal(engine_xml_format(&vm, &xml, why), 0);
+	assert_int_equal(engine_xml_move(xml, strlen(xml), UUID, "/dev/other", true, &moved, why), 0);
+	assert_int_equal(domain_xml_disks(moved, strlen(moved), &disks, why), 0);
+	assert_int_equal(disks.n, 1);
+	assert_string_equal(disks.paths[0], "/dev/other");
+	assert_int_equal(domain_xml_prepare(moved, strlen(moved), UUID, &lease, &ready, &memory_mib, why), 0);
+	assert_true(engine_xml_card(moved, strlen(moved), mac));
+	assert_string_equal(mac, vm.mac);
+	assert_false(engine_xml_card("<domain/>", 9, mac));
+	assert_false(engine_xml_card("", 0, mac));
+}
+
 static void test_random(void **state)
 {
 	char one[ENGINE_XML_SECRET_SIZE], two[ENGINE_XML_SECRET_SIZE], mac[18], why[ENGINE_XML_WHY_SIZE];
@@ -202,10 +272,8 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_text),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_good), cmocka_unit_test(test_text),     cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_move), cmocka_unit_test(test_move_own), cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
