@@ -116,10 +116,17 @@ int stage_run_domain(void *data, char why[STAGE_WHY_SIZE])
 		return stage_fail(why, -EEXIST, "%s holds a domain since a moment ago: begin again", path);
 	if (r == 0)
 		r = watch_domain(&deployment->domain, &timing, why);
-	else
-		r = request.force ? 0 : domain_vacant(path, 0, why);
+	else if (!request.force)
+		r = domain_vacant(path, 0, why);
+	else if (r == -ENODATA)
+		r = 0;
 	if (r == 0)
 		why[0] = '\0';
+	/* Of a part of a domain nobody can tell who uses the rest of it. */
+	if (r == -EBADMSG)
+		snprintf(why + strlen(why), STAGE_WHY_SIZE - strlen(why),
+			 "; whether hosts use it can't be told: stop theirs, take what is there away by "
+			 "hand, and begin again");
 	if (r == -EEXIST)
 		snprintf(why + strlen(why), STAGE_WHY_SIZE - strlen(why),
 			 "; give other storage, or storage_force=yes in an answer file, which loses that");

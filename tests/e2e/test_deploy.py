@@ -81,6 +81,26 @@ def test_two_hosts(undeployed_lab):
 
 
 @pytest.mark.full
+@pytest.mark.lab("-n", "2")
+def test_forced_over_a_domain_in_use(undeployed_lab):
+    lab = undeployed_lab
+    before = state_of(lab, 2)
+    deploy(lab, 1, first(lab))
+    parts = shared(lab)
+    forced = first(lab, storage_force="yes", domain="5e5c1d5a-0f0e-4b8e-9a53-2d4a3c1e7f10")
+    for part, words in ((None, "host id 1 is in use"), ("conf", "whether hosts use it can't be told")):
+        if part:
+            lab.run(1, "mv", f"/srv/shared/{part}", f"/srv/shared/{part}.away")
+        refused = deploy(lab, 2, forced, check=False)
+        assert refused.returncode == 1 and words in refused.stderr
+        clean(lab, 2)
+        if part:
+            lab.run(1, "mv", f"/srv/shared/{part}.away", f"/srv/shared/{part}")
+    assert shared(lab) == parts and state_of(lab, 2) == before
+    lab.wait("vm=up@1 && http=ok && lease=1", 10)
+
+
+@pytest.mark.full
 @pytest.mark.lab("-n", "1")
 def test_restored(undeployed_lab):
     lab = undeployed_lab
