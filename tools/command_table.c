@@ -26,17 +26,19 @@ static const struct tool_command tool_commands[] = {
 			  .value = "FILE",
 			  .help = "the first host again, of a configuration that --save-config wrote"}},
 		.help = "deploy the hosted engine on this host",
-		.details = "Asks for the storage first: where that has no domain this is the first host, "
-			   "which makes "
-			   "one, imports the\n"
-			   "engine's appliance and starts it; else this host joins, and needs to be told "
-			   "little more. "
-			   "Nothing is changed\n"
-			   "before the confirmation; the end of input (^D) leaves at any question. Without a "
-			   "terminal "
-			   "all answers come\n"
-			   "from --config-append or are defaults. What was broken off is taken back by "
-			   "hosted-engine-cleanup.\n",
+		.details =
+			"Asks for the storage first: where that has no domain this is the first host, "
+			"which makes "
+			"one, imports the\n"
+			"engine's appliance and starts it; else this host joins, and needs to be told "
+			"little more. "
+			"Before the\n"
+			"confirmation the storage is connected for a look, and nothing else changed; the end "
+			"of input (^D) leaves\n"
+			"at any question and takes that back. Without a terminal all answers come from "
+			"--config-append or are\n"
+			"defaults. What was broken off, by ^C too, is taken back by "
+			"hosted-engine-cleanup.\n",
 		.root = true,
 		.run = command_run_deploy,
 	},
