@@ -28,13 +28,17 @@ static int undeploy(const struct invocation *call, struct deployment *deployment
 	if (journal_empty(deployment->journal) || !deployment_finished(deployment)) {
 		fprintf(stderr, "No deployment came to its end on this host%s\n",
 			journal_empty(deployment->journal)
-				? ""
+				? ": one by hand is taken back by hand, its daemons stopped and "
+				  "hosted-engine.conf moved away"
 				: ": hosted-engine-cleanup takes back what was begun");
 		return 1;
 	}
 	code = move_vm_away(call->set);
 	if (code != 0) {
-		fputs("This host stays deployed\n", stderr);
+		fputs("This host stays deployed; where it is in local maintenance now, try --undeploy again, "
+		      "or "
+		      "end that by --set-maintenance --mode=none, which ends global maintenance, too\n",
+		      stderr);
 		return code;
 	}
 	if (deployment_undo(deployment) < 0) {
