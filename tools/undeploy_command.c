@@ -35,9 +35,9 @@ static int undeploy(const struct invocation *call, struct deployment *deployment
 	}
 	code = move_vm_away(call->set);
 	if (code != 0) {
-		fputs("This host stays deployed; where it is in local maintenance now, try --undeploy again, "
-		      "or "
-		      "end that by --set-maintenance --mode=none, which ends global maintenance, too\n",
+		fputs("This host stays deployed. In local maintenance, where it may be now, it waits for "
+		      "another "
+		      "--undeploy, or for --set-maintenance --mode=none\n",
 		      stderr);
 		return code;
 	}
