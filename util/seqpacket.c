@@ -8,8 +8,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include <systemd/sd-daemon.h>
-
 #include "util/cleanup.h"
 
 static int address_of(const char *path, struct sockaddr_un *ret)
@@ -28,8 +26,6 @@ int seqpacket_listen(const char *path)
 	mode_t before;
 	int r;
 
-	if (sd_listen_fds(1) > 0)
-		return SD_LISTEN_FDS_START;
 	fd = address_of(path, &address);
 	if (fd < 0)
 		return fd == -ENAMETOOLONG ? fd : -errno;

@@ -6,8 +6,9 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
-/* Serves `path`: the socket that systemd passed, or one of our own, for this process's user and group.
- * -EADDRINUSE: another process serves it; -errno. */
+/* Serves `path`, for this process's user and group. What systemd passes is not looked at: no unit has a
+ * socket, and the guard's has the survivor (daemon/guard_hunt.c). -EADDRINUSE: another process serves it;
+ * -errno. */
 int seqpacket_listen(const char *path);
 /* A connection, close-on-exec. -EAGAIN: its queue is full; -errno. */
 int seqpacket_connect(const char *path);

@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <systemd/sd-daemon.h>
+
 #include "util/seqpacket.h"
 
 static void test_serve(void **state)
@@ -58,9 +60,36 @@ static void test_serve(void **state)
 	assert_int_equal(seqpacket_listen(longest), -ENAMETOOLONG);
 }
 
+/* What systemd keeps for a service comes as its sockets do, and is left for who knows it. */
+static void test_kept(void **state)
+{
+	char folder[] = "/tmp/ovirt-ha-socket-XXXXXX", path[64], pid[16];
+	socklen_t size = sizeof(int);
+	int listener, listens = 0;
+
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/s", folder);
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	assert_int_equal(dup2(STDERR_FILENO, SD_LISTEN_FDS_START), SD_LISTEN_FDS_START);
+	setenv("LISTEN_PID", pid, 1);
+	setenv("LISTEN_FDS", "1", 1);
+	listener = seqpacket_listen(path);
+	assert_true(listener > SD_LISTEN_FDS_START);
+	assert_int_equal(getsockopt(listener, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size), 0);
+	assert_int_equal(listens, 1);
+	assert_int_equal(sd_listen_fds(1), 1);
+	close(listener);
+	close(SD_LISTEN_FDS_START);
+	unlink(path);
+	rmdir(folder);
+}
+
 int main(void)
 {
-	static const struct CMUnitTest tests[] = {cmocka_unit_test(test_serve)};
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_serve),
+		cmocka_unit_test(test_kept),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
