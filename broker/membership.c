@@ -618,11 +618,11 @@ static void stop_fired(struct timer *timer)
 	stop_ended(member);
 }
 
-static void leave_lockspace(struct member *member);
+static void prove_and_leave(struct member *member);
 
 static void leave_fired(struct timer *timer)
 {
-	leave_lockspace(from_timer(timer, offsetof(struct member, leave_timer)));
+	prove_and_leave(from_timer(timer, offsetof(struct member, leave_timer)));
 }
 
 static void leave_ended(void *data, int error)
@@ -641,12 +641,6 @@ static void leave_ended(void *data, int error)
 	stop_ended(member);
 }
 
-static void leave_lockspace(struct member *member)
-{
-	if (member->lease->leave(member->lease, member->stop_by, leave_ended, member) < 0)
-		stop_ended(member);
-}
-
 /* Safety rule 7: leaving is for a host without QEMU; what is not proven counts as one. */
 static void stop_proven(void *data, int error, int32_t pid, mono_t begun)
 {
@@ -661,20 +655,28 @@ static void stop_proven(void *data, int error, int32_t pid, mono_t begun)
 		stop_ended(member);
 		return;
 	}
-	leave_lockspace(member);
+	if (member->lease->leave(member->lease, member->stop_by, leave_ended, member) < 0)
+		stop_ended(member);
+}
+
+/* Before each try: the agent may have begun one since the last. */
+static void prove_and_leave(struct member *member)
+{
+	mono_t now = now_of(member);
+	int r = member->qemu->prove(member->qemu, mono_add(now, STOP_PROVE_MS), stop_proven, member);
+
+	if (r < 0)
+		stop_proven(member, r, 0, now);
 }
 
 void membership_stop(struct member *member, void (*stopped)(void *data))
 {
-	mono_t now = now_of(member);
-	int r;
-
 	if (member->stopping)
 		return;
 	member->stopping = true;
 	member->stopped = stopped;
 	member->stop_timer.fire = stop_fired;
-	member->stop_by = mono_add(now, STOP_MS);
+	member->stop_by = mono_add(now_of(member), STOP_MS);
 	member->clock->cancel(member->clock, &member->look_timer);
 	member->clock->cancel(member->clock, &member->gate_timer);
 	member->clock->set(member->clock, &member->stop_timer, member->stop_by);
@@ -682,9 +684,7 @@ void membership_stop(struct member *member, void (*stopped)(void *data))
 		stop_ended(member);
 		return;
 	}
-	r = member->qemu->prove(member->qemu, mono_add(now, STOP_PROVE_MS), stop_proven, member);
-	if (r < 0)
-		stop_proven(member, r, 0, now);
+	prove_and_leave(member);
 }
 
 void membership_start(struct member *member)

@@ -486,6 +486,26 @@ static void stop_with_a_held_lease_stays(void **state)
 	assert_true(world->stopped);
 }
 
+/* Between two tries a start of the agent's makes one. */
+static void stop_with_qemu_begun_meanwhile_stays(void **state)
+{
+	struct world *world = *state;
+	unsigned leaves;
+
+	world->leave_error = -EBUSY;
+	world_start(world);
+	world_run(world, 2000);
+	broker_stop(world->broker, mark_stopped, world);
+	world_run(world, 500);
+	assert_false(world->stopped);
+	leaves = world->leaves;
+	assert_int_not_equal(leaves, 0);
+	world->qemu_pid = 4;
+	world_run(world, 300);
+	assert_true(world->stopped);
+	assert_int_equal(world->leaves, leaves);
+}
+
 static void stop_with_qemu_stays(void **state)
 {
 	struct world *world = *state;
@@ -565,6 +585,7 @@ int main(void)
 		WORLD_ROW(stop_leaves),
 		WORLD_ROW(stop_waits_for_the_lease),
 		WORLD_ROW(stop_with_a_held_lease_stays),
+		WORLD_ROW(stop_with_qemu_begun_meanwhile_stays),
 		WORLD_ROW(stop_with_qemu_stays),
 		WORLD_ROW(stop_unproven_stays),
 		WORLD_ROW(stop_with_hanging_proc_stays),
