@@ -14,7 +14,8 @@
 #include "tests/sim/sim_trial.h"
 #include "util/clock.h"
 
-#define TRIAL_SECONDS 60 /* of the machine: for a loop without end, which virtual time does not see */
+/* Of the machine: for a loop without end, which virtual time does not see. And one for each host. */
+#define TRIAL_SECONDS 60
 #define SHRINK_TRIALS 300
 #define SHRINK_MS (100 * MONO_SECOND) /* of the machine, for all that fails in a run */
 #define WHOLE_EVERY 16		      /* seeds whose second run looks at all hosts after every event */
@@ -40,6 +41,11 @@ struct shrinking {
 	mono_t until;
 };
 
+static void run_apart(const struct schedule *schedule, enum trial_log log, bool whole, struct trial *ret)
+{
+	trial_run_apart(schedule, TRIAL_SECONDS + (unsigned)schedule->hosts, log, whole, ret);
+}
+
 /* What did not fire is a finding as well, of whoever made the schedule. */
 static void judge_fired(struct trial *trial)
 {
@@ -56,7 +62,7 @@ static bool fails_alike(const struct schedule *schedule, void *data)
 
 	if (clock_mono() >= shrinking->until)
 		return false;
-	trial_run_apart(schedule, TRIAL_SECONDS, TRIAL_QUIET, false, &trial);
+	run_apart(schedule, TRIAL_QUIET, false, &trial);
 	judge_fired(&trial);
 	return strcmp(trial.failed, shrinking->failed) == 0;
 }
@@ -95,11 +101,10 @@ static void run_schedule(struct run *run, struct schedule *schedule, bool twice,
 {
 	struct trial trial, again;
 
-	trial_run_apart(schedule, TRIAL_SECONDS, run->log, false, &trial);
+	run_apart(schedule, run->log, false, &trial);
 	take_in(run, schedule, &trial);
 	if (twice && !trial.failed[0]) {
-		trial_run_apart(schedule, TRIAL_SECONDS, TRIAL_QUIET,
-				whole && schedule->hosts <= WHOLE_HOSTS_MAX, &again);
+		run_apart(schedule, TRIAL_QUIET, whole && schedule->hosts <= WHOLE_HOSTS_MAX, &again);
 		run->simulated_ms += again.at * schedule->hosts;
 		if (again.hash != trial.hash || again.events != trial.events || again.failed[0]) {
 			strcpy(trial.failed, "two-runs-differ");
@@ -123,7 +128,7 @@ static void run_schedule(struct run *run, struct schedule *schedule, bool twice,
 
 		schedule_shrink(schedule, fails_alike, &shrinking, SHRINK_TRIALS);
 		run->shrink_ms += clock_mono() - begun;
-		trial_run_apart(schedule, TRIAL_SECONDS, TRIAL_QUIET, false, &again);
+		run_apart(schedule, TRIAL_QUIET, false, &again);
 		judge_fired(&again);
 		if (again.failed[0])
 			trial = again;
@@ -193,7 +198,7 @@ static int replay(struct run *run, const char *path)
 		fprintf(stderr, "%s: %s\n", path, in ? why : strerror(errno));
 		return 2;
 	}
-	trial_run_apart(&schedule, TRIAL_SECONDS, run->log, false, &trial);
+	run_apart(&schedule, run->log, false, &trial);
 	if (run->log == TRIAL_TRACE)
 		printf("end: %s%s%s%s%s\n", trial.failed[0] ? trial.failed : "all holds",
 		       trial.text[0] ? ": " : "", trial.text, trial.missed[0] ? ", did not fire: " : "",

@@ -376,6 +376,12 @@ static bool read_setup(const char *line, struct schedule *ret)
 	       ret->io_timeout_s <= 60 && ret->heal_at >= 0 && ret->end_at >= ret->heal_at;
 }
 
+/* Its id has to be one that storage has room for. */
+static bool takes_id(enum fault fault)
+{
+	return fault == FAULT_ALIEN || fault == FAULT_OTHER_VERSION || fault == FAULT_LEASE_REWRITTEN;
+}
+
 static bool read_fault(const char *line, const struct schedule *schedule, struct scheduled *ret)
 {
 	int used = 0, more = 0;
@@ -388,6 +394,8 @@ static bool read_fault(const char *line, const struct schedule *schedule, struct
 		if (strcmp(word, kinds[ret->fault].word) == 0)
 			break;
 	if (ret->fault == FAULT_COUNT || ret->host < 1 || ret->host > schedule->hosts || ret->at < 0)
+		return false;
+	if (takes_id(ret->fault) && schedule->hosts > HOST_ID_MAX - SCHEDULE_GHOSTS)
 		return false;
 	line += used;
 	if (kinds[ret->fault].length.to) {

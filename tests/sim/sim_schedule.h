@@ -12,6 +12,7 @@
 #include "core/peer.h"
 
 #define SCHEDULE_HOSTS_MAX HOST_ID_MAX
+#define SCHEDULE_GHOSTS 3 /* ids beyond the hosts' that faults take, at most */
 #define SCHEDULE_FAULTS_MAX 1000
 
 /* New ones come last, whatever they belong to: a seed that is written down stays the schedule that it was

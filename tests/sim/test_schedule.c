@@ -74,6 +74,9 @@ static void test_wrong_text(void **state)
 		{SETUP "at=1 host=1 vm-crash for=3\n", "line 2: expected `at="},
 		{SETUP "at=1 host=1 vm-sick\n", "line 2: expected `at="},
 		{SETUP "at=-1 host=1 vm-crash\n", "line 2: expected `at="},
+		{"setup seed=1 hosts=1998 io_timeout=10 other_timing=0 no_watchdog=0 heal=1000 end=2000\n"
+		 "at=1 host=1 alien for=180000\n",
+		 "line 2: expected `at="},
 	};
 	static struct schedule read;
 
