@@ -364,14 +364,16 @@ static void test_survivor_outlives_guard(void **state)
 	begin(WORD_GONE);
 	assert_true(wait_for(&stage->keeps, 1, 10000));
 	begun = clock_mono();
-	while (clock_mono() < begun + 35 * MONO_SECOND)
+	while (clock_mono() < begun + 30 * MONO_SECOND)
 		poll(NULL, 0, SPEED);
 	kill(guard, SIGKILL);
 	waitpid(guard, &status, 0);
 	assert_int_equal(atomic_load(&stage->resets), 0);
+	begun = clock_mono();
 	guard_start();
 	assert_true(wait_for(&stage->resets, 1, 10000));
-	assert_true(clock_mono() - begun < 85 * MONO_SECOND);
+	/* A minute that it had begun itself would not be over. */
+	assert_true(clock_mono() - begun < 60 * MONO_SECOND);
 	assert_int_equal(atomic_load(&stage->drops), 0);
 	kill(qemu, SIGKILL);
 	atomic_store(&stage->qemu, 0);
