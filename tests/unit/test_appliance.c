@@ -93,6 +93,11 @@ struct look_row {
 	struct appliance appliance;
 };
 
+/* What qemu-img would take for a VMDK in another file. */
+#define TEXT                                                                                                 \
+	"printf '%s\\n' '# Disk DescriptorFile' version=1 CID=1 parentCID=ffffffff "                         \
+	"'createType=\"monolithicFlat\"' 'RW 8 FLAT \"/nowhere\" 0' >text; "
+
 /* qemu-img measures the processor for its keys, and on a busy one sometimes can't. */
 #define AGAIN(command) "for n in 1 2 3 4 5 6 7 8 9; do " command " && break; done"
 
@@ -162,6 +167,8 @@ static const struct look_row look_rows[] = {
 	 -EINVAL,
 	 "luks",
 	 {0}},
+	{"vhdx", "printf vhdxfile >it; truncate -s 1M it", -EINVAL, "vhdx", {0}},
+	{"a text that names another file", TEXT "cp text it", -EINVAL, "other files", {0}},
 	{"qcow2 cut short", "head -c 60 disk.qcow2 >it", -EBADMSG, "", {0}},
 	{"qcow2 marked corrupt",
 	 "mv disk.qcow2 it; printf '\\2' | dd of=it bs=1 seek=79 conv=notrunc status=none",
@@ -354,7 +361,13 @@ static const struct import_row import_rows[] = {
 	 "qemu-img create -q -f vmdk -o subformat=monolithicFlat two.vmdk 4M; ovf two.vmdk >e.ovf; tar cf it "
 	 "e.ovf "
 	 "two.vmdk two-flat.vmdk",
-	 0, 0, NULL, 0, -EBADMSG, "", UNTOUCHED},
+	 0, 0, NULL, 0, -EINVAL, "other files", UNTOUCHED},
+	{"OVA with a vmdk whose text is in it",
+	 TEXT "truncate -s 1M in.vmdk; printf 'KDMV\\1' | dd of=in.vmdk conv=notrunc status=none; "
+	      "printf '\\1' | dd of=in.vmdk bs=1 seek=28 conv=notrunc status=none; "
+	      "dd if=text of=in.vmdk bs=512 seek=1 conv=notrunc status=none; ovf in.vmdk >e.ovf; tar cf it "
+	      "e.ovf in.vmdk",
+	 0, 0, NULL, 0, -EINVAL, "other files", UNTOUCHED},
 	{"OVA with a vmdk that points elsewhere",
 	 "printf '%s\\n' '# Disk DescriptorFile' version=1 CID=1 parentCID=ffffffff "
 	 "'createType=\"monolithicFlat\"' "
