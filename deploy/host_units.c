@@ -66,6 +66,20 @@ static int ask(struct setup_record *record, const char *question, const char *un
 	return r < 0 ? setup_fail(record, r, "systemctl %s %s: %.300s", question, unit, words) : 1;
 }
 
+/* 1: nothing of it runs, nor will by itself; 0: not so. `is-active` says no of one that waits for its next
+ * start, and where systemd does not answer. */
+static int is_down(struct setup_record *record, const char *unit)
+{
+	const char *const args[] = {"systemctl", "show", "-P", "ActiveState", unit, NULL};
+	_cleanup_free_ char *answer = NULL;
+	char words[WORDS_SIZE];
+	int r = tool_ask(args, QUESTION_MS, 0, &answer, words, sizeof(words));
+
+	if (r < 0)
+		return setup_fail(record, r, "systemctl show %s: %.300s", unit, words);
+	return strcmp(answer, "inactive\n") == 0 || strcmp(answer, "failed\n") == 0;
+}
+
 /* Is a file of the unit's newer than its process? A file that can't be looked at is not. */
 static int is_outdated(struct setup_record *record, const struct unit *unit)
 {
@@ -157,14 +171,14 @@ static int undo_unit(struct setup_record *record, const struct unit *unit)
 	int r = 0;
 
 	if (unit->ours) {
-		r = ask(record, "is-active", unit->name);
-		if (r > 0) {
+		r = is_down(record, unit->name);
+		if (r == 0) {
 			r = systemctl(record, "stop", unit->name);
 			if (r == 0)
 				setup_say(record, "%s: stopped", unit->name);
 		}
 	}
-	if (r == 0 && enabled) {
+	if (r >= 0 && enabled) {
 		r = systemctl(record, "disable", unit->name);
 		if (r == 0)
 			setup_say(record, "%s: disabled", unit->name);

@@ -24,7 +24,8 @@
 
 static char root[] = "/tmp/host_setup.XXXXXX";
 
-/* A host as the packages leave it. $R/units: a file NAME.enabled, NAME.active or NAME.fails each; $R/calls:
+/* A host as the packages leave it. $R/units: a file NAME.enabled, NAME.active or NAME.fails each, and
+ * NAME.state for one that is neither up nor down; $R/calls:
  * what was asked to change; $R/started: since when all services run. */
 static const char prepare[] =
 	"mkdir -p etc/libvirt/hooks/qemu.d etc/default etc/systemd/system units bin;"
@@ -40,12 +41,15 @@ static const char prepare[] =
 	"cd ${0%/bin/*}\n"
 	"while [ \"${1#-}\" != \"$1\" ]; do shift; done\n"
 	"unit=$2; for unit; do :; done\n"
-	"case $1 in is-*) [ -e units/$unit.${1#is-} ]; exit;; show) cat started; exit;; esac\n"
+	"case $1 in is-*) [ -e units/$unit.${1#is-} ]; exit;; show) case $* in *ActiveState*) cat "
+	"units/$unit.state 2>/dev/null || if [ -e units/$unit.active ]; then echo active; else echo "
+	"inactive; fi;; "
+	"*) cat started;; esac; exit;; esac\n"
 	"[ ! -e units/$unit.fails ] || { echo Job for $unit failed. >&2; exit 1; }\n"
 	"echo $* >>calls\n"
 	"case $1 in enable) touch units/$unit.enabled;; disable) rm units/$unit.enabled;; start) touch "
 	"units/$unit.active;;"
-	" stop) rm units/$unit.active;; esac\n"
+	" stop) rm -f units/$unit.active units/$unit.state;; esac\n"
 	"E\n"
 	"printf '#!/bin/sh\\ncat ${0%%/bin/*}/gets\\n' >bin/sanlock; chmod +x bin/*;";
 
@@ -317,6 +321,21 @@ static void test_services(void **state)
 		shell("test -e units/sanlock.enabled -a -e units/sanlock.active -a -e units/wdmd.active"), 0);
 }
 
+/* One that begins again and again is not active, and would go on. */
+static void test_stops_what_restarts(void **state)
+{
+	char text[HOST_SETUP_TEXT_SIZE];
+
+	assert_int_equal(shell("echo activating >units/ovirt-ha-agent.state; "
+			       "echo failed >units/ovirt-ha-broker.state"),
+			 0);
+	assert_undo(HOST_SETUP_DAEMONS, "ovirt-ha-agent: stopped\n");
+	assert_undo(HOST_SETUP_DAEMONS, "");
+	/* Systemd does not tell: nothing is believed. */
+	assert_int_equal(shell("printf '#!/bin/sh\\nexit 1\\n' >bin/systemctl"), 0);
+	assert_int_equal(host_setup_undo(&host, HOST_SETUP_DAEMONS, text), -EIO);
+}
+
 static void test_services_without_watchdog(void **state)
 {
 	host.require_watchdog = false;
@@ -389,6 +408,7 @@ int main(void)
 		cmocka_unit_test_setup(test_recorded_alone, fresh),
 		cmocka_unit_test_setup(test_sleep, fresh),
 		cmocka_unit_test_setup(test_services, fresh),
+		cmocka_unit_test_setup(test_stops_what_restarts, fresh),
 		cmocka_unit_test_setup(test_services_without_watchdog, fresh),
 		cmocka_unit_test_setup(test_restarts, fresh),
 		cmocka_unit_test_setup(test_sanlock_in_use, fresh),
