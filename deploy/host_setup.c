@@ -182,9 +182,9 @@ static int do_file(struct setup_record *record, const struct wanted_file *file)
 
 		r = want(record, file, i, text, &line, &old);
 		if (r == 0 && line) {
-			r = setup_record_keep(record, file->path, first);
+			r = setup_record_put(record, file->path, file->keys[i].key, line);
 			if (r == 0)
-				r = setup_record_put(record, file->path, file->keys[i].key, line);
+				r = setup_record_keep(record, file->path, first);
 		}
 		if (r < 0)
 			return r;
@@ -250,7 +250,7 @@ static int undo_key(struct setup_record *record, const struct wanted_file *file,
 
 static int undo_file(struct setup_record *record, const struct wanted_file *file)
 {
-	_cleanup_free_ char *text = NULL, *first = NULL, *before = setup_record_kept(record, file->path);
+	_cleanup_free_ char *text = NULL, *first = NULL, *before = NULL;
 	bool recorded = false;
 	int r;
 
@@ -258,6 +258,13 @@ static int undo_file(struct setup_record *record, const struct wanted_file *file
 		recorded = recorded || setup_record_has(record, file->path, file->keys[i].key);
 	if (!recorded)
 		return 0;
+	r = setup_record_kept(record, file->path, &before);
+	if (r < 0 && r != -ENOENT)
+		return setup_fail(
+			record, r,
+			"what %s said before can't be read below /etc/ovirt-hosted-engine/setup: %s; "
+			"mend it, or take it away to go without, and try again",
+			file->path, strerror(-r));
 	r = setup_read(record, file->path, &text);
 	if (r < 0 && r != -ENOENT)
 		return setup_fail(record, r, "%s can't be read: %s", file->path, strerror(-r));
@@ -267,10 +274,12 @@ static int undo_file(struct setup_record *record, const struct wanted_file *file
 		r = undo_key(record, file, file->keys[i].key, before, &text);
 	if (r == 0 && !same(first, text))
 		r = store(record, file, text);
-	for (size_t i = 0; i < KEYS_MAX && file->keys[i].key && r == 0; i++)
-		r = setup_record_put(record, file->path, file->keys[i].key, NULL);
+	/* The record goes last, and was there first: an old file without one would be the next deployment's.
+	 */
 	if (r == 0)
 		setup_record_drop(record, file->path);
+	for (size_t i = 0; i < KEYS_MAX && file->keys[i].key && r == 0; i++)
+		r = setup_record_put(record, file->path, file->keys[i].key, NULL);
 	return r;
 }
 

@@ -154,12 +154,11 @@ int setup_record_keep(struct setup_record *record, const char *path, const char 
 	return r < 0 ? setup_fail(record, r, "%s: %s", kept, strerror(-r)) : 0;
 }
 
-char *setup_record_kept(struct setup_record *record, const char *path)
+int setup_record_kept(struct setup_record *record, const char *path, char **ret)
 {
 	char kept[PATH_MAX];
-	char *content = NULL;
 
-	return setup_read(record, kept_path(path, kept), &content) == 0 ? content : NULL;
+	return setup_read(record, kept_path(path, kept), ret);
 }
 
 void setup_record_drop(struct setup_record *record, const char *path)

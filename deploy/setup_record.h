@@ -33,8 +33,8 @@ int setup_record_put(struct setup_record *record, const char *section, const cha
 
 /* Keeps `content` as the file's old one, unless one is kept. 0, or -errno with a line in the text. */
 int setup_record_keep(struct setup_record *record, const char *path, const char *content);
-/* What was kept, for free(), or NULL. */
-char *setup_record_kept(struct setup_record *record, const char *path);
+/* What was kept, for free(). 0, or -errno: -ENOENT nothing was. */
+int setup_record_kept(struct setup_record *record, const char *path, char **ret);
 void setup_record_drop(struct setup_record *record, const char *path);
 
 /* Adds a line to the text; what does not fit is cut. */

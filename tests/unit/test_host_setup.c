@@ -283,6 +283,40 @@ static void test_recorded_alone(void **state)
 	assert_int_equal(shell("test ! -e etc/ovirt-hosted-engine/setup/qemu.conf.before"), 0);
 }
 
+/* A line is not taken out because what was in its place can't be read. */
+static void test_old_unreadable(void **state)
+{
+	char text[HOST_SETUP_TEXT_SIZE];
+
+	assert_int_equal(shell("sed -i 's/^#lock/lock/' " QEMU_CONF), 0);
+	assert_do(HOST_SETUP_QEMU_CONF, "/etc/libvirt/qemu.conf: lock_manager = \"sanlock\" (was: lockd)\n");
+	assert_int_equal(shell("cd etc/ovirt-hosted-engine/setup; mv qemu.conf.before kept; "
+			       "mkdir qemu.conf.before"),
+			 0);
+	assert_int_equal(host_setup_undo(&host, HOST_SETUP_QEMU_CONF, text), -EINVAL);
+	assert_non_null(strstr(text, "mend it"));
+	assert_file(QEMU_CONF, "# comment\nlock_manager = \"sanlock\"\n\nuser = \"x\"\n");
+	assert_int_equal(shell("cd etc/ovirt-hosted-engine/setup; rmdir qemu.conf.before; "
+			       "mv kept qemu.conf.before"),
+			 0);
+	assert_undo(HOST_SETUP_QEMU_CONF, "/etc/libvirt/qemu.conf: lock_manager = \"lockd\" again\n");
+	assert_int_equal(shell("test ! -e etc/ovirt-hosted-engine/setup/qemu.conf.before"), 0);
+}
+
+/* A stop on the way back, between the old file's end and the record's. */
+static void test_record_last(void **state)
+{
+	assert_int_equal(shell("sed -i 's/^#lock/lock/' " QEMU_CONF
+			       "; mkdir -p etc/ovirt-hosted-engine/setup; "
+			       "printf '[/etc/libvirt/qemu.conf]\\nlock_manager=lock_manager = "
+			       "\"sanlock\"\\n' >etc/ovirt-hosted-engine/setup/changes"),
+			 0);
+	assert_undo(HOST_SETUP_QEMU_CONF,
+		    "/etc/libvirt/qemu.conf: lock_manager was changed since, and stays as it is\n");
+	assert_undo(HOST_SETUP_QEMU_CONF, "");
+	assert_file(QEMU_CONF, "# comment\nlock_manager = \"lockd\"\n\nuser = \"x\"\n");
+}
+
 static void test_sleep(void **state)
 {
 	assert_int_equal(shell("ln -s /dev/null etc/systemd/system/suspend.target"), 0);
@@ -406,6 +440,8 @@ int main(void)
 		cmocka_unit_test_setup(test_edited_since, fresh),
 		cmocka_unit_test_setup(test_value_comes_back, fresh),
 		cmocka_unit_test_setup(test_recorded_alone, fresh),
+		cmocka_unit_test_setup(test_old_unreadable, fresh),
+		cmocka_unit_test_setup(test_record_last, fresh),
 		cmocka_unit_test_setup(test_sleep, fresh),
 		cmocka_unit_test_setup(test_services, fresh),
 		cmocka_unit_test_setup(test_stops_what_restarts, fresh),
