@@ -45,9 +45,9 @@ int engine_xml_mac(char ret[18]);
 int engine_xml_format(const struct engine_vm *vm, char **ret, char ret_why[ENGINE_XML_WHY_SIZE]);
 
 /* The definition of an engine that lives on, for another disk: its one disk that is written to gets this
- * path, and a lease that it names goes, since the agent puts in the one of the new storage. All else stays. 0
- * and *ret for free(); -EBADMSG no XML; -EINVAL no domain of this uuid, or one without or with several such
- * disks, with the reason in `ret_why`; -ENOMEM. Does not block. */
+ * path and is raw, and a lease that it names goes, since the agent puts in the one of the new storage. All
+ * else stays. 0 and *ret for free(); -EBADMSG no XML; -EINVAL no domain of this uuid, or one without or with
+ * several such disks, with the reason in `ret_why`; -ENOMEM. Does not block. */
 int engine_xml_move(const char *text, size_t length, const char *uuid, const char *disk, bool block,
 		    char **ret, char ret_why[ENGINE_XML_WHY_SIZE]);
 /* The MAC of a definition's first network card. False: it has none, or is no XML. */

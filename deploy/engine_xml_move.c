@@ -55,13 +55,14 @@ static bool is_written(const xmlNode *disk)
 							strcmp((const char *)device, "floppy") != 0));
 }
 
-/* A source by network, or from a pool, has more than a path. */
+/* A source by network, or from a pool, has more than a path. The import writes raw bytes: taken for qcow2,
+ * they would name files to open as the guest likes. */
 static bool set_disk(xmlNodePtr disk, const char *path, bool block)
 {
 	xmlNodePtr old = child(disk, "source"), source = xmlNewNode(NULL, (const xmlChar *)"source");
-	xmlNodePtr label = child(old, "seclabel");
+	xmlNodePtr label = child(old, "seclabel"), driver = child(disk, "driver");
 
-	if (!source ||
+	if (!source || (driver && !xmlSetProp(driver, (const xmlChar *)"type", (const xmlChar *)"raw")) ||
 	    !xmlSetProp(disk, (const xmlChar *)"type", (const xmlChar *)(block ? "block" : "file")) ||
 	    !xmlNewProp(source, (const xmlChar *)(block ? "dev" : "file"), (const xmlChar *)path)) {
 		xmlFreeNode(source);
