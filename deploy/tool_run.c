@@ -217,11 +217,11 @@ int tool_ask(const char *const *args, int64_t quiet_ms, int keep_fd, char **ret,
 	int r;
 
 	answer.to = open_memstream(&text, &size);
-	if (!answer.to)
-		return -ENOMEM;
-	r = tool_run(&run, ret_why, why_size);
-	if (fclose(answer.to) != 0 && r == 0)
+	r = answer.to ? tool_run(&run, ret_why, why_size) : -ENOMEM;
+	if (answer.to && fclose(answer.to) != 0 && r == 0)
 		r = -ENOMEM;
+	if (r == -ENOMEM)
+		snprintf(ret_why, why_size, "%s: %s", args[0], strerror(ENOMEM));
 	if (answer.size > ANSWER_MAX) {
 		snprintf(ret_why, why_size, "%s said more than %d bytes", args[0], ANSWER_MAX);
 		return -EFBIG;
