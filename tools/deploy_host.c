@@ -186,6 +186,8 @@ int stage_undo_daemons(void *data, char why[STAGE_WHY_SIZE])
 	char reason[512];
 	int r = setup_step(data, HOST_SETUP_DAEMONS, true, why);
 
+	if (r < 0)
+		return r;
 	/* sanlock notices the end of a holder a moment later. */
 	for (int i = 0; r == 0 && i < 20; i++) {
 		r = tool_run(&leave, reason, sizeof(reason));
@@ -195,9 +197,11 @@ int stage_undo_daemons(void *data, char why[STAGE_WHY_SIZE])
 		r = i < 19 ? 0 : r;
 	}
 	if (r < 0)
-		return why[0] ? r
-			      : stage_fail(why, r, "the VM's end, or this host's leave, is not proven: %s",
-					   reason);
+		return stage_fail(
+			why, r,
+			"the VM's end, or this host's leave, is not proven: %.300s; see hosted-engine "
+			"--vm-status and journalctl -u sanlock, and run this again",
+			reason);
 	forget_record();
 	forget_alerts();
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
