@@ -228,9 +228,11 @@ static int undo_key(struct setup_record *record, const struct wanted_file *file,
 {
 	const char *ours = keyfile_get(record->lines, file->path, key);
 	_cleanup_free_ char *now = line_of(*text, key), *old = line_of(before, key);
+	size_t at, length;
 	char *next;
 
-	if (!ours || same(now, old))
+	/* Twice by now, it is not as it was either. */
+	if (!ours || (same(now, old) && config_line_find(*text, key, &at, &length) >= 0))
 		return 0;
 	if (!same(now, ours)) {
 		setup_say(record, "%s: %s was changed since, and stays as it is", file->path, key);

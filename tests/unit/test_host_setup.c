@@ -262,6 +262,10 @@ static void test_edited_since(void **state)
 	assert_file(QEMU_CONF, "# comment\n#lock_manager = \"lockd\"\n\nuser = \"z\"\ngroup = \"y\"\n");
 	assert_int_equal(shell("rm " QEMU_SANLOCK), 0);
 	assert_undo(HOST_SETUP_QEMU_SANLOCK, "");
+	assert_do(HOST_SETUP_QEMU_CONF, "/etc/libvirt/qemu.conf: lock_manager = \"sanlock\" (was not set)\n");
+	assert_int_equal(shell("echo 'lock_manager = \"lockd\"' >>" QEMU_CONF), 0);
+	assert_undo(HOST_SETUP_QEMU_CONF,
+		    "/etc/libvirt/qemu.conf: lock_manager was changed since, and stays as it is\n");
 }
 
 static void test_value_comes_back(void **state)
