@@ -188,7 +188,17 @@ int domain_erase(const char *path, const char *uuid, unsigned sector_size, char 
 	if (r == 0 && strcasecmp(domain->identity.domain, uuid) != 0)
 		return domain_why(ret_why, -EXDEV, "%.200s holds another domain, %.40s", path,
 				  domain->identity.domain);
-	if (r < 0 && r != -ENODATA && r != -EBADMSG)
+	/* A format makes a domain whole at once, and an erasure ends it so: one that is damaged is nobody's
+	 * to erase unasked. */
+	if (r == -EBADMSG)
+		return -EXDEV;
+	if (r < 0 && r != -ENODATA)
 		return r;
+	/* A LUN without a table has nothing more of a format. What is found is somebody else's: since then
+	 * the LUN may have been used for something, or its path may lead to another disk. */
+	if (r == -ENODATA && !files) {
+		r = domain_lun_vacant(path, sector_size, ret_why);
+		return r == -EEXIST ? -EXDEV : r;
+	}
 	return files ? domain_files_erase(path, ret_why) : domain_lun_erase(path, sector_size, ret_why);
 }

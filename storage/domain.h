@@ -60,6 +60,7 @@ int domain_read(const char *path, unsigned sector_size, struct domain *ret, char
 int domain_vacant(const char *path, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE]);
 
 /* Takes the domain of this uuid away, or what a format that was broken off left where nothing was before: it
- * is the caller's to know that. 0, also where nothing is; -EXDEV it is another one's, -EBUSY in use on this
- * host; it does not look whether other hosts use it: safety rule 15 is the caller's. */
+ * is the caller's to know that. 0, also where nothing is; -EXDEV what is there is another one's or can't be
+ * shown to be this one's, and stays; -EBUSY in use on this host; it does not look whether other hosts use it:
+ * safety rule 15 is the caller's. */
 int domain_erase(const char *path, const char *uuid, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE]);

@@ -176,9 +176,12 @@ int stage_undo_domain(void *data, char why[STAGE_WHY_SIZE])
 	if (r < 0)
 		return r;
 	r = domain_erase(path, uuid, 0, why);
-	/* One that was to be replaced, and still is there: it is not ours. */
-	if (r == 0 || r == -EXDEV)
+	if (r == 0)
 		why[0] = '\0';
+	/* One that was to be replaced, and still is there: it is not ours. */
+	if (r == -EXDEV)
+		snprintf(why + strlen(why), STAGE_WHY_SIZE - strlen(why),
+			 ": not this deployment's domain %.36s, so it stays", uuid);
 	return r == -EXDEV ? 0 : r;
 }
 

@@ -450,6 +450,11 @@ static void test_erased(void **state)
 	assert_files("conf disk leases lockspace metadata notes ");
 	assert_int_equal(domain_erase(folder, UUID, 0, why), 0);
 	assert_files("notes ");
+	/* A domain that is damaged is left to people. */
+	assert_true(place_run(&place, "touch $DIR/folder/metadata $DIR/folder/disk", NULL));
+	assert_int_equal(domain_erase(folder, UUID, 0, why), -EXDEV);
+	assert_files("disk metadata notes ");
+	assert_true(place_run(&place, "rm $DIR/folder/metadata $DIR/folder/disk", NULL));
 	assert_true(place_run(
 		&place, "rm $DIR/folder/notes; touch $DIR/folder/lockspace $DIR/folder/metadata.new", NULL));
 	assert_int_equal(domain_erase(folder, UUID, 0, why), 0);

@@ -530,6 +530,11 @@ static void test_erased(void **state)
 	assert_int_equal(domain_read(place.disk, 0, &domain, why), -ENODATA);
 	assert_int_equal(domain_vacant(place.disk, 0, why), 0);
 	assert_int_equal(domain_erase(place.disk, UUID, 0, why), 0);
+	/* Somebody uses it since, or the path leads to another disk. */
+	assert_true(place_run(&place, "mke2fs -q -t ext4 $DISK", NULL));
+	assert_int_equal(domain_erase(place.disk, UUID, 0, why), -EXDEV);
+	assert_non_null(strstr(why, "ext4"));
+	assert_int_equal(domain_vacant(place.disk, 0, why), -EEXIST);
 	place_close(&place);
 }
 
