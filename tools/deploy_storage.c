@@ -112,6 +112,9 @@ int stage_run_domain(void *data, char why[STAGE_WHY_SIZE])
 	snprintf(request.identity.domain, sizeof(request.identity.domain), "%s",
 		 deployment_answer(deployment, ANSWER_DOMAIN));
 	r = domain_read(path, 0, &deployment->domain, why);
+	/* Who could be in a domain that can't be read is not known. */
+	if (r < 0 && r != -ENODATA && r != -EBADMSG)
+		return r;
 	if (r == 0 && !request.force)
 		return stage_fail(why, -EEXIST, "%s holds a domain since a moment ago: begin again", path);
 	if (r == 0)
