@@ -3,9 +3,12 @@
  * out over another one, and when it may go again (safety rule 15). */
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "metadata/identity.h"
+#include "storage/direct_read.h"
 #include "storage/lockspace_watch.h"
 #include "tools/deploy_stages.h"
 #include "tools/deploy_terminal.h"
@@ -146,6 +149,27 @@ int stage_run_domain(void *data, char why[STAGE_WHY_SIZE])
 	return r;
 }
 
+/* Hosts that are switched off renew nothing: their records tell of them. The first host's own is that of id
+ * 1. */
+static int find_others(const struct domain *domain, char why[STAGE_WHY_SIZE])
+{
+	const size_t size = (size_t)(HOST_ID_LIMIT + 1) * BLOCK_SIZE;
+	_cleanup_free_ uint8_t *blocks = aligned_alloc(BLOCK_SIZE, size);
+	int r = blocks ? direct_read(domain->areas[AREA_METADATA].path, domain->areas[AREA_METADATA].offset,
+				     size, blocks)
+		       : -ENOMEM;
+
+	if (r < 0)
+		return stage_fail(why, r, "the whiteboard can't be read: %s", strerror(-r));
+	for (size_t id = 2; id <= HOST_ID_LIMIT; id++)
+		if (blocks[id * BLOCK_SIZE] != '\0')
+			return stage_fail(why, -EBUSY,
+					  "the host of id %zu was deployed on this storage since: run "
+					  "hosted-engine-cleanup there first",
+					  id);
+	return 0;
+}
+
 /* The disk of an engine that was up is nobody's to erase by the way. */
 int stage_undo_domain(void *data, char why[STAGE_WHY_SIZE])
 {
@@ -175,6 +199,8 @@ int stage_undo_domain(void *data, char why[STAGE_WHY_SIZE])
 		timing = (struct lease_timing){.io_timeout_s = conf.io_timeout_s,
 					       .watchdog_fire_s = conf.watchdog_fire_s};
 		r = watch_domain(&deployment->domain, &timing, why);
+		if (r == 0)
+			r = find_others(&deployment->domain, why);
 	}
 	if (r < 0)
 		return r;
