@@ -260,11 +260,13 @@ int stage_run_finish(void *data, char why[STAGE_WHY_SIZE])
 	r = keyfile_load(path, false, &file, &quiet);
 	if (r == 0)
 		r = keyfile_set(file, "", "configured", "True");
+	/* The engine was up: whatever comes now, a clean-up leaves its disk. */
+	if (r == 0)
+		r = journal_set(deployment->journal, "finished", "yes");
 	if (r == 0)
 		r = stage_conf_save(file);
 	if (r < 0)
 		return stage_fail(why, r, "%s can't be changed: %s", path, strerror(-r));
-	r = journal_set(deployment->journal, "finished", "yes");
 	/* It has root's password, and the VM has read it. */
-	return r < 0 ? r : stage_undo_cloud_init(data, why);
+	return stage_undo_cloud_init(data, why);
 }
