@@ -76,8 +76,17 @@ int stage_run_configuration(void *data, char why[STAGE_WHY_SIZE])
 
 	stage_conf_path(path);
 	before_path(before);
-	if (access(before, F_OK) < 0 && rename(path, before) < 0 && errno != ENOENT)
-		return stage_fail(why, -errno, "%s can't be put aside: %s", path, strerror(errno));
+	/* Noted first: else the way back could not tell the old one from ours. */
+	if (!journal_get(deployment->journal, "conf.before")) {
+		bool kept = access(before, F_OK) == 0;
+
+		r = journal_set(deployment->journal, "conf.before",
+				kept || access(path, F_OK) == 0 ? "yes" : "no");
+		if (r < 0)
+			return stage_fail(why, r, "the journal can't be written: %s", strerror(-r));
+		if (!kept && rename(path, before) < 0 && errno != ENOENT)
+			return stage_fail(why, -errno, "%s can't be put aside: %s", path, strerror(errno));
+	}
 	r = keyfile_new(path, false, &file);
 	if (r == 0)
 		r = host_conf_connection(&deployment->answers, deployment_answer(deployment, ANSWER_DOMAIN),
@@ -89,14 +98,20 @@ int stage_run_configuration(void *data, char why[STAGE_WHY_SIZE])
 
 int stage_undo_configuration(void *data, char why[STAGE_WHY_SIZE])
 {
+	struct deployment *deployment = data;
+	const char *was = journal_get(deployment->journal, "conf.before");
 	char path[PATH_MAX], before[PATH_MAX];
+	int r;
 
-	(void)data;
+	if (!was)
+		return 0; /* the file was not touched yet, or is back */
 	stage_conf_path(path);
 	before_path(before);
-	if (rename(before, path) == 0 || (errno == ENOENT && (unlink(path) == 0 || errno == ENOENT)))
-		return 0;
-	return stage_fail(why, -errno, "%s: %s", path, strerror(errno));
+	/* Not put aside yet, or back already: it is the old one, and stays. */
+	if ((strcmp(was, "yes") == 0 ? rename(before, path) : unlink(path)) < 0 && errno != ENOENT)
+		return stage_fail(why, -errno, "%s: %s", path, strerror(errno));
+	r = journal_set(deployment->journal, "conf.before", NULL);
+	return r < 0 ? stage_fail(why, r, "the journal can't be written: %s", strerror(-r)) : 0;
 }
 
 static int setup_step(struct deployment *deployment, enum host_setup_step step, bool undo,
