@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "metadata/identity.h"
@@ -190,9 +191,11 @@ int stage_undo_domain(void *data, char why[STAGE_WHY_SIZE])
 		r = ask_storage(STORAGE_CONNECT, why);
 	if (r < 0)
 		return r;
-	/* Once others could know of it they are looked for. */
+	/* Once others could know of it they are looked for. Those of another domain are no concern of ours.
+	 */
 	if (journal_get(deployment->journal, "shared") &&
-	    domain_read(path, 0, &deployment->domain, why) == 0) {
+	    domain_read(path, 0, &deployment->domain, why) == 0 &&
+	    strcasecmp(deployment->domain.identity.domain, uuid) == 0) {
 		struct lease_timing timing;
 
 		stage_conf_load(&conf);
