@@ -191,8 +191,7 @@ int stage_undo_domain(void *data, char why[STAGE_WHY_SIZE])
 		r = ask_storage(STORAGE_CONNECT, why);
 	if (r < 0)
 		return r;
-	/* Once others could know of it they are looked for. Those of another domain are no concern of ours.
-	 */
+	/* Once others could know of it they are looked for; those of another domain that is there are not. */
 	if (journal_get(deployment->journal, "shared") &&
 	    domain_read(path, 0, &deployment->domain, why) == 0 &&
 	    strcasecmp(deployment->domain.identity.domain, uuid) == 0) {
