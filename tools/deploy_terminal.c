@@ -89,11 +89,16 @@ int terminal_ask(void *data, const char *prompt, bool secret, char *ret, size_t 
 
 	(void)data;
 	fputs(INDENT, stdout);
-	for (const char *at = prompt; *at; at++)
-		if (*at == '\n')
+	for (const char *at = prompt; *at;) {
+		size_t length = strcspn(at, "\n");
+
+		terminal_put(stdout, at, length);
+		at += length;
+		if (*at) {
 			fputs("\n" INDENT, stdout);
-		else
-			putchar(*at);
+			at++;
+		}
+	}
 	fflush(stdout);
 	if (hide)
 		silence(&usual);
