@@ -58,7 +58,8 @@ def test_power_cut_as_told_reboot_rejoin(lab):
     host = lab.vm_host()
     worse, better = lab.others(host)
     lab.command("memfree", worse, 20)
-    poll(lambda: json.loads(lab.operator(better, "--vm-status", "--json").stdout)[worse]["score"] == 3000, 30,
+    # Three samples, one a loop of 10 s, and the other's next look.
+    poll(lambda: json.loads(lab.operator(better, "--vm-status", "--json").stdout)[worse]["score"] == 3000, 60,
          f"host {better} does not see the penalty of host {worse}")
     told = json.loads(lab.run(better, "hosted-engine-sim", "what-if", f"--kill={host}", "--json").stdout)
     assert str(told["vm_then"]) == better, told
