@@ -67,12 +67,14 @@ static int take_answers(const struct invocation *call, struct deployment *deploy
 static int deploy(const struct invocation *call, struct deployment *deployment)
 {
 	const char *save = invocation_value(call, "generate-answer");
-	const struct dialogue dialogue = {
+	const bool silent = !isatty(STDIN_FILENO);
+	struct dialogue dialogue = {
 		.ask = terminal_ask,
-		.say = terminal_tell,
+		/* Where nobody is asked, all that is said before the preview is why it can't go on. */
+		.say = silent ? terminal_refuse : terminal_tell,
 		.learn = deploy_world_learn,
 		.data = deployment,
-		.silent = !isatty(STDIN_FILENO),
+		.silent = silent,
 	};
 	int r = check_undeployed(deployment);
 
@@ -87,6 +89,7 @@ static int deploy(const struct invocation *call, struct deployment *deployment)
 	r = take_answers(call, deployment);
 	if (r == 0)
 		r = dialogue_run(&dialogue, &deployment->answers);
+	dialogue.say = terminal_tell;
 	if (r == 0)
 		r = dialogue_confirm(&dialogue, &deployment->answers);
 	if (r < 0)

@@ -51,18 +51,29 @@ void terminal_wait(const char *what, int64_t seconds)
 	fflush(stdout);
 }
 
-void terminal_tell(void *data, const char *line)
+static void put_lines(FILE *out, const char *line)
 {
-	(void)data;
 	while (*line) {
 		size_t length = strcspn(line, "\n");
 
 		if (length > 0)
-			fputs(INDENT, stdout);
-		terminal_put(stdout, line, length);
-		putchar('\n');
+			fputs(INDENT, out);
+		terminal_put(out, line, length);
+		fputc('\n', out);
 		line += length + (line[length] == '\n');
 	}
+}
+
+void terminal_tell(void *data, const char *line)
+{
+	(void)data;
+	put_lines(stdout, line);
+}
+
+void terminal_refuse(void *data, const char *line)
+{
+	(void)data;
+	put_lines(stderr, line);
 }
 
 /* ^C is a letter then: the terminal is not left silent by it. */

@@ -17,3 +17,5 @@ void terminal_wait(const char *what, int64_t seconds);
  * -EMSGSIZE. */
 int terminal_ask(void *data, const char *prompt, bool secret, char *ret, size_t size);
 void terminal_tell(void *data, const char *line);
+/* The same on stderr, where nobody is there to be asked again. */
+void terminal_refuse(void *data, const char *line);
