@@ -129,7 +129,7 @@ void board_watch(struct board *board, bool closely, uint16_t owner);
 void board_publish(struct board *board, const struct publish_request *request);
 /* Another agent comes, whose serials begin anew: what the one before asked is answered to nobody. */
 void board_forget_agent(struct board *board);
-/* For the gate of membership.c. */
+/* For membership_gate.c. */
 enum board_verdict board_verdict(struct board *board);
 /* The whiteboard names another domain: nothing that stands there is of our cluster, and nothing is written.
  */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Decides when this host joins, joins again and leaves the lockspace. It may not join while a QEMU with the
- * engine's uuid may live here (safety rule 4), while a storage daemon may hold writes of before (rule 13) or
- * while the whiteboard speaks against it (rule 8), and may not leave while one lives (rule 7). It kills
- * through the guard only, never itself. Called by broker.c. */
-#include "broker/membership.h"
+/* Keeps the facts about the lockspace, its hosts, the owner of the engine's lease and the QEMU here, and says
+ * to membership_gate.c when this host is not in it. It asks, and neither joins, leaves nor kills. Called by
+ * broker.c. */
+#include "broker/membership_parts.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -15,43 +14,27 @@
 
 #define CLOSE_LOOK_MS 1000
 #define ANSWER_MS 5000 /* sanlock's memory answers in ms; 5 s is a daemon in trouble */
-#define DISK_MS 20000  /* calls that read the lease on disk */
-#define GATE_RETRY_MS 1000
-#define JOIN_RETRY_MS 5000
-#define BOARD_POLL_MS 50
-#define BOARD_PATIENCE_MS 3000
-#define KILL_MS 5000
-#define STOP_MS 1500
-/* /proc is read in ms; longer is a process in state D that keeps its reader waiting. */
-#define FIND_MS 1000
-#define STOP_PROVE_MS 500
-#define LEAVE_RETRY_MS 100
+#define DISK_MS 20000  /* it reads the lease on disk */
 
-const char other_domain_text[] = "the whiteboard belongs to another domain: check metadata_path, sdUUID and "
-				 "lockspace_name in hosted-engine.conf";
-const char nameless_domain_text[] = "the whiteboard no longer says whose it is: it was cut short, emptied or "
-				    "exchanged; bring it back as it was, or write its name anew";
-
-static mono_t now_of(struct member *member)
+mono_t member_now(struct member *member)
 {
 	return member->clock->now(member->clock);
 }
 
-static void set_timer(struct member *member, struct timer *timer, int64_t ms)
+void member_set_timer(struct member *member, struct timer *timer, int64_t ms)
 {
-	member->clock->set(member->clock, timer, mono_add(now_of(member), ms));
+	member->clock->set(member->clock, timer, mono_add(member_now(member), ms));
 }
 
-static struct member *from_timer(struct timer *timer, size_t offset)
+struct member *member_from_timer(struct timer *timer, size_t offset)
 {
 	return (struct member *)((char *)timer - offset);
 }
 
-/* Says once per change what stands in the way. */
-static void set_trouble(struct member *member, const char *text)
+void member_set_trouble(struct member *member, const char *text)
 {
 	if (member->trouble_since == MONO_UNSET)
-		member->trouble_since = now_of(member);
+		member->trouble_since = member_now(member);
 	if (strcmp(member->trouble, text) == 0)
 		return;
 	snprintf(member->trouble, sizeof(member->trouble), "%s", text);
@@ -64,313 +47,10 @@ static void clear_trouble(struct member *member)
 	member->trouble_since = MONO_UNSET;
 }
 
-static void take_qemu(struct member *member, int error, int32_t pid, mono_t begun)
+void member_take_qemu(struct member *member, int error, int32_t pid, mono_t begun)
 {
 	member->qemu_pid = error < 0 ? -1 : pid;
 	member->find_begun = begun;
-}
-
-static void gate_step(struct member *member);
-
-static void gate_later(struct member *member, int64_t ms)
-{
-	set_timer(member, &member->gate_timer, ms);
-}
-
-static void gate_fired(struct timer *timer)
-{
-	gate_step(from_timer(timer, offsetof(struct member, gate_timer)));
-}
-
-static void killed(void *data, int error, int alive)
-{
-	struct member *member = data;
-
-	member->killing = false;
-	if (error < 0) {
-		char text[128];
-
-		snprintf(text, sizeof(text),
-			 "QEMU of the engine lives here without its lease and the guard can't kill it: %s",
-			 strerror(-error));
-		set_trouble(member, text);
-	} else if (alive > 0) {
-		set_trouble(member, "QEMU of the engine was killed and is not gone yet");
-	}
-	/* Whatever the guard says, the proof is made anew. */
-	if (member->gate == GATE_KILL) {
-		member->gate = GATE_PROVE;
-		gate_later(member, error == 0 && alive == 0 ? 0 : GATE_RETRY_MS);
-	}
-}
-
-/* Safety rule 13: a storage daemon of this host that lived when the lease was lost may hold writes of that
- * time, the VM's too, and would land them when its server answers again: in the midst of what another VM
- * writes, or over this host's next life in the lockspace. So it is ended each time the gate opens: after
- * every loss, after every join that came to nothing, and when a broker that knows nothing of what was before
- * finds the lockspace not joined. Nothing in use is hurt by it: without the lockspace there is no lease here.
- * It is the first step, since a QEMU in state D that waits for the daemon can die only after it. */
-static void storage_ended(void *data, int error, int alive)
-{
-	struct member *member = data;
-	char text[160];
-
-	member->ending = false;
-	if (member->gate != GATE_STORAGE || member->stopping)
-		return;
-	if (member->end_void) {
-		gate_later(member, 0);
-		return;
-	}
-	if (error == 0 && alive == 0) {
-		member->gate = GATE_PROVE;
-		gate_later(member, 0);
-		return;
-	}
-	if (error < 0)
-		snprintf(text, sizeof(text),
-			 "the guard can't prove that no storage daemon holds late writes: %s; check "
-			 "ovirt-ha-guard.service",
-			 strerror(-error));
-	else
-		snprintf(text, sizeof(text), "the storage daemon was killed and is not gone yet");
-	set_trouble(member, text);
-	gate_later(member, GATE_RETRY_MS);
-}
-
-static void end_storage(struct member *member)
-{
-	int r;
-
-	member->ending = true;
-	member->end_void = false;
-	r = member->fence->end_storage(member->fence, mono_add(now_of(member), KILL_MS), storage_ended,
-				       member);
-	if (r < 0)
-		storage_ended(member, r, -1);
-}
-
-static void joined(void *data, int error)
-{
-	struct member *member = data;
-
-	member->joining = false;
-	if (member->gate != GATE_JOIN)
-		return;
-	if (error == 0 || error == -EEXIST) {
-		/* Begun; the looks tell how it went. */
-		member->gate = GATE_CLOSED;
-		member->join_begun = now_of(member);
-		membership_look(member);
-		return;
-	}
-	if (error == -EXDEV) {
-		/* Rule 8: the names on disk are another domain's. */
-		member->block = BLOCK_DOMAIN;
-		set_trouble(
-			member,
-			"lockspace or engine lease on disk belong to another domain: check lockspace_path, "
-			"lease_path and lockspace_name in hosted-engine.conf");
-	} else {
-		char text[sizeof(member->trouble)];
-
-		/* EAGAIN: it still leaves the lockspace that the forerunner was in. */
-		snprintf(text, sizeof(text), "sanlock refused the join: %s %s%s", strerror(-error),
-			 member->places->lockspace,
-			 error == -EAGAIN ? ""
-					  : "; check that it is a lockspace and that sanlock may write it");
-		set_trouble(member, text);
-	}
-	member->gate = GATE_PROVE;
-	gate_later(member, JOIN_RETRY_MS);
-	member->calls->observed(member->data);
-}
-
-/* Rule 8: lockspace, leases, whiteboard and disk are of one domain, or at least not known to be of two. */
-static bool pass_parts(struct member *member)
-{
-	enum block_reason was = member->block;
-
-	if (!member->parts->asked) {
-		gate_later(member, BOARD_POLL_MS);
-		return false;
-	}
-	if (member->parts->match != BACKING_OTHER)
-		return true;
-	member->block = BLOCK_DOMAIN;
-	set_trouble(member, member->parts->text);
-	gate_later(member, GATE_RETRY_MS);
-	if (was != member->block)
-		member->calls->observed(member->data);
-	return false;
-}
-
-/* True when the whiteboard lets us in. */
-static bool pass_board(struct member *member)
-{
-	enum block_reason was = member->block;
-	enum board_verdict verdict = member->calls->verdict(member->data);
-
-	if (verdict != BOARD_UNREAD)
-		member->board_since = MONO_UNSET;
-	switch (verdict) {
-	case BOARD_CLEAR:
-		/* The engine lease must be of our domain too; it has not been asked for before the first
-		 * look. */
-		if (member->owner.begun == MONO_UNSET) {
-			gate_later(member, BOARD_POLL_MS);
-			return false;
-		}
-		if (member->owner.error == -EXDEV) {
-			member->block = BLOCK_DOMAIN;
-			set_trouble(member, "the engine lease belongs to another domain: check lease_path, "
-					    "lockspace_name and engine_lease_name in hosted-engine.conf");
-			break;
-		}
-		member->block = BLOCK_NONE;
-		return true;
-	case BOARD_UNREAD:
-		if (member->board_since == MONO_UNSET)
-			member->board_since = now_of(member);
-		if (mono_passed(member->board_since, BOARD_PATIENCE_MS, now_of(member)))
-			set_trouble(member, "the whiteboard can't be read");
-		gate_later(member, BOARD_POLL_MS);
-		return false;
-	case BOARD_WATCHED:
-		set_trouble(member,
-			    "our block holds a record of another host name: watched whether that host lives");
-		break;
-	case BOARD_HALF:
-		set_trouble(member,
-			    "our block holds half a record of this host: written over once it has stood "
-			    "still for as long as makes a record stale");
-		break;
-	case BOARD_TAKEN:
-		member->block = BLOCK_ID_TAKEN;
-		set_trouble(member, "our host_id is used by another host: its record lives; check host_id in "
-				    "hosted-engine.conf");
-		break;
-	case BOARD_NOT_OURS:
-		member->block = BLOCK_ID_TAKEN;
-		set_trouble(
-			member,
-			"our block holds something that is no record we know and is not overwritten: check "
-			"metadata_path and host_id in hosted-engine.conf");
-		break;
-	case BOARD_OTHER_DOMAIN:
-		member->block = BLOCK_DOMAIN;
-		set_trouble(member, other_domain_text);
-		break;
-	case BOARD_NAMELESS:
-		member->block = BLOCK_DOMAIN;
-		set_trouble(member, nameless_domain_text);
-		break;
-	case BOARD_VERDICT_COUNT:
-		assert(false);
-	}
-	gate_later(member, GATE_RETRY_MS);
-	if (was != member->block)
-		member->calls->observed(member->data);
-	return false;
-}
-
-static void join(struct member *member)
-{
-	int r;
-
-	member->gate = GATE_JOIN;
-	member->joining = true;
-	if (!member->trouble[0])
-		log_info("lockspace join host_id=%u", member->host_id);
-	r = member->lease->join(member->lease, mono_add(now_of(member), DISK_MS), joined, member);
-	if (r < 0)
-		joined(member, r);
-}
-
-static void kill_qemu(struct member *member)
-{
-	int r;
-
-	log_warning("QEMU of the engine lives while the host id is not joined, killed before the join pid=%d",
-		    member->qemu_pid);
-	member->gate = GATE_KILL;
-	member->killing = true;
-	r = member->fence->kill(member->fence, mono_add(now_of(member), KILL_MS), killed, member);
-	if (r < 0)
-		killed(member, r, -1);
-}
-
-/* Safety rule 4: joining under the same name frees the old lease at once, so a QEMU that still runs would be
- * one of two. Only a whole reading of /proc that was begun after the question, in this membership, and ended
- * in time proves that none lives: proofs fail closed. */
-static void proven(void *data, int error, int32_t pid, mono_t begun)
-{
-	struct member *member = data;
-
-	member->proving = false;
-	if (member->stopping)
-		return;
-	take_qemu(member, error, pid, begun);
-	if (member->membership != MEMBERSHIP_NONE)
-		return;
-	if (member->gate == GATE_STORAGE)
-		gate_later(member, 0); /* opened anew meanwhile: it proves nothing in this membership */
-	if (member->gate != GATE_PROVE && member->gate != GATE_BOARD)
-		return;
-	if (error < 0) {
-		member->gate = GATE_PROVE;
-		set_trouble(
-			member,
-			error == -ETIMEDOUT || error == -EBUSY
-				? "can't prove that no QEMU of the engine lives here: reading /proc hangs "
-				  "at a process in state D"
-				: "can't prove that no QEMU of the engine lives here: /proc is not "
-				  "readable");
-		gate_later(member, GATE_RETRY_MS);
-	} else if (pid > 0) {
-		kill_qemu(member);
-	} else {
-		member->gate = GATE_BOARD;
-		/* It is of this moment, so with a board that is clear now the way is free. */
-		if (pass_parts(member) && pass_board(member))
-			join(member);
-	}
-}
-
-static void prove_no_qemu(struct member *member)
-{
-	mono_t now = now_of(member);
-	int r;
-
-	member->proving = true;
-	r = member->qemu->prove(member->qemu, mono_add(now, FIND_MS), proven, member);
-	if (r < 0)
-		proven(member, r, 0, now);
-}
-
-static void gate_step(struct member *member)
-{
-	if (member->stopping || member->membership != MEMBERSHIP_NONE || member->joining || member->killing ||
-	    member->ending || member->proving)
-		return;
-	switch (member->gate) {
-	case GATE_STORAGE:
-		end_storage(member);
-		return;
-	case GATE_PROVE:
-		prove_no_qemu(member);
-		return;
-	case GATE_BOARD:
-		/* The watch of the board may take a minute: rule 4 is proven at the moment of the join. */
-		if (pass_parts(member) && pass_board(member))
-			prove_no_qemu(member);
-		return;
-	case GATE_CLOSED:
-	case GATE_KILL:
-	case GATE_JOIN:
-	case GATE_COUNT:
-		return;
-	}
 }
 
 static void watchdog_answered(void *data, enum watchdog watchdog)
@@ -392,7 +72,7 @@ static void ask_watchdog(struct member *member)
 	if (member->asking_watchdog || member->watchdog != WATCHDOG_UNKNOWN)
 		return;
 	member->asking_watchdog = true;
-	if (member->lease->watchdog(member->lease, mono_add(now_of(member), ANSWER_MS), watchdog_answered,
+	if (member->lease->watchdog(member->lease, mono_add(member_now(member), ANSWER_MS), watchdog_answered,
 				    member) < 0)
 		member->asking_watchdog = false;
 }
@@ -425,8 +105,8 @@ static void read_owner(struct member *member)
 	if (member->reading || member->lease_error < 0)
 		return;
 	member->reading = true;
-	if (member->lease->read_owner(member->lease, mono_add(now_of(member), DISK_MS), owner_read, member) <
-	    0)
+	if (member->lease->read_owner(member->lease, mono_add(member_now(member), DISK_MS), owner_read,
+				      member) < 0)
 		member->reading = false;
 }
 
@@ -465,7 +145,7 @@ static void membership_change(struct member *member, enum membership membership)
 		/* An end of a join or a kill that was begun in an earlier membership sets no timer. */
 		if (!member->joining && !member->killing && !member->ending && !member->proving &&
 		    !member->gate_timer.set)
-			gate_later(member, 0);
+			member_gate_later(member, 0);
 		break;
 	case MEMBERSHIP_UNKNOWN:
 		member->hosts_known = false;
@@ -473,12 +153,13 @@ static void membership_change(struct member *member, enum membership membership)
 		member->watchdog = WATCHDOG_UNKNOWN;
 		if (member->gate != GATE_KILL)
 			member->gate = GATE_CLOSED;
-		set_trouble(member,
-			    member->lease_error == -EXDEV
-				    ? "the lockspace is joined here under another host id, or from another "
-				      "path than configured: check host_id and lockspace_path in "
-				      "hosted-engine.conf; if they are right, reboot this host"
-				    : "sanlock does not answer; check sanlock.service");
+		member_set_trouble(
+			member,
+			member->lease_error == -EXDEV
+				? "the lockspace is joined here under another host id, or from another "
+				  "path than configured: check host_id and lockspace_path in "
+				  "hosted-engine.conf; if they are right, reboot this host"
+				: "sanlock does not answer; check sanlock.service");
 		break;
 	case MEMBERSHIP_COUNT:
 		assert(false);
@@ -534,7 +215,7 @@ static void looked(void *data, const struct lease_look *look)
 	read_owner(member);
 	member->settled = settled(member, look);
 	if (!member->settled && !member->stopping)
-		set_timer(member, &member->look_timer, CLOSE_LOOK_MS);
+		member_set_timer(member, &member->look_timer, CLOSE_LOOK_MS);
 	member->calls->observed(member->data);
 }
 
@@ -547,11 +228,11 @@ static void found(void *data, int error, int32_t pid, mono_t begun)
 	struct member *member = data;
 	pid_t asked;
 
-	take_qemu(member, error, pid, begun);
+	member_take_qemu(member, error, pid, begun);
 	asked = member->qemu_pid > 0 && !member->spare_qemu ? member->qemu_pid : 0;
 	if (member->stopping) {
 		member->looking = false;
-	} else if (member->lease->look(member->lease, asked, mono_add(now_of(member), ANSWER_MS), looked,
+	} else if (member->lease->look(member->lease, asked, mono_add(member_now(member), ANSWER_MS), looked,
 				       member) < 0) {
 		/* sanlock hangs in too many questions. What /proc shows is known all the same: who waits for
 		 * QEMU's end sees it. */
@@ -565,24 +246,24 @@ static void found(void *data, int error, int32_t pid, mono_t begun)
 void membership_look(struct member *member)
 {
 	bool often = member->closely || !member->settled;
-	mono_t now = now_of(member);
+	mono_t now = member_now(member);
 	int r;
 
 	if (member->stopping)
 		return;
-	set_timer(member, &member->look_timer,
-		  often && CLOSE_LOOK_MS < member->loop_ms ? CLOSE_LOOK_MS : member->loop_ms);
+	member_set_timer(member, &member->look_timer,
+			 often && CLOSE_LOOK_MS < member->loop_ms ? CLOSE_LOOK_MS : member->loop_ms);
 	if (member->looking)
 		return;
 	member->looking = true;
-	r = member->qemu->find(member->qemu, mono_add(now, FIND_MS), found, member);
+	r = member->qemu->find(member->qemu, mono_add(now, MEMBER_FIND_MS), found, member);
 	if (r < 0)
 		found(member, r, 0, now);
 }
 
 static void look_fired(struct timer *timer)
 {
-	membership_look(from_timer(timer, offsetof(struct member, look_timer)));
+	membership_look(member_from_timer(timer, offsetof(struct member, look_timer)));
 }
 
 void membership_watch_closely(struct member *member, bool closely)
@@ -599,101 +280,12 @@ void membership_spare_qemu(struct member *member, bool spare)
 	member->spare_qemu = spare;
 }
 
-static void stop_ended(struct member *member)
-{
-	if (member->left)
-		return;
-	member->left = true;
-	member->clock->cancel(member->clock, &member->leave_timer);
-	member->clock->cancel(member->clock, &member->stop_timer);
-	member->stopped(member->data);
-}
-
-static void stop_fired(struct timer *timer)
-{
-	struct member *member = from_timer(timer, offsetof(struct member, stop_timer));
-
-	if (member->leave_held)
-		log_info("lockspace kept: a lease in it is held");
-	stop_ended(member);
-}
-
-static void prove_and_leave(struct member *member);
-
-static void leave_fired(struct timer *timer)
-{
-	prove_and_leave(from_timer(timer, offsetof(struct member, leave_timer)));
-}
-
-static void leave_ended(void *data, int error)
-{
-	struct member *member = data;
-
-	/* sanlock takes a lease back some time after its holder's end: a write on the storage. */
-	member->leave_held = error == -EBUSY;
-	if (member->leave_held && !member->left) {
-		member->leave_timer.fire = leave_fired;
-		set_timer(member, &member->leave_timer, LEAVE_RETRY_MS);
-		return;
-	}
-	if (error < 0 && error != -ETIMEDOUT)
-		log_info("lockspace kept: %s", strerror(-error));
-	stop_ended(member);
-}
-
-/* Safety rule 7: leaving is for a host without QEMU; what is not proven counts as one. */
-static void stop_proven(void *data, int error, int32_t pid, mono_t begun)
-{
-	struct member *member = data;
-
-	if (member->left)
-		return;
-	take_qemu(member, error, pid, begun);
-	if (member->qemu_pid != 0) {
-		log_info("lockspace kept: %s", error < 0 ? "it is not proven that no QEMU of the engine lives"
-							 : "QEMU of the engine lives here");
-		stop_ended(member);
-		return;
-	}
-	if (member->lease->leave(member->lease, member->stop_by, leave_ended, member) < 0)
-		stop_ended(member);
-}
-
-/* Before each try: the agent may have begun one since the last. */
-static void prove_and_leave(struct member *member)
-{
-	mono_t now = now_of(member);
-	int r = member->qemu->prove(member->qemu, mono_add(now, STOP_PROVE_MS), stop_proven, member);
-
-	if (r < 0)
-		stop_proven(member, r, 0, now);
-}
-
-void membership_stop(struct member *member, void (*stopped)(void *data))
-{
-	if (member->stopping)
-		return;
-	member->stopping = true;
-	member->stopped = stopped;
-	member->stop_timer.fire = stop_fired;
-	member->stop_by = mono_add(now_of(member), STOP_MS);
-	member->clock->cancel(member->clock, &member->look_timer);
-	member->clock->cancel(member->clock, &member->gate_timer);
-	member->clock->set(member->clock, &member->stop_timer, member->stop_by);
-	if (member->membership != MEMBERSHIP_JOINED && member->membership != MEMBERSHIP_JOINING) {
-		stop_ended(member);
-		return;
-	}
-	prove_and_leave(member);
-}
-
 void membership_start(struct member *member)
 {
 	assert(member->clock && member->lease && member->fence && member->qemu && member->calls);
 	assert(member->parts);
 	assert(member->host_id >= 1 && member->host_id <= HOST_ID_MAX && member->loop_ms > 0);
 	member->look_timer.fire = look_fired;
-	member->gate_timer.fire = gate_fired;
 	member->membership = MEMBERSHIP_UNKNOWN;
 	member->owner.kind = OWNER_UNREAD;
 	member->owner.begun = member->held_begun = member->find_begun = MONO_UNSET;

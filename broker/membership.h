@@ -63,7 +63,7 @@ struct member {
 	const struct storage_places *places;
 	const struct storage_parts *parts;
 
-	/* What is known; written by membership.c alone. */
+	/* What is known; written by the files of membership_parts.h alone. */
 	enum membership membership;
 	bool hosts_known;
 	uint64_t generation;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Compares what the configured places live on, each with each. Two that are certainly of different storage
  * are a fault of the configuration; what can't be told is accepted, since one storage has many names. It asks
- * the backing port alone and blocks nobody itself: membership.c and broker.c do. Called by broker.c. */
+ * the backing port alone and blocks nobody itself: membership_gate.c and broker.c do. Called by broker.c. */
 #include "broker/storage_parts.h"
 
 #include <assert.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Whether whiteboard, lockspace, leases and the VM's disk are of one storage (safety rule 8), as far as this
- * host can tell. Used by membership.c at its gate, and by broker.c while the lockspace is joined. */
+ * host can tell. Used by membership_gate.c, and by broker.c while the lockspace is joined. */
 #pragma once
 
 #include "broker/backing_port.h"
