@@ -5,31 +5,28 @@
 #include "lockspace/lease_release.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "lockspace/lease_leader.h"
 #include "util/cleanup.h"
+#include "util/direct_read.h"
 
 #define SECTOR_MAX 4096 /* of either size it holds the leader record */
 
 bool lease_released(const struct lease_place *place, const struct lease_owner *owner)
 {
-	_cleanup_close_ int fd = open(place->path, O_RDONLY | O_DIRECT | O_CLOEXEC);
 	_cleanup_free_ uint8_t *sector = aligned_alloc(SECTOR_MAX, SECTOR_MAX);
-	off_t start = (off_t)place->offset;
 	struct leader leader;
 
 	assert(owner->kind == OWNER_HOST);
-	if (fd < 0 || !sector || pread(fd, sector, SECTOR_MAX, start) != SECTOR_MAX)
+	if (!sector || direct_read(place->path, place->offset, SECTOR_MAX, sector) < 0)
 		return false;
 	leader_decode(sector, &leader);
 	if (leader.kind != LEADER_RESOURCE || leader.owner_id != owner->id ||
 	    leader.owner_generation != owner->generation || leader.version != owner->version)
 		return false;
-	if (pread(fd, sector, leader.sector_size, start + (off_t)leader.sector_size * (1 + owner->id)) !=
-	    (ssize_t)leader.sector_size)
+	if (direct_read(place->path, place->offset + (uint64_t)leader.sector_size * (1 + owner->id),
+			leader.sector_size, sector) < 0)
 		return false;
 	return leader_released(sector, &leader);
 }

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "lockspace/lease_leader.h"
-#include "storage/direct_read.h"
+#include "util/direct_read.h"
 #include "util/cleanup.h"
 
 #define LEASE_BYTES 4096 /* its record lies in the first sector */

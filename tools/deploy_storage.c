@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "metadata/identity.h"
-#include "storage/direct_read.h"
+#include "util/direct_read.h"
 #include "storage/lockspace_watch.h"
 #include "tools/deploy_stages.h"
 #include "tools/deploy_terminal.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Takes the command's steps on virtual time. direct_read(), qemu_find() and the writers of leases stand in
- * here for storage/direct_read.c, lockspace/qemu_pid.c and lease_write.c. It decides nothing. */
+ * here for util/direct_read.c, lockspace/qemu_pid.c and lease_write.c. It decides nothing. */
 #include "tests/sim/sim_repair.h"
 
 #include <endian.h>
@@ -10,7 +10,7 @@
 #include "lockspace/block0_port.h"
 #include "lockspace/lease_write.h"
 #include "lockspace/qemu_pid.h"
-#include "storage/direct_read.h"
+#include "util/direct_read.h"
 #include "tests/sim/sim_log.h"
 
 #define LOOK_MS 1000

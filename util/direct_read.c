@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Reads, and decides nothing. Called by lockspace_watch.c. */
-#include "storage/direct_read.h"
+/* Reads, and decides nothing. Called wherever bytes count as they lie on storage. */
+#include "util/direct_read.h"
 
 #include <errno.h>
 #include <fcntl.h>
