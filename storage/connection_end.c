@@ -5,6 +5,7 @@
  * storage_daemon_main.c. */
 #include "storage/connection_end.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
@@ -164,6 +165,7 @@ int connections_group(const char *unit, char ret[4096])
 	_cleanup_fclose_ FILE *file = fopen("/proc/self/cgroup", "re");
 	char line[2048];
 
+	assert(ret);
 	if (!file)
 		return -errno;
 	while (fgets(line, sizeof(line), file)) {
