@@ -91,8 +91,9 @@ static int write_file(const char *path, const char *content, struct answer *ret)
 
 static int put_line(const char *path, const char *key, const char *value, struct answer *ret)
 {
-	_cleanup_fclose_ FILE *file = fopen(path, "re"), *to = NULL;
+	_cleanup_fclose_ FILE *file = fopen(path, "re");
 	_cleanup_free_ char *text = NULL, *line = NULL;
+	FILE *to;
 	size_t size = 0, room = 0, length = strlen(key);
 	bool put = false;
 
@@ -112,7 +113,7 @@ static int put_line(const char *path, const char *key, const char *value, struct
 	}
 	if (to && !put)
 		fprintf(to, "%s = %s\n", key, value);
-	if (!to || fflush(to) != 0)
+	if (!to || fclose(to) != 0)
 		return fail(ret, -ENOMEM, "%.150s: %s", path, strerror(ENOMEM));
 	return write_file(path, text, ret);
 }
