@@ -127,6 +127,8 @@ static void put_file(const char *name, const char *text)
 	fclose(file);
 }
 
+#define NAME_TOO_LONG "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
 static void test_damaged(void **state)
 {
 	static const char *const texts[] = {
@@ -135,8 +137,7 @@ static void test_damaged(void **state)
 		"time=1\nhost=h\nfrom=A\nto=B\nreason=r\nscore=99999999999\nwhole=yes\n",
 		"time=x\nhost=h\nfrom=A\nto=B\nreason=r\nscore=1\nwhole=yes\n",
 		"time=1\nhost=h\nfrom=A\nto=B\nreason=r\nscore=1\nwhole=no\n",
-		"time=1\nhost=h\nfrom=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\nto=B\nreason=r\nscore=1\nwhole="
-		"yes\n",
+		"time=1\nhost=h\nfrom=" NAME_TOO_LONG "\nto=B\nreason=r\nscore=1\nwhole=yes\n",
 	};
 	static const char *const names[] = {
 		"1.event",
