@@ -6,8 +6,8 @@
 
 /* The broker's word to the agent: CHANGED_GAP_MS, and its answer within BROKER_ANSWER_MS or it is unknown. */
 #define FLAG_LAG (50 + BROKER_ANSWER_MS)
-/* Every block is read within 33 minutes, used or not; one clock may run 0.1 % slower. */
-#define UNLISTED_LAG (34 * MINUTE)
+/* Every block is read within 125 minutes, used or not; one clock may run 0.1 % slower. */
+#define UNLISTED_LAG (126 * MINUTE)
 /* Starts per host and hour: one a minute against a silent owner or an untaken lease, and the first quick
  * ones. */
 #define STARTS_PER_HOUR 75
@@ -144,8 +144,8 @@ static void check_kill(struct check *check, unsigned host)
 	}
 }
 
-/* Rule 14: what is brought here while it runs elsewhere, with its lease, is nobody's to end or to judge. Whose
- * libvirt is silent can't tell that it is: then rule 3 goes first. */
+/* Rule 14: what is brought here while it runs elsewhere, with its lease, is nobody's to end or to judge.
+ * Whose libvirt is silent can't tell that it is: then rule 3 goes first. */
 static void check_arrival(struct check *check, unsigned host, const struct step *step, int64_t now)
 {
 	bool ends = false;

@@ -15,7 +15,7 @@
 #define MINUTE (60 * MONO_SECOND)
 #define OPEN_MS (60 * MINUTE) /* faults that still wait for their target must have found it by then */
 #define MEND_MS MONO_SECOND
-#define UNLISTED_MS (34 * MINUTE) /* broker/board_scan.c: RESCAN_MS for all blocks */
+#define UNLISTED_MS (126 * MINUTE) /* broker/board_scan.c: RESCAN_MS for all blocks */
 
 struct world {
 	struct sim_cluster *cluster;

@@ -33,9 +33,9 @@ static void reads_blocks_in_use_only(void **state)
 	/* Five cycles: 1, 2, 5 and 700, and block 0. */
 	assert_in_range(world->blocks_read - scan, 23, 28);
 	scan = world->blocks_read;
-	/* And a piece of 64 a minute. */
+	/* And a piece of 16 a minute. */
 	world_run(world, 600000);
-	assert_in_range(world->blocks_read - scan, 64 * 9 + 270, 64 * 10 + 330);
+	assert_in_range(world->blocks_read - scan, 16 * 9 + 270, 16 * 10 + 330);
 }
 
 static bool is_listed(struct world *world, uint16_t id)
@@ -50,13 +50,13 @@ static bool is_listed(struct world *world, uint16_t id)
  * and again after they were empty once. */
 static void blocks_that_nobody_listed_are_found(void **state)
 {
-	static const uint16_t ids[] = {2, 64, 65, 1999, HOST_ID_MAX};
+	static const uint16_t ids[] = {2, 16, 17, 1999, HOST_ID_MAX};
 	struct world *world = world_joined(*state);
 
 	for (int round = 0; round < 2; round++) {
 		for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
 			world_record(world, ids[i], "alien.example", 50, 9, 3400);
-		world_run(world, 33 * 60000);
+		world_run(world, 126 * 60000);
 		for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
 			assert_true(is_listed(world, ids[i]));
 			memset(world->blocks[ids[i]], 0, BLOCK_SIZE);
