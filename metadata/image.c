@@ -9,6 +9,7 @@
 
 #include "metadata/padding.h"
 
+#define SECTOR_MIN 512
 #define HASH_BEGIN 0xcbf29ce484222325ULL
 
 struct image *image_new(const uint8_t block[BLOCK_SIZE])
@@ -39,6 +40,15 @@ void image_copy(const struct image *image, uint8_t ret[BLOCK_SIZE])
 	if (image)
 		memcpy(ret, image->bytes, length);
 	memset(ret + length, 0, BLOCK_SIZE - length);
+}
+
+bool image_is_of(const struct image *image, const uint8_t block[BLOCK_SIZE])
+{
+	static const uint8_t zeros[SECTOR_MIN];
+	size_t rest = image->length < BLOCK_SIZE ? SECTOR_MIN - image->length % SECTOR_MIN : 0;
+
+	return memcmp(image->bytes, block, image->length) == 0 &&
+	       memcmp(block + image->length, zeros, rest) == 0;
 }
 
 bool image_same_bytes(const struct image *a, const struct image *b)

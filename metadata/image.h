@@ -36,6 +36,9 @@ static inline bool image_empty(const struct image *image)
 }
 /* The whole block again; NULL: zeros. */
 void image_copy(const struct image *image, uint8_t ret[BLOCK_SIZE]);
+/* Has `block`, which was read later, the same bytes? Only the sector in which the image ends is looked at
+ * beyond its end: a record is written with its padding, and no write of one stops within a sector. */
+bool image_is_of(const struct image *image, const uint8_t block[BLOCK_SIZE]);
 bool image_same_bytes(const struct image *a, const struct image *b);
 /* Takes it apart as the block of host `id` (1..HOST_ID_MAX). False: that was done before. */
 bool image_decode(struct image *image, uint16_t id);

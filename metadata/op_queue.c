@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "metadata/image.h"
@@ -14,13 +15,22 @@ void op_queue_init(struct op_queue *queue, void (*fire)(struct timer *timer))
 	*queue = (struct op_queue){.stuck_since = MONO_UNSET, .timer = {.fire = fire}};
 }
 
-int op_queue_begin(struct op_queue *queue, struct clock_port *clock, uint8_t *blocks, struct image **images,
-		   struct store_op *op)
+void op_queue_done(struct op_queue *queue)
+{
+	for (uint32_t i = 0; queue->known && i < BLOCK_LIMIT; i++)
+		image_drop(queue->known[i]);
+	free(queue->known);
+	queue->known = NULL;
+}
+
+int op_queue_begin(struct op_queue *queue, struct clock_port *clock, uint32_t first, uint8_t *blocks,
+		   struct image **images, struct store_op *op)
 {
 	assert(op && op->done);
 	if (queue->op)
 		return -EBUSY;
 	queue->op = op;
+	queue->first = first;
 	queue->blocks = blocks;
 	queue->images = images;
 	queue->write = !blocks && !images;
@@ -29,15 +39,33 @@ int op_queue_begin(struct op_queue *queue, struct clock_port *clock, uint8_t *bl
 	return 0;
 }
 
-void op_queue_fill(const struct op_queue *queue, const uint8_t *bytes, size_t count)
+/* Most blocks have not changed since they were read a second ago. */
+static struct image *known_image(struct image **known, const uint8_t *block)
+{
+	if (block[0] == '\0') {
+		image_drop(TAKE_PTR(*known));
+		return NULL;
+	}
+	if (!*known || !image_is_of(*known, block)) {
+		image_drop(*known);
+		*known = image_new(block);
+	}
+	return image_keep(*known);
+}
+
+void op_queue_fill(struct op_queue *queue, const uint8_t *bytes, size_t count)
 {
 	if (queue->blocks && queue->blocks != bytes)
 		memcpy(queue->blocks, bytes, count * BLOCK_SIZE);
-	for (size_t i = 0; queue->images && i < count; i++) {
-		const uint8_t *block = bytes + i * BLOCK_SIZE;
-
-		queue->images[i] = block[0] == '\0' ? NULL : image_new(block);
-	}
+	if (!queue->images)
+		return;
+	if (!queue->known)
+		queue->known = calloc(BLOCK_LIMIT, sizeof(*queue->known));
+	/* Like every loop's memory: without it nothing can go on. */
+	if (!queue->known)
+		abort();
+	for (size_t i = 0; i < count; i++)
+		queue->images[i] = known_image(&queue->known[queue->first + i], bytes + i * BLOCK_SIZE);
 }
 
 void op_queue_end(struct op_queue *queue, struct clock_port *clock, struct store_health *health, int error)

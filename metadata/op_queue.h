@@ -13,8 +13,10 @@
 
 struct op_queue {
 	struct store_op *op;   /* NULL: idle */
+	uint32_t first;	       /* block that it begins at */
 	uint8_t *blocks;       /* where a read goes */
 	struct image **images; /* or this, of a scan */
+	struct image **known;  /* what a scan gave last, per block: the same again while it has not changed */
 	mono_t begun;
 	mono_t stuck_since; /* MONO_UNSET none; begin of the first operation that was late */
 	bool write;
@@ -22,12 +24,13 @@ struct op_queue {
 };
 
 void op_queue_init(struct op_queue *queue, void (*fire)(struct timer *timer));
-/* The operation is under way and its deadline is set. `blocks` and `images` NULL: a write. -EBUSY: another
- * one is. */
-int op_queue_begin(struct op_queue *queue, struct clock_port *clock, uint8_t *blocks, struct image **images,
-		   struct store_op *op);
+void op_queue_done(struct op_queue *queue);
+/* The operation, from block `first` on, is under way and its deadline is set. `blocks` and `images` NULL: a
+ * write. -EBUSY: another one is. */
+int op_queue_begin(struct op_queue *queue, struct clock_port *clock, uint32_t first, uint8_t *blocks,
+		   struct image **images, struct store_op *op);
 /* What was read reaches who asked for it: `count` blocks. */
-void op_queue_fill(const struct op_queue *queue, const uint8_t *bytes, size_t count);
+void op_queue_fill(struct op_queue *queue, const uint8_t *bytes, size_t count);
 /* It ends: 0 or -errno. -ETIMEDOUT makes the queue stuck since its begin, unless it was so before. Last thing
  * a caller does: done() may begin the next one or close the store. */
 void op_queue_end(struct op_queue *queue, struct clock_port *clock, struct store_health *health, int error);

@@ -287,7 +287,7 @@ static int operation_begin(struct store *base, enum store_queue number, uint32_t
 		return -EBUSY;
 	if (queue->stuck >= WORKER_STUCK_MAX)
 		return -ETIMEDOUT;
-	r = op_queue_begin(&queue->ops, store->clock, blocks, images, op);
+	r = op_queue_begin(&queue->ops, store->clock, first, blocks, images, op);
 	if (r < 0)
 		return r;
 	queue->first = first;

@@ -296,7 +296,7 @@ static int queue_begin(struct path_queue *queue, uint32_t first, uint32_t count,
 		/* Not this queue's operation: all its threads hang in earlier ones. */
 		return r == -EBUSY ? -ETIMEDOUT : r;
 	}
-	return op_queue_begin(&queue->ops, store->clock, blocks, images, op);
+	return op_queue_begin(&queue->ops, store->clock, first, blocks, images, op);
 }
 
 static int path_read(struct store *base, enum store_queue queue, uint32_t first, uint32_t count,
@@ -345,6 +345,7 @@ static void path_close(struct store *base)
 		if (!queue->worker)
 			continue;
 		store->clock->cancel(store->clock, &queue->ops.timer);
+		op_queue_done(&queue->ops);
 		loop_del_fd(store->loop, worker_fd(queue->worker));
 		worker_free(queue->worker);
 		cleanup_close(&queue->fd);

@@ -228,7 +228,7 @@ static int queue_begin(struct remote_queue *queue, uint32_t first, uint32_t coun
 		if (!scanned)
 			return -ENOMEM;
 	}
-	r = op_queue_begin(&queue->ops, store->clock, blocks, images, op);
+	r = op_queue_begin(&queue->ops, store->clock, first, blocks, images, op);
 	assert(r == 0);
 	queue->at = place_of(store, first, count);
 	queue->size = size;
@@ -288,6 +288,7 @@ static void queue_done(struct remote_queue *queue)
 	if (!store)
 		return;
 	store->clock->cancel(store->clock, &queue->ops.timer);
+	op_queue_done(&queue->ops);
 	remote_link_drop(queue);
 	free(queue->scanned);
 	if (queue->resolver)

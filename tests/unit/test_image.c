@@ -64,6 +64,32 @@ static void test_bytes(void **state)
 	image_drop(NULL);
 }
 
+/* What a store takes for unchanged: the bytes, and the rest of the sector in which they end. */
+static void test_unchanged(void **state)
+{
+	static const struct {
+		uint16_t length, at;
+		bool same;
+	} rows[] = {
+		{700, 0, false},    {700, 699, false}, {700, 700, false},   {700, 1023, false},
+		{700, 1024, true},  {700, 4095, true}, {512, 511, false},   {512, 512, false},
+		{512, 1023, false}, {512, 1024, true}, {4096, 4095, false}, {4095, 4095, false},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint8_t block[BLOCK_SIZE] = {0};
+		struct image *image;
+
+		memset(block, 'a', rows[i].length);
+		image = image_new(block);
+		assert_true(image_is_of(image, block));
+		block[rows[i].at]++;
+		if (image_is_of(image, block) != rows[i].same)
+			fail_msg("length %u, changed at %u", rows[i].length, rows[i].at);
+		image_drop(image);
+	}
+}
+
 static void test_decoded_once(void **state)
 {
 	struct record record = record_make();
@@ -160,9 +186,9 @@ static void test_causes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bytes),  cmocka_unit_test(test_decoded_once),
-		cmocka_unit_test(test_torn),   cmocka_unit_test(test_words),
-		cmocka_unit_test(test_causes),
+		cmocka_unit_test(test_bytes),	     cmocka_unit_test(test_unchanged),
+		cmocka_unit_test(test_decoded_once), cmocka_unit_test(test_torn),
+		cmocka_unit_test(test_words),	     cmocka_unit_test(test_causes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

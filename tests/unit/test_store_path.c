@@ -178,6 +178,14 @@ static void test_cut_short(void **state)
 	assert_int_equal(write_block(1, 'x'), 0);
 }
 
+static void scan_blocks(uint32_t first, uint32_t count, struct image **images)
+{
+	struct call call = call_until(LIMIT_MS);
+
+	assert_int_equal(f.store->scan(f.store, STORE_QUEUE_SCAN, first, count, images, &call.op), 0);
+	assert_int_equal(wait_for(&call), 0);
+}
+
 /* As many images as blocks, NULL where one begins with NUL, and beyond the end of the file. */
 static void test_scan(void **state)
 {
@@ -197,6 +205,30 @@ static void test_scan(void **state)
 	assert_null(images[2]);
 	assert_null(images[3]);
 	image_drop(images[1]);
+}
+
+/* The same image while the block has not changed, whatever was read together with it. */
+static void test_unchanged_images(void **state)
+{
+	struct image *first[3], *second[3];
+
+	file_make(f.path, 0, 0);
+	store_make(f.path);
+	for (uint32_t block = 4; block <= 6; block++)
+		assert_int_equal(write_block(block, 'a'), 0);
+	scan_blocks(4, 3, first);
+	assert_int_equal(write_block(4, 'b'), 0);
+	assert_int_equal(write_block(6, 0), 0);
+	scan_blocks(4, 2, second);
+	scan_blocks(6, 1, &second[2]);
+	assert_ptr_not_equal(first[0], second[0]);
+	assert_int_equal(second[0]->bytes[0], 'b');
+	assert_ptr_equal(first[1], second[1]);
+	assert_null(second[2]);
+	for (size_t i = 0; i < 3; i++) {
+		image_drop(first[i]);
+		image_drop(second[i]);
+	}
 }
 
 static void test_round_trip(void **state)
@@ -452,6 +484,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_cut_short, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_scan, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unchanged_images, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_end_of_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_offset, setup, teardown),
