@@ -17,6 +17,7 @@
 #include "util/log.h"
 
 #define EAGER_MS 2000 /* until it is good: who waits for the engine to come up should not wait for us */
+#define ELSEWHERE_SLACK_MS 1000
 
 struct monitor_engine {
 	struct timer timer; /* first: the next question */
@@ -170,6 +171,8 @@ static void fire(struct timer *timer)
 	bool here = monitor->here(monitor->sink.data);
 	int64_t gap = here && monitor->good ? monitor->period_ms : EAGER_MS;
 
+	/* While there is none, a look takes no wake-up of its own. */
+	timer->slack_ms = here ? 0 : ELSEWHERE_SLACK_MS;
 	clock->set(clock, timer,
 		   mono_add(clock->now(clock), gap < monitor->period_ms ? gap : monitor->period_ms));
 	if (!here) {

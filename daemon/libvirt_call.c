@@ -22,13 +22,11 @@
 #include "daemon/domain_file.h"
 #include "util/cleanup.h"
 
-/* libvirtd that hangs is noticed after 2 s x 2 to 3; one that is restarted is back within a second. Each
- * answer wakes libvirt's thread twice, which is most of what an idle agent costs. */
-#define KEEPALIVE_S 2
+/* libvirtd that hangs is noticed after 6 s x 2 to 3, or by the look of a loop when that gets no answer, 10 s
+ * each; one that is restarted is back within a second. Each answer wakes libvirt's thread twice, which is
+ * most of what an idle agent costs. A call that hangs has its deadline, 20 s and more. */
+#define KEEPALIVE_S 6
 #define KEEPALIVE_COUNT 2
-/* A line that acts is silent for days after its one call, and a call that hangs has its deadline, 20 s and
- * more. */
-#define KEEPALIVE_ACT_S 6
 
 CLEANUP_DEFINE(virDomainPtr, virDomainFree)
 
@@ -201,7 +199,6 @@ static void drop_connection(struct libvirt_call *call)
 static int need_connection(struct libvirt_call *call)
 {
 	bool looks = call->event_fd >= 0;
-	int seconds = looks ? KEEPALIVE_S : KEEPALIVE_ACT_S;
 
 	if (call->connection && (call->close_first || virConnectIsAlive(call->connection) != 1))
 		drop_connection(call);
@@ -212,7 +209,7 @@ static int need_connection(struct libvirt_call *call)
 		fail_libvirt(call, "connect to libvirt");
 		return -ENOTCONN;
 	}
-	if (virConnectSetKeepAlive(call->connection, seconds, KEEPALIVE_COUNT) < 0 ||
+	if (virConnectSetKeepAlive(call->connection, KEEPALIVE_S, KEEPALIVE_COUNT) < 0 ||
 	    (looks && listen_to_events(call) < 0)) {
 		fail_libvirt(call, "register with libvirt");
 		drop_connection(call);
