@@ -17,14 +17,19 @@
  * - add: -EEXIST joined, -EINPROGRESS being added, -EINVAL joined under another host id.
  * - read_resource_owners: free: no owner; other lockspace's name -226, other resource's -227, no lease there
  *   -223.
+ * - Any call that reads or writes the storage: -ENOENT also when so much of what its thread asked of it
+ * before is still under way that it can ask no more (storage that has hung for 30 s), which says nothing of
+ * the path.
  * - The daemon killed during a call -ECONNRESET or -1, after it -ECONNREFUSED, never started -ENOENT (of its
  *   socket). Stopped: no call ever returns; storage hung: only those that read or write it don't. */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <sanlock.h>
 #include <sanlock_admin.h>
@@ -119,6 +124,18 @@ static int code_of_memory(int rv)
 	int r = code(rv);
 
 	return r == -ENOENT ? -ECONNREFUSED : r;
+}
+
+/* For a call that reads or writes the storage at `path`. One that is there is not missing: it hangs. Asked
+ * without the file system's own word, since that may hang too. */
+static int code_of_storage(int rv, const char *path)
+{
+	struct statx found;
+	int r = code(rv);
+
+	if (r == -ENOENT && statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_TYPE, &found) == 0)
+		return -ETIMEDOUT;
+	return r;
 }
 
 static enum host_state host_state_of(uint32_t flags)
@@ -281,7 +298,7 @@ static void owner_run(struct question *q)
 	r = sanlock_read_resource_owners(&at.res, 0, &owners, &count);
 	if (r < 0) {
 		/* Here -ENOENT is the path's or the socket's: unknown in either case. */
-		q->owner.error = code(r);
+		q->owner.error = code_of_storage(r, q->config.engine_place.path);
 		return;
 	}
 	/* More than one owner is a shared lease: nobody of ours takes one. */
@@ -312,7 +329,7 @@ static void join_run(struct question *q)
 	on_disk = ls;
 	r = sanlock_read_lockspace(&on_disk, 0, &io_timeout);
 	if (r < 0) {
-		q->error = code(r);
+		q->error = code_of_storage(r, q->config.lockspace_place.path);
 		return;
 	}
 	r = sanlock_add_lockspace_timeout(&ls, SANLK_ADD_ASYNC, q->config.io_timeout_s);

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -348,6 +349,28 @@ static void test_other_names(void **state)
 	assert_int_equal(b->owner.error, -ENOENT);
 }
 
+/* sanlock has no thread left for storage that hangs, and says that the path is not there. The path from our
+ * folder that means nothing in the daemon's stands for it. */
+static void test_storage_that_is_there(void **state)
+{
+	struct bench *b = *state;
+	struct lease_config other = config_of(b);
+	char from[PATH_MAX];
+
+	domain_start(&b->domain);
+	assert_non_null(getcwd(from, sizeof(from)));
+	assert_int_equal(chdir(b->domain.dir), 0);
+	strcpy(other.engine_place.path, strrchr(b->domain.disk, '/') + 1);
+	port_swap(b, &other);
+	read_owner(b, 2000);
+	assert_int_equal(b->owner.error, -ETIMEDOUT);
+	strcat(other.engine_place.path, "-missing");
+	port_swap(b, &other);
+	read_owner(b, 2000);
+	assert_int_equal(b->owner.error, -ENOENT);
+	assert_int_equal(chdir(from), 0);
+}
+
 static int create(struct bench *b, const char *name, const struct lease_place *place)
 {
 	assert_int_equal(b->port->create(b->port, name, place, clock_mono() + 5000, ended, b), 0);
@@ -424,6 +447,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_life, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_storage_that_is_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_create, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_daemon_stopped_and_killed, setup, teardown),
 	};
