@@ -24,6 +24,8 @@
 #define UNIT "ovirt-ha-storage-daemon@"
 #define FILE_MODE 0660 /* root and group sanlock, which the unit gives */
 #define MOUNTS_MAX 64  /* one on the other, of daemons that were killed */
+#define WORDS STORAGE_RUN_DIR "/" STORAGE_DAEMON_WORDS
+#define WORDS_MAX 65536
 
 CLEANUP_DEFINE(FILE *, endmntent)
 CLEANUP_DEFINE(DIR *, closedir)
@@ -122,6 +124,32 @@ static int keep_password(const char *password, char ret_path[32])
 	return 0;
 }
 
+/* Where who has the storage connected finds why it is not (storage_userspace.c). systemd tries again at once,
+ * so nothing is taken away that may be being read: the last line counts. */
+static int speak_to_file(void)
+{
+	_cleanup_close_ int fd = open(WORDS, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || (st.st_size > WORDS_MAX && ftruncate(fd, 0) < 0) ||
+	    dup2(fd, STDERR_FILENO) < 0)
+		return -errno;
+	return 0;
+}
+
+/* And for the journal, which has heard nothing of it. */
+static void repeat_words(void)
+{
+	_cleanup_fclose_ FILE *file = fopen(WORDS, "re");
+	char line[1024], last[1024] = "";
+
+	while (file && fgets(line, sizeof(line), file))
+		strcpy(last, line);
+	last[strcspn(last, "\n")] = '\0';
+	if (last[0])
+		log_error("the storage can't be shown, tried again: %s", last);
+}
+
 static int begin(const struct engine_conf *conf, const struct storage_exports *exports, const char *folder)
 {
 	struct daemon_options options;
@@ -143,6 +171,9 @@ static int begin(const struct engine_conf *conf, const struct storage_exports *e
 		r = storage_daemon_options(conf, exports, host, password, &options);
 	if (r < 0)
 		return r;
+	r = speak_to_file();
+	if (r < 0)
+		return r;
 	execvp(options.args[0], options.args);
 	r = -errno;
 	storage_daemon_options_done(&options);
@@ -154,6 +185,7 @@ static int open_up(const struct storage_exports *exports)
 {
 	int r = 0;
 
+	unlink(WORDS);
 	for (size_t i = 0; r == 0 && i < exports->n; i++)
 		r = chmod(exports->all[i].path, FILE_MODE) < 0 ? -errno : 0;
 	return r;
@@ -183,6 +215,7 @@ int main(int argc, char *argv[])
 	if (cleans) {
 		end_connections();
 		clean(folder);
+		repeat_words();
 		return EXIT_SUCCESS;
 	}
 	if (r == -ENOENT)

@@ -60,6 +60,8 @@ struct storage_step {
 	bool optional; /* its failure is a line of debug and the plan goes on */
 	int okay; /* an exit status of RUN that is no failure besides 0; 0: none (iscsiadm has its own for
 		     "done already") */
+	const char *words; /* of RUN: a file whose last line is the reason of a failure where there is one,
+			      since PROGRAM only says that something else failed; NULL: none */
 	const char *args[STORAGE_ARGS_MAX + 1]; /* up to a NULL */
 };
 

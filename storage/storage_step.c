@@ -191,7 +191,7 @@ static int do_unmount(const struct storage_world *world, const char *path, struc
 /* A program that goes on in the background may keep our stderr: a file, read when the program has ended. */
 static void last_words(int fd, char ret[STORAGE_WHY_SIZE])
 {
-	char text[2048], *line;
+	char text[2048], *line, *quoted;
 	off_t size = lseek(fd, 0, SEEK_END);
 	ssize_t n = pread(fd, text, sizeof(text) - 1, size > 2047 ? size - 2047 : 0);
 
@@ -202,7 +202,11 @@ static void last_words(int fd, char ret[STORAGE_WHY_SIZE])
 	while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' '))
 		text[--n] = '\0';
 	line = strrchr(text, '\n');
-	snprintf(ret, STORAGE_WHY_SIZE, "%.200s", line ? line + 1 : text);
+	line = line ? line + 1 : text;
+	/* QEMU quotes the option first, which is long: "--blockdev {..}: why". */
+	while ((quoted = strstr(line, "}: ")))
+		line = quoted + strlen("}: ");
+	snprintf(ret, STORAGE_WHY_SIZE, "%.200s", line);
 }
 
 static int do_run(const struct storage_world *world, const struct storage_step *step, struct answer *ret)
@@ -220,6 +224,16 @@ static int do_run(const struct storage_world *world, const struct storage_step *
 		return fail(ret, -r, "%.100s: %s", step->args[0], strerror(r));
 	if (WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == step->okay))
 		return 0;
+	if (step->words) {
+		_cleanup_close_ int fd = open(step->words, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+		if (fd >= 0)
+			last_words(fd, words);
+		if (fd >= 0 && words[0])
+			return fail(ret, -EIO,
+				    "%.170s; check the server, and what hosted-engine.conf says of it",
+				    words);
+	}
 	last_words(STDERR_FILENO, words);
 	if (words[0])
 		return fail(ret, -EIO, "%s", words);

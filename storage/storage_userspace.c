@@ -64,8 +64,12 @@ static const char *unit(const struct engine_conf *conf, struct storage_plan *pla
 static void plan_connect(const struct storage_world *world, const struct engine_conf *conf,
 			 struct storage_plan *plan)
 {
+	struct storage_step *step;
+
 	storage_plan_add(plan, STORAGE_STEP_FOLDER, QUICK_MS, storage_folder(plan, world, conf), NULL);
-	storage_plan_add(plan, STORAGE_STEP_RUN, START_MS, "systemctl", "start", unit(conf, plan), NULL);
+	step = storage_plan_add(plan, STORAGE_STEP_RUN, START_MS, "systemctl", "start", unit(conf, plan),
+				NULL);
+	step->words = storage_text(plan, "%s/" STORAGE_DAEMON_WORDS, world->run);
 }
 
 /* The unit takes its files away. */

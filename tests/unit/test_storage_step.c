@@ -42,22 +42,28 @@ static const char *at(const char *name)
 	return paths[next];
 }
 
-static int run(enum storage_step_kind kind, const char *a, const char *b, const char *c, const char *d)
+static int run_step(const struct storage_step *step)
 {
-	struct storage_step step = {.kind = kind, .ms = 1, .args = {a, b, c, d}};
 	struct storage_child child;
 	struct pollfd fd;
 	int r;
 
 	why[0] = '\0';
 	signal(SIGCHLD, SIG_IGN);
-	assert_int_equal(storage_step_start(&world, &step, &child), 0);
+	assert_int_equal(storage_step_start(&world, step, &child), 0);
 	fd = (struct pollfd){.fd = child.fd, .events = POLLIN};
 	assert_int_equal(poll(&fd, 1, PATIENCE_MS), 1);
 	r = storage_step_end(&child, why);
 	assert_true(r <= 0);
 	assert_int_equal(r < 0, why[0] != '\0');
 	return r;
+}
+
+static int run(enum storage_step_kind kind, const char *a, const char *b, const char *c, const char *d)
+{
+	const struct storage_step step = {.kind = kind, .ms = 1, .args = {a, b, c, d}};
+
+	return run_step(&step);
 }
 
 static const char *content(const char *path)
@@ -206,6 +212,36 @@ static void test_run(void **state)
 	}
 }
 
+/* What was started by another has told the reason elsewhere, when it has. */
+static void test_words_elsewhere(void **state)
+{
+	static const struct {
+		const char *name, *words, *want;
+	} rows[] = {
+		{"none", NULL, "see the journal"},
+		{"empty", "", "see the journal"},
+		{"last line", "one\nno such export\n",
+		 "no such export; check the server, and what hosted-engine.conf says of it"},
+		{"after an option", "qemu: --blockdev {\"a\":{\"b\":1}}: Login failed\n",
+		 "Login failed; check the server, and what hosted-engine.conf says of it"},
+	};
+	struct storage_step step = {.kind = STORAGE_STEP_RUN, .ms = 1, .args = {"prog", NULL}};
+	char path[160];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s:/bin:/usr/bin", top);
+	world.path = path;
+	step.words = at("words");
+	put_program("prog", "echo see the journal >&2; exit 1\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (rows[i].words)
+			assert_int_equal(run(STORAGE_STEP_FILE, step.words, rows[i].words, NULL, NULL), 0);
+		assert_int_equal(run_step(&step), -EIO);
+		if (strcmp(why, rows[i].want) != 0)
+			fail_msg("%s: %s", rows[i].name, why);
+	}
+}
+
 static bool gone_at_last(pid_t group)
 {
 	for (int i = 0; i < PATIENCE_MS / 10 && !storage_step_gone(group); i++)
@@ -338,13 +374,10 @@ static void own_mounts(void)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_files),
-		TEST(test_line),
-		TEST(test_mount),
-		TEST(test_run),
-		TEST(test_kill),
-		TEST(test_unused),
-		TEST(test_secret_is_not_described),
+		TEST(test_files),	    TEST(test_line),
+		TEST(test_mount),	    TEST(test_run),
+		TEST(test_words_elsewhere), TEST(test_kill),
+		TEST(test_unused),	    TEST(test_secret_is_not_described),
 	};
 
 	stand_in_main();

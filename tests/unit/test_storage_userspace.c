@@ -102,6 +102,7 @@ static void test_plans(void **state)
 	assert_int_equal(plan.n_steps, 2);
 	assert_step(&plan.steps[0], STORAGE_STEP_FOLDER, FOLDER, NULL, NULL);
 	assert_step(&plan.steps[1], STORAGE_STEP_RUN, "systemctl", "start", UNIT);
+	assert_string_equal(plan.steps[1].words, "/run/ovirt-ha-storage/daemon.words");
 	memset(&plan, 0, sizeof(plan));
 	storage_userspace.disconnect(&world, &conf, &plan);
 	assert_int_equal(plan.n_steps, 2);
