@@ -179,7 +179,8 @@ const struct answer_row answer_rows[ANSWER_COUNT] = {
 				 .words = "nfs|nfs3|nfs4|glusterfs|iscsi|fc|posix|path"},
 	[ANSWER_STORAGE] = {"storage", "STORAGE/storageDomainConnection", STORAGE,
 			    "Please specify the full shared storage connection path to use (example: "
-			    "host:/path; of iscsi: portals' addresses, of path: a folder or device)",
+			    "host:/path, of NFS host alone for a list; of iscsi: portals' addresses, of "
+			    "path: a folder or device)",
 			    "", .setting = "storage", .check = check_storage, .applies = with_source},
 	[ANSWER_NFS_VERSION] = {"nfs_version", NULL, STORAGE, NULL, "", .setting = "nfs_version",
 				.applies = of_nfs, .empty = true},

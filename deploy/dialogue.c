@@ -103,14 +103,53 @@ static bool any_asked(const bool asked[ANSWER_COUNT], enum answer from, enum ans
 	return false;
 }
 
-static int ask(const struct dialogue *dialogue, struct answers *answers, enum answer which)
+static void show(const struct dialogue *dialogue, const struct choices *choices)
 {
-	const struct answer_row *row = &answer_rows[which];
-	char line[ANSWER_SIZE], prompt[1024], what[DIALOGUE_LINE_SIZE] = "";
-	int r;
+	char label[24];
+
+	if (choices->note[0])
+		say(dialogue, "%s", choices->note);
+	for (size_t i = 0; i < choices->n; i++)
+		say(dialogue, "  [%s]  %s", choices_label(choices, i, label), choices->all[i].about);
+	if (choices->more > 0)
+		say(dialogue, "  and %zu more", choices->more);
+	if (choices->n > 0)
+		say(dialogue, "A number picks one; what is not listed can be typed.");
+}
+
+/* One line for the question; one that asks for a list gets it, and the question comes again. */
+static int hear(const struct dialogue *dialogue, const struct answers *answers, enum answer which,
+		char line[ANSWER_SIZE])
+{
+	_cleanup_(choices_done) struct choices choices = {0};
+	const bool secret = answer_rows[which].secret;
+	const char *picked;
+	char prompt[1024];
 
 	make_prompt(answers, which, prompt, sizeof(prompt));
-	r = dialogue->ask(dialogue->data, prompt, row->secret, line, sizeof(line));
+	dialogue->offer(dialogue->data, which, answers, NULL, &choices);
+	do {
+		int r;
+
+		show(dialogue, &choices);
+		r = dialogue->ask(dialogue->data, prompt, secret, line, ANSWER_SIZE);
+		if (r < 0)
+			return r;
+		picked = choices_pick(&choices, line);
+		if (picked)
+			snprintf(line, ANSWER_SIZE, "%s", picked);
+		choices_done(&choices);
+		if (!picked && !secret)
+			dialogue->offer(dialogue->data, which, answers, line, &choices);
+	} while (choices.note[0]);
+	return 0;
+}
+
+static int ask(const struct dialogue *dialogue, struct answers *answers, enum answer which)
+{
+	char line[ANSWER_SIZE], what[DIALOGUE_LINE_SIZE] = "";
+	int r = hear(dialogue, answers, which, line);
+
 	if (r < 0)
 		return r;
 	if (!line[0])

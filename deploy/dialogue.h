@@ -4,6 +4,7 @@
 #pragma once
 
 #include "deploy/answers.h"
+#include "deploy/choices.h"
 
 #define DIALOGUE_LINE_SIZE 8192
 
@@ -13,6 +14,11 @@ struct dialogue {
 	 * nobody asks again), or -errno. `secret`: not echoed. */
 	int (*ask)(void *data, const char *prompt, bool secret, char *ret, size_t size);
 	void (*say)(void *data, const char *line);
+	/* What can be chosen from for an answer. `typed` is NULL before the question, and else what was typed
+	 * for it: words that ask for a list get one, or the reason why there is none, and the question is
+	 * asked again. Fills `ret`, which is empty: with nothing the question is asked plainly. May block. */
+	void (*offer)(void *data, enum answer which, const struct answers *answers, const char *typed,
+		      struct choices *ret);
 	/* What only the world can tell of an answer that was just accepted, and what it suggests for later
 	 * ones (answer_suggest()). 0, or -EINVAL and in `what` why it can't be taken: it is asked again,
 	 * where it was asked. Others end the dialogue, `what` says why. May block. */

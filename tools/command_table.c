@@ -27,18 +27,18 @@ static const struct tool_command tool_commands[] = {
 			  .help = "the first host again, of a configuration that --save-config wrote"}},
 		.help = "deploy the hosted engine on this host",
 		.details =
-			"Asks for the storage first: where that has no domain this is the first host, "
-			"which makes "
+			"Asks for the storage first: where that has no domain this is the first host, which "
+			"makes "
 			"one, imports the\n"
-			"engine's appliance and starts it; else this host joins, and needs to be told "
-			"little more. "
+			"engine's appliance and starts it; else this host joins, and needs to be told little "
+			"more. "
 			"Before the\n"
-			"confirmation the storage is connected for a look, and nothing else changed; the end "
-			"of input (^D) leaves\n"
-			"at any question and takes that back. Without a terminal all answers come from "
-			"--config-append or are\n"
-			"defaults. What was broken off, by ^C too, is taken back by "
-			"hosted-engine-cleanup.\n",
+			"confirmation the storage is connected for a look, and nothing else changed; ^D and "
+			"^C leave "
+			"at any question\n"
+			"and take that back. Without a terminal all answers come from --config-append or are "
+			"defaults. What was\n"
+			"broken off, by ^C too, is taken back by hosted-engine-cleanup.\n",
 		.root = true,
 		.run = command_run_deploy,
 	},

@@ -8,6 +8,8 @@
 #include "deploy/dialogue.h"
 #include "deploy/restore.h"
 #include "tools/commands.h"
+#include "tools/deploy_break.h"
+#include "tools/deploy_offer.h"
 #include "tools/deploy_steps.h"
 #include "tools/deploy_terminal.h"
 #include "tools/deploy_world.h"
@@ -72,6 +74,7 @@ static int deploy(const struct invocation *call, struct deployment *deployment)
 		.ask = terminal_ask,
 		/* Where nobody is asked, all that is said before the preview is why it can't go on. */
 		.say = silent ? terminal_refuse : terminal_tell,
+		.offer = deploy_offer,
 		.learn = deploy_world_learn,
 		.data = deployment,
 		.silent = silent,
@@ -92,8 +95,9 @@ static int deploy(const struct invocation *call, struct deployment *deployment)
 	dialogue.say = terminal_tell;
 	if (r == 0)
 		r = dialogue_confirm(&dialogue, &deployment->answers);
-	if (r < 0)
-		return leave(deployment, r);
+	break_leave();
+	if (r < 0 || break_asked())
+		return leave(deployment, r < 0 && !break_asked() ? r : -ECANCELED);
 	if (save && (r = answers_save(&deployment->answers, save)) < 0) {
 		fprintf(stderr, "%s cannot be written: %s\n", save, strerror(-r));
 		return leave(deployment, r);
@@ -104,6 +108,9 @@ static int deploy(const struct invocation *call, struct deployment *deployment)
 			     "Hosted Engine deployment failed: hosted-engine-cleanup takes this host "
 			     "back to before; then --deploy may be tried again");
 		return 1;
+	break_end();
+	if (break_asked())
+		return leave(deployment, -ECANCELED);
 	}
 	terminal_say("INFO", "Hosted Engine successfully deployed");
 	return 0;

@@ -4,12 +4,14 @@
 #include "tools/deploy_terminal.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "tools/deploy_break.h"
 #include "tools/terminal_text.h"
 
 #define INDENT "          "
@@ -76,7 +78,6 @@ void terminal_refuse(void *data, const char *line)
 	put_lines(stderr, line);
 }
 
-/* ^C is a letter then: the terminal is not left silent by it. */
 static void silence(struct termios *ret_usual)
 {
 	struct termios silent;
@@ -84,9 +85,23 @@ static void silence(struct termios *ret_usual)
 	if (tcgetattr(STDIN_FILENO, ret_usual) < 0)
 		return;
 	silent = *ret_usual;
-	silent.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+	silent.c_lflag &= ~(tcflag_t)ECHO;
 	silent.c_lflag |= ECHONL;
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+}
+
+/* Is there something to read, before a signal asks to leave? stdin has no buffer: what is there is seen. */
+static bool wait_for_line(void)
+{
+	struct pollfd stdin_fd = {.fd = STDIN_FILENO, .events = POLLIN};
+	sigset_t usual;
+	int r = -1;
+
+	break_hold(&usual);
+	if (!break_asked())
+		r = ppoll(&stdin_fd, 1, NULL, &usual);
+	sigprocmask(SIG_SETMASK, &usual, NULL);
+	return r > 0;
 }
 
 int terminal_ask(void *data, const char *prompt, bool secret, char *ret, size_t size)
@@ -95,10 +110,11 @@ int terminal_ask(void *data, const char *prompt, bool secret, char *ret, size_t 
 	struct termios usual;
 	char *line = NULL;
 	size_t room = 0;
-	ssize_t n;
+	ssize_t n = -1;
 	int r = 0;
 
 	(void)data;
+	setvbuf(stdin, NULL, _IONBF, 0);
 	fputs(INDENT, stdout);
 	for (const char *at = prompt; *at;) {
 		size_t length = strcspn(at, "\n");
@@ -113,12 +129,13 @@ int terminal_ask(void *data, const char *prompt, bool secret, char *ret, size_t 
 	fflush(stdout);
 	if (hide)
 		silence(&usual);
-	n = getline(&line, &room, stdin);
+	if (wait_for_line())
+		n = getline(&line, &room, stdin);
 	if (hide)
 		tcsetattr(STDIN_FILENO, TCSAFLUSH, &usual);
 	if (n > 0 && line[n - 1] == '\n')
 		line[--n] = '\0';
-	if (n < 0)
+	if (n < 0 || break_asked())
 		r = -ECANCELED;
 	else if ((size_t)n >= size || strlen(line) != (size_t)n)
 		r = -EMSGSIZE;

@@ -13,8 +13,8 @@ void terminal_bar(const char *what, unsigned percent);
 /* The same for what has no end that is known. */
 void terminal_wait(const char *what, int64_t seconds);
 
-/* Of struct dialogue: a question on stdout, its answer from stdin. 0, -ECANCELED at the end of the input,
- * -EMSGSIZE. */
+/* Of struct dialogue: a question on stdout, its answer from stdin. 0, -ECANCELED at the end of the input
+ * and when a signal asked to leave (deploy_break.h), -EMSGSIZE. */
 int terminal_ask(void *data, const char *prompt, bool secret, char *ret, size_t size);
 void terminal_tell(void *data, const char *line);
 /* The same on stderr, where nobody is there to be asked again. */

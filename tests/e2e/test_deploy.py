@@ -171,7 +171,10 @@ def test_typed(undeployed_lab):
         terminal = typed(lab, 1, "--config-append=/root/some")
         answer(terminal, questions[:left])
         terminal.expect_exact(questions[left][0] if left < len(questions) else "confirm installation settings")
-        terminal.sendeof()
+        if left % 2:
+            terminal.sendeof()
+        else:
+            lab.run(1, "pkill", "-TERM", "-x", "hosted-engine")
         ended(terminal, 1, "nothing on this host was changed")
     assert state_of(lab, 1) == before and shared(lab) == []
 
@@ -205,11 +208,13 @@ def test_broken_off_at_each_stage(undeployed_lab):
     lab = undeployed_lab
     before = state_of(lab, 1)
     write_answers(lab, 1, first(lab))
-    for words in STAGES:
+    for number, words in enumerate(STAGES):
         terminal = pexpect.spawn(LAB, ["--name", lab.lab.name, "run", "1", "sh", "-c", "exec hosted-engine --deploy "
                                  "--config-append=/root/answers </dev/null"], encoding="utf-8", timeout=100, echo=False)
         terminal.expect_exact(words)
-        lab.run(1, "pkill", "-KILL", "-x", "hosted-engine", check=False)
+        lab.run(1, "pkill", ("-KILL", "-INT")[number % 2], "-x", "hosted-engine", check=False)
+        if number % 2 and "Finishing" not in words:
+            terminal.expect_exact("Broken off: hosted-engine-cleanup takes this host back to before")
         terminal.expect(pexpect.EOF)
         terminal.close()
         if "Finishing" not in words:

@@ -5,10 +5,11 @@ Decides nothing about what a case expects. Called by test_stores.py and by the b
 import errno
 import os
 
-from storage_space import ADDRESSES, BLOCK
+from storage_space import ADDRESSES, BLOCK, TOP
 from storage_servers import CHAP_PASSWORD, CHAP_USER, IscsiServer, NfsServer
 
 BLOCKS = 2002
+COMMAND = f"{os.environ.get('OVIRT_HA_BUILD', f'{TOP}/build')}/tools/hosted-engine"
 
 
 def make_file(path, size=BLOCKS * BLOCK):

@@ -10,36 +10,15 @@ import sys
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(__file__))
-
-from storage_kinds import BLOCKS, KINDS, Iscsi  # noqa: E402
-from storage_space import BLOCK, SILENT, TOP, Space, Store, until  # noqa: E402
-from lab_place import read  # noqa: E402
-from storage_servers import CHAP_PASSWORD, CHAP_USER  # noqa: E402
+from storage_kinds import BLOCKS, COMMAND, Iscsi
+from storage_space import BLOCK, SILENT, TOP, Store, until
+from lab_place import read
+from storage_servers import CHAP_PASSWORD, CHAP_USER
 
 PROGRAM = f"{os.environ.get('OVIRT_HA_BUILD', f'{TOP}/build')}/tests/storage/store_drive"
 ODD_PROGRAM = f"{PROGRAM}_odd_target"
 GAP_MS = 1500  # far above a machine that is busy; a loop that waits for a server which stands still does so for good
 RETRY = 15
-
-
-@pytest.fixture(scope="session")
-def space():
-    space = Space()
-    yield space
-    space.down()
-
-
-@pytest.fixture(params=KINDS)
-def kind(request, space):
-    """Servers are started once, and again where a case ended one."""
-    make, argument = KINDS[request.param]
-    kind = make(space, argument)
-    kind.prepare()
-    if not kind.server.runs():
-        kind.server.stop()
-        kind.server.start()
-    return kind
 
 
 @pytest.fixture
@@ -363,9 +342,6 @@ def test_silent_server(kind, open_store):
     error, ms = store.write(1, 0x38, ms=800)
     assert error == -errno.ETIMEDOUT and 800 <= ms < 800 + GAP_MS
     assert store.gap() < GAP_MS
-
-
-COMMAND = f"{os.path.dirname(PROGRAM)}/../../tools/hosted-engine"
 
 
 def dump(space, spec, user="", password=""):

@@ -58,9 +58,28 @@ static int learn(void *data, enum answer which, struct answers *answers, char wh
 	return 0;
 }
 
+/* Two targets; of a server that is typed alone its exports, or why they are not known. */
+static void offer(void *data, enum answer which, const struct answers *answers, const char *typed,
+		  struct choices *ret)
+{
+	(void)data;
+	(void)answers;
+	if (which == ANSWER_IQN && !typed) {
+		strcpy(ret->note, "Targets:");
+		choices_add(ret, "iqn.2003-01.org.example:a", "a, 2 LUNs");
+		choices_add(ret, "iqn.2003-01.org.example:b", "b, no LUN");
+	}
+	if (which == ANSWER_STORAGE && typed && strcmp(typed, "server") == 0) {
+		strcpy(ret->note, "Exports:");
+		choices_add(ret, "server:/export", "the export");
+	}
+	if (which == ANSWER_STORAGE && typed && strcmp(typed, "nowhere") == 0)
+		strcpy(ret->note, "No list: no answer");
+}
+
 static struct dialogue with(struct script *script)
 {
-	return (struct dialogue){.ask = ask, .say = say, .learn = learn, .data = script};
+	return (struct dialogue){.ask = ask, .say = say, .offer = offer, .learn = learn, .data = script};
 }
 
 static void suggest(struct answers *answers)
@@ -119,6 +138,61 @@ static void test_further_host(void **state)
 	assert_string_equal(answer_get(&answers, ANSWER_HOST_ID), "2");
 	assert_null(strstr(script.prompts, "FQDN"));
 	answers_done(&answers);
+}
+
+static void test_chosen(void **state)
+{
+	static const struct {
+		const char *name, *lines[12]; /* the last is of a question that ends it */
+		enum answer which;
+		const char *value, *said;
+	} rows[] = {
+		{"a target by its number",
+		 {"iscsi", "192.0.2.1", "", "", "2"},
+		 ANSWER_IQN,
+		 "iqn.2003-01.org.example:b",
+		 "Targets:\n  [1]  a, 2 LUNs\n  [2]  b, no LUN\n"},
+		{"one that is not listed",
+		 {"iscsi", "192.0.2.1", "", "", "iqn.2003-01.org.example:c"},
+		 ANSWER_IQN,
+		 "iqn.2003-01.org.example:c",
+		 ""},
+		{"a number of none is judged as text",
+		 {"iscsi", "192.0.2.1", "", "", "3", "1"},
+		 ANSWER_IQN,
+		 "iqn.2003-01.org.example:a",
+		 "'3' is"},
+		{"a server's export",
+		 {"nfs", "server", "1"},
+		 ANSWER_STORAGE,
+		 "server:/export",
+		 "Exports:\n  [1]  the export\nA number picks one"},
+		{"a server without a list",
+		 {"nfs", "nowhere", "nowhere:/export"},
+		 ANSWER_STORAGE,
+		 "nowhere:/export",
+		 "No list: no answer\n"},
+		{"a list does not last",
+		 {"nfs", "server", "nowhere", "1", "s:/1"},
+		 ANSWER_STORAGE,
+		 "s:/1",
+		 ""},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct script script = {0};
+		const struct dialogue dialogue = with(&script);
+		struct answers answers = {0};
+
+		memcpy(script.lines, rows[i].lines, sizeof(rows[i].lines));
+		assert_int_equal(dialogue_run(&dialogue, &answers), -ECANCELED);
+		if (script.lines[script.at] ||
+		    strcmp(answer_get(&answers, rows[i].which), rows[i].value) != 0 ||
+		    !strstr(script.said, rows[i].said))
+			fail_msg("%s: %s\n%s", rows[i].name, answer_get(&answers, rows[i].which),
+				 script.said);
+		answers_done(&answers);
+	}
 }
 
 static void test_left_anywhere(void **state)
@@ -225,9 +299,13 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_first_host),	   cmocka_unit_test(test_further_host),
-		cmocka_unit_test(test_left_anywhere),	   cmocka_unit_test(test_asked_again),
-		cmocka_unit_test(test_given_is_not_asked), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_first_host),
+		cmocka_unit_test(test_further_host),
+		cmocka_unit_test(test_left_anywhere),
+		cmocka_unit_test(test_asked_again),
+		cmocka_unit_test(test_given_is_not_asked),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_chosen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The lists that the questions of --deploy offer, from real servers, on a real terminal; and that a dialogue left by ^C,
+SIGTERM or ^D leaves nothing behind. Nothing is connected here: the dialogue is left before it would be.
+"""
+import os
+import re
+import signal
+
+import pexpect
+import pytest
+
+from storage_kinds import COMMAND
+from storage_servers import CHAP_PASSWORD, CHAP_USER
+from storage_space import ADDRESSES, SILENT
+
+ISCSI = pytest.mark.parametrize("kind", ["iscsi512"], indirect=True)
+NFS = pytest.mark.parametrize("kind", ["nfs3"], indirect=True)
+LEFT = "nothing on this host was changed"
+
+
+@pytest.fixture
+def terminal(space, tmp_path):
+    """--deploy in the servers' namespace, on a host of its own; left by `last`, which leaves nothing."""
+    (tmp_path / "ovirt-hosted-engine").mkdir()
+    child = pexpect.spawn("nsenter", [f"--net=/run/netns/{space.name}", "--", COMMAND, "--deploy"], encoding="utf-8", timeout=30,
+                          echo=False, dimensions=(24, 1000), env={**os.environ, "OVIRT_HA_CONF_DIR": str(tmp_path)})
+    child.folder = tmp_path / "ovirt-hosted-engine"
+    yield child
+    child.close(force=True)
+
+
+def answer(terminal, words, line):
+    terminal.expect_exact(words)
+    terminal.expect(": ?$")
+    terminal.sendline(line)
+
+
+def left(terminal, end):
+    end()
+    terminal.expect_exact(LEFT)
+    terminal.expect(pexpect.EOF)
+    terminal.wait()
+    assert terminal.exitstatus == 1 and list(terminal.folder.iterdir()) == []
+
+
+def portal(terminal, address, *login):
+    answer(terminal, "would like to use", "iscsi")
+    answer(terminal, "connection path", address)
+    answer(terminal, "portal port", "")
+    for words, line in zip(("discover user", "its password"), login or ("",)):
+        answer(terminal, words, line)
+
+
+@ISCSI
+def test_targets_and_luns(kind, terminal):
+    portal(terminal, kind.address, CHAP_USER, CHAP_PASSWORD)
+    terminal.expect_exact("The following targets have been found:")
+    terminal.expect_exact(f"[1]  {kind.server.target}  {kind.address}:3260,1  LUNs: 3")
+    answer(terminal, "iSCSI target name", "7")
+    terminal.expect_exact("'7' is")
+    answer(terminal, "iSCSI target name", "1")
+    terminal.expect_exact("The following LUNs have been found:")
+    terminal.expect_exact("A number picks one; what is not listed can be typed.")
+    luns = terminal.before.split("\r\n")[1:-1]
+    about = r" MiB  LAB STORAGE  serial LAB0000\d  "
+    assert [re.sub(about, " ", lun.strip()) for lun in luns] == ["[1]  7 free", "[2]  0 unknown: too small", "[3]  7 free"]
+    answer(terminal, "destination LUN", "no LUN/")
+    terminal.expect_exact("'no LUN/' is neither")
+    terminal.expect_exact("destination LUN")
+    left(terminal, lambda: terminal.sendcontrol("c"))
+
+
+@ISCSI
+def test_refused(kind, terminal):
+    portal(terminal, kind.address, CHAP_USER, "not-the-password")
+    terminal.expect(rf"\[1\]  {kind.server.target}  \S+  [^\r]*Authentication failure")
+    answer(terminal, "iSCSI target name", "1")
+    terminal.expect_exact("No list of LUNs: ")
+    terminal.expect_exact("destination LUN")
+    left(terminal, terminal.sendeof)
+
+
+def test_silent_server_is_not_waited_for(terminal):
+    portal(terminal, SILENT)
+    terminal.expect_exact("Looking for iSCSI targets")
+    left(terminal, lambda: terminal.sendcontrol("c"))
+
+
+def test_left_at_a_password(terminal):
+    portal(terminal, ADDRESSES[0], CHAP_USER)
+    terminal.expect_exact("its password")
+    left(terminal, lambda: terminal.sendcontrol("c"))
+
+
+@NFS
+def test_exports(kind, terminal):
+    answer(terminal, "would like to use", "nfs3")
+    answer(terminal, "connection path", f"{kind.address}:9")
+    terminal.expect_exact("No list of NFS exports: ")
+    answer(terminal, "connection path", kind.address)
+    terminal.expect_exact("The following exports have been found:")
+    terminal.expect(rf"\[(\d)\]  {kind.address}:{kind.folder} ")
+    answer(terminal, "connection path", terminal.match.group(1))
+    terminal.expect_exact("mount options")
+    left(terminal, lambda: os.kill(terminal.pid, signal.SIGTERM))
