@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #define APPLIANCE_WHY_SIZE 512
+#define APPLIANCE_DIGEST_SIZE 129
 
 enum appliance_kind {
 	APPLIANCE_OVA,
@@ -29,6 +30,9 @@ struct appliance {
 	uint32_t memory_mib; /* rounded up */
 	uint64_t unpacked;   /* bytes of the disk's file, which the import needs in its folder */
 	char member[256];    /* the disk's file in the tar */
+	/* Of that file, as the OVA's manifest has it: SHA1, SHA256 or SHA512 in lower-case hexadecimal. "":
+	 * it has no manifest, or that does not list it. */
+	char digest[APPLIANCE_DIGEST_SIZE];
 };
 
 #define APPLIANCE_CPUS_MAX 4096
@@ -37,7 +41,8 @@ struct appliance {
  * `ret_why` and `ret` untouched: -ENOENT, -EACCES and others of open(2); -EINVAL neither kind, or one that is
  * refused: an image with another file behind it (backing, data file, extents), encrypted, a VMDK outside of
  * an OVA; a tar with an absolute path or `..`, two of a name, two OVFs or disks, a disk that is no plain
- * file; -EBADMSG a broken tar, OVF or image; -EFBIG an OVF over 1 MiB; -ETIMEDOUT qemu-img took longer than
+ * file; -EBADMSG a broken tar, OVF or image, or an OVF that is not what
+ * the manifest says; -EFBIG an OVF over 1 MiB; -ETIMEDOUT qemu-img took longer than
  * 60 s; -ENOSYS there is no qemu-img. A gzipped OVA is read to its end: seconds per GiB. */
 int appliance_look(const char *path, struct appliance *ret, char ret_why[APPLIANCE_WHY_SIZE]);
 
@@ -57,9 +62,9 @@ struct appliance_import {
 
 /* Copies the disk to the target, all on storage when it returns 0: then *ret_size has the bytes that the
  * guest sees; what the target has beyond them is as it was. -errno with a line in `ret_why`: as
- * appliance_look(), which is done again; -ENOSPC the disk is larger than the target, or the folder has not
- * enough room (nothing was written); -ECANCELED; -ETIMEDOUT no progress for 10 minutes; -EBUSY another
- * program has the target; -EIO qemu-img's last words. After a failure during the copy the target holds part
- * of the disk. */
+ * appliance_look(), which is done again; -EBADMSG too where the disk is not what the manifest says (nothing
+ * was written); -ENOSPC the disk is larger than the target, or the folder has not enough room (nothing was
+ * written); -ECANCELED; -ETIMEDOUT no progress for 10 minutes; -EBUSY another program has the target; -EIO
+ * qemu-img's last words. After a failure during the copy the target holds part of the disk. */
 int appliance_import(const struct appliance_import *request, uint64_t *ret_size,
 		     char ret_why[APPLIANCE_WHY_SIZE]);

@@ -13,11 +13,14 @@
 #include <archive.h>
 #include <archive_entry.h>
 
+#include "deploy/appliance_digest.h"
 #include "deploy/appliance_parts.h"
 #include "util/cleanup.h"
 
 #define PIECE 131072
 #define MEMBERS_MAX 256
+
+CLEANUP_DEFINE(struct digest *, digest_free)
 
 struct member {
 	char name[256];
@@ -29,8 +32,9 @@ struct tar {
 	struct archive *archive;
 	size_t n;
 	struct member members[MEMBERS_MAX];
-	char *ovf;
+	char *ovf, *manifest;
 	size_t ovf_size;
+	char ovf_name[256];
 };
 
 static void tar_done(struct tar *tar)
@@ -38,6 +42,7 @@ static void tar_done(struct tar *tar)
 	if (tar->archive)
 		archive_read_free(tar->archive);
 	free(tar->ovf);
+	free(tar->manifest);
 }
 #define _cleanup_tar_ _cleanup_(tar_done)
 
@@ -96,24 +101,28 @@ static bool ends_in(const char *name, const char *end)
 	return length >= tail && strcmp(name + length - tail, end) == 0;
 }
 
-static int read_ovf(struct tar *tar, const struct member *member, char ret_why[APPLIANCE_WHY_SIZE])
+/* A member's bytes, with a NUL behind them. */
+static int read_text(struct tar *tar, const struct member *member, size_t most, char **ret,
+		     char ret_why[APPLIANCE_WHY_SIZE])
 {
-	if (tar->ovf)
-		return appliance_why(ret_why, -EINVAL, "the OVA has two OVFs");
-	if (member->size > OVF_MAX)
-		return appliance_why(ret_why, -EFBIG, "its OVF has %" PRIu64 " bytes, more than %d",
-				     member->size, OVF_MAX);
-	tar->ovf = malloc(member->size + 1);
-	if (!tar->ovf)
+	size_t size = (size_t)member->size;
+
+	if (*ret)
+		return appliance_why(ret_why, -EINVAL, "the OVA has two files like %.200s", member->name);
+	if (member->size > most)
+		return appliance_why(ret_why, -EFBIG, "its %.200s has %" PRIu64 " bytes, more than %zu",
+				     member->name, member->size, most);
+	*ret = malloc(size + 1);
+	if (!*ret)
 		return appliance_why(ret_why, -ENOMEM, "%s", strerror(ENOMEM));
-	tar->ovf_size = (size_t)member->size;
-	for (size_t at = 0; at < tar->ovf_size;) {
-		la_ssize_t n = archive_read_data(tar->archive, tar->ovf + at, tar->ovf_size - at);
+	for (size_t at = 0; at < size;) {
+		la_ssize_t n = archive_read_data(tar->archive, *ret + at, size - at);
 
 		if (n <= 0)
 			return broken(tar->archive, ret_why);
 		at += (size_t)n;
 	}
+	(*ret)[size] = '\0';
 	return 0;
 }
 
@@ -136,7 +145,13 @@ static int take_member(struct tar *tar, struct archive_entry *entry, char ret_wh
 		if (strcmp(tar->members[i].name, name) == 0)
 			return appliance_why(ret_why, -EINVAL, "the OVA has two members %.200s", name);
 	tar->n++;
-	return member->plain && ends_in(name, ".ovf") ? read_ovf(tar, member, ret_why) : 0;
+	if (member->plain && ends_in(name, ".mf"))
+		return read_text(tar, member, MANIFEST_MAX, &tar->manifest, ret_why);
+	if (!member->plain || !ends_in(name, ".ovf"))
+		return 0;
+	strcpy(tar->ovf_name, name);
+	tar->ovf_size = (size_t)member->size;
+	return read_text(tar, member, OVF_MAX, &tar->ovf, ret_why);
 }
 
 /* To its end: a name that is unsafe, or there twice, may come last. */
@@ -181,10 +196,33 @@ static const struct member *find_disk(const struct tar *tar, const char *href)
 	return found;
 }
 
+/* The OVF is checked at once, the disk when it is unpacked. */
+static int check_manifest(const struct tar *tar, const char *href, struct appliance *appliance,
+			  char ret_why[APPLIANCE_WHY_SIZE])
+{
+	_cleanup_(digest_free_p) struct digest *digest = NULL;
+	char expected[APPLIANCE_DIGEST_SIZE];
+	int r;
+
+	if (!tar->manifest)
+		return 0;
+	r = manifest_find(tar->manifest, href, appliance->digest, ret_why);
+	if (r == 0)
+		r = manifest_find(tar->manifest, tar->ovf_name, expected, ret_why);
+	if (r < 0 || !expected[0])
+		return r;
+	digest = digest_new(expected);
+	if (!digest)
+		return appliance_why(ret_why, -ENOMEM, "%s", strerror(ENOMEM));
+	digest_add(digest, tar->ovf, tar->ovf_size);
+	return digest_end(digest, tar->ovf_name, ret_why);
+}
+
 int ova_look(const char *path, struct appliance *ret, char ret_why[APPLIANCE_WHY_SIZE])
 {
 	_cleanup_tar_ struct tar tar = {0};
 	const struct member *disk;
+	struct appliance found;
 	struct ovf ovf;
 	int r;
 
@@ -202,13 +240,16 @@ int ova_look(const char *path, struct appliance *ret, char ret_why[APPLIANCE_WHY
 			ret_why, -EINVAL,
 			"its OVF names the disk %.200s, and the OVA has no such file, or an empty one",
 			ovf.href);
-	*ret = (struct appliance){.kind = APPLIANCE_OVA,
-				  .disk_size = ovf.capacity,
-				  .cpus = ovf.cpus,
-				  .memory_mib = ovf.memory_mib,
-				  .unpacked = disk->size};
-	memcpy(ret->member, disk->name, sizeof(ret->member));
-	return 0;
+	found = (struct appliance){.kind = APPLIANCE_OVA,
+				   .disk_size = ovf.capacity,
+				   .cpus = ovf.cpus,
+				   .memory_mib = ovf.memory_mib,
+				   .unpacked = disk->size};
+	memcpy(found.member, disk->name, sizeof(found.member));
+	r = check_manifest(&tar, ovf.href, &found, ret_why);
+	if (r == 0)
+		*ret = found;
+	return r;
 }
 
 static int write_at(int fd, const char *data, size_t size, la_int64_t offset)
@@ -227,28 +268,45 @@ static int write_at(int fd, const char *data, size_t size, la_int64_t offset)
 	return 0;
 }
 
-static int unpack(struct archive *archive, uint64_t size, int fd,
+static int unpack(struct archive *archive, const struct appliance *appliance, int fd,
 		  int (*progress)(unsigned percent, void *data), void *data, char ret_why[APPLIANCE_WHY_SIZE])
 {
+	_cleanup_(digest_free_p) struct digest *digest =
+		appliance->digest[0] ? digest_new(appliance->digest) : NULL;
+	const uint64_t size = appliance->unpacked;
+	uint64_t hashed = 0; /* holes of a sparse file are zeros to a digest */
 	la_int64_t offset;
 	const void *bytes;
 	size_t n;
 	int next, r;
 
+	if (appliance->digest[0] && !digest)
+		return appliance_why(ret_why, -ENOMEM, "%s", strerror(ENOMEM));
 	while ((next = archive_read_data_block(archive, &bytes, &n, &offset)) == ARCHIVE_OK) {
-		if (offset < 0 || (uint64_t)offset > size || n > size - (uint64_t)offset)
+		if (offset < 0 || (uint64_t)offset > size || n > size - (uint64_t)offset ||
+		    (uint64_t)offset < hashed)
 			return appliance_why(ret_why, -EBADMSG,
 					     "the OVA is broken: its disk is larger than it says");
 		r = write_at(fd, bytes, n, offset);
 		if (r < 0)
 			return appliance_why(ret_why, r, "the OVA's disk can't be unpacked: %s",
 					     strerror(-r));
+		if (digest) {
+			digest_add(digest, NULL, (size_t)((uint64_t)offset - hashed));
+			digest_add(digest, bytes, n);
+			hashed = (uint64_t)offset + n;
+		}
 		if (progress && progress((unsigned)((double)offset / (double)size * 100), data) != 0)
 			return appliance_why(ret_why, -ECANCELED, "the copy was ended as asked");
 	}
 	if (next != ARCHIVE_EOF)
 		return broken(archive, ret_why);
-	return ftruncate(fd, (off_t)size) < 0 ? appliance_why(ret_why, -errno, "%s", strerror(errno)) : 0;
+	if (ftruncate(fd, (off_t)size) < 0)
+		return appliance_why(ret_why, -errno, "%s", strerror(errno));
+	if (!digest)
+		return 0;
+	digest_add(digest, NULL, (size_t)(size - hashed));
+	return digest_end(digest, appliance->member, ret_why);
 }
 
 int ova_unpack(const char *path, const struct appliance *appliance, int fd,
@@ -265,7 +323,7 @@ int ova_unpack(const char *path, const struct appliance *appliance, int fd,
 	while (archive_read_next_header(tar.archive, &entry) >= ARCHIVE_WARN) {
 		name = safe_name(archive_entry_pathname(entry));
 		if (name && strcmp(name, appliance->member) == 0)
-			return unpack(tar.archive, appliance->unpacked, fd, progress, data, ret_why);
+			return unpack(tar.archive, appliance, fd, progress, data, ret_why);
 	}
 	return broken(tar.archive, ret_why);
 }
