@@ -51,8 +51,8 @@ static const struct tool_command tool_commands[] = {
 			"take it the\n"
 			"command is refused. Then all is as hosted-engine-cleanup does it: the others forget "
 			"this host, and its\n"
-			"configuration is as before --deploy.\n",
-		.deployed = true,
+			"configuration is as before --deploy. What was broken off, another --undeploy "
+			"ends.\n",
 		.root = true,
 		.run = command_run_undeploy,
 	},

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* --undeploy: a host leaves its cluster. Decides the order: the VM goes first, by local maintenance, and
  * where it can't nothing else is begun. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tools/commands.h"
 #include "tools/deploy_steps.h"
 #include "tools/deploy_terminal.h"
+#include "tools/deployment.h"
+
+#define LEAVING "leaving" /* in the journal */
 
 /* --set-maintenance --mode=local --wait, which refuses where no other host can take the VM. */
 static int move_vm_away(const struct command_set *set)
@@ -21,11 +25,16 @@ static int move_vm_away(const struct command_set *set)
 	return call.command->run(&call);
 }
 
-static int undeploy(const struct invocation *call, struct deployment *deployment)
+/* 0: all but the VM is to go now. Once that was decided there is no way back: another --undeploy ends it. */
+static int begin(const struct invocation *call, struct deployment *deployment)
 {
-	int code;
+	int r;
 
-	if (journal_empty(deployment->journal) || !deployment_finished(deployment)) {
+	if (journal_get(deployment->journal, LEAVING))
+		return 0;
+	if (journal_empty(deployment->journal) && deployment_check(stdout, stderr) != 0)
+		return 1;
+	if (!deployment_finished(deployment)) {
 		fprintf(stderr, "No deployment came to its end on this host%s\n",
 			journal_empty(deployment->journal)
 				? ": one by hand is taken back by hand, its daemons stopped and "
@@ -33,16 +42,24 @@ static int undeploy(const struct invocation *call, struct deployment *deployment
 				: ": hosted-engine-cleanup takes back what was begun");
 		return 1;
 	}
-	code = move_vm_away(call->set);
-	if (code != 0) {
+	r = move_vm_away(call->set);
+	if (r == 0 && (r = journal_set(deployment->journal, LEAVING, "yes")) < 0)
+		fprintf(stderr, "The journal of the deployment can't be written: %s\n", strerror(-r));
+	if (r != 0)
 		fputs("This host stays deployed. In local maintenance, where it may be now, it waits for "
-		      "another "
-		      "--undeploy, or for --set-maintenance --mode=none\n",
+		      "another --undeploy, or for --set-maintenance --mode=none\n",
 		      stderr);
+	return r < 0 ? 1 : r;
+}
+
+static int undeploy(const struct invocation *call, struct deployment *deployment)
+{
+	int code = begin(call, deployment);
+
+	if (code != 0)
 		return code;
-	}
 	if (deployment_undo(deployment) < 0) {
-		terminal_say("ERROR", "This host is not clean: mend the cause and run hosted-engine-cleanup");
+		terminal_say("ERROR", "This host is not clean: mend the cause and run --undeploy again");
 		return 1;
 	}
 	terminal_say("INFO", "This host has left the hosted engine");

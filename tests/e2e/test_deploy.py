@@ -71,11 +71,17 @@ def test_two_hosts(undeployed_lab):
 
     # The first host leaves: the VM goes on elsewhere, with its disk, and the others forget the host.
     lab.wait_seen(1, 30)
-    lab.operator(1, "--undeploy")
+    leaving = pexpect.spawn(LAB, ["--name", lab.lab.name, "run", "1", "hosted-engine", "--undeploy"], encoding="utf-8", timeout=100)
+    leaving.expect_exact("Taking back: Masking suspend")
+    lab.run(1, "pkill", "-KILL", "-x", "hosted-engine")
+    leaving.expect(pexpect.EOF)
+    leaving.close()
+    poll(lambda: "1" not in json.loads(lab.operator(2, "--vm-status", "--json").stdout), 12, "host 1 is still known")
+    assert "has left" in lab.operator(1, "--undeploy").stdout
     assert state_of(lab, 1) == before["1"]
     assert shared(lab) == ["conf", "disk", "leases", "lockspace", "metadata"]
+    assert lab.operator(1, "--undeploy", check=False).stdout == "You must run deploy first\n"
     lab.wait("vm=up@2 && http=ok && lease=2", 60)
-    poll(lambda: "1" not in json.loads(lab.operator(2, "--vm-status", "--json").stdout), 30, "host 1 is still known")
     alone = lab.operator(2, "--undeploy", check=False)
     assert alone.returncode == 1 and "This host stays deployed" in alone.stderr
 
