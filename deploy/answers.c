@@ -131,10 +131,24 @@ static int check_fqdn(const struct answers *answers, const char *value, char wha
 	return cloud_init_check_fqdn(value, what);
 }
 
+static int check_version(const struct answers *answers, const char *value, char what[ANSWER_WHAT_SIZE])
+{
+	const unsigned version = strchr(value, ':') ? 6 : 4;
+
+	if (answers->ip_version == 0 || answers->ip_version == version)
+		return 0;
+	snprintf(what, ANSWER_WHAT_SIZE,
+		 "is not of IPv%u, which --%u asks for; give one that is, or begin "
+		 "without the option",
+		 answers->ip_version, answers->ip_version);
+	return -EINVAL;
+}
+
 static int check_address(const struct answers *answers, const char *value, char what[ANSWER_WHAT_SIZE])
 {
-	(void)answers;
-	return cloud_init_check_address(value, what);
+	int r = cloud_init_check_address(value, what);
+
+	return r < 0 ? r : check_version(answers, value, what);
 }
 
 static int check_vm_gateway(const struct answers *answers, const char *value, char what[ANSWER_WHAT_SIZE])
@@ -213,7 +227,7 @@ const struct answer_row answer_rows[ANSWER_COUNT] = {
 			   "Please indicate the management bridge of this host", "", .setting = "bridge"},
 	[ANSWER_GATEWAY] = {"gateway", "NETWORK/gateway", NETWORK,
 			    "Please indicate a pingable gateway IP address", "", .setting = "gateway",
-			    .applies = pinged},
+			    .check = check_version, .applies = pinged},
 	[ANSWER_NETWORK_TEST] = {"network_test", "NETWORK/network_test", NETWORK, NULL, "ping",
 				 .setting = "network_test"},
 	[ANSWER_TCP_ADDRESS] = {"tcp_t_address", "NETWORK/network_test_tcp_address", NETWORK, NULL, "",

@@ -67,6 +67,7 @@ struct answers {
 	char *text[ANSWER_COUNT];      /* given; NULL: not */
 	char *suggested[ANSWER_COUNT]; /* what this host, the storage or the appliance suggests; NULL: nothing
 					*/
+	unsigned ip_version;	       /* 4 or 6: addresses are of that alone; 0: of either */
 	bool further;		       /* the storage has a domain: this host joins its cluster */
 	bool restored; /* the first host, of a saved configuration: the machine is defined already */
 };

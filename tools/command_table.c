@@ -24,7 +24,10 @@ static const struct tool_command tool_commands[] = {
 			  .help = "write the answers to FILE, with the passwords, before they are acted on"},
 			 {.name = "restore-from-file",
 			  .value = "FILE",
-			  .help = "the first host again, of a configuration that --save-config wrote"}},
+			  .help = "the first host again, of a configuration that --save-config wrote"},
+			 {.name = "4",
+			  .help = "addresses of IPv4 alone: the gateway, the engine's name and its VM"},
+			 {.name = "6", .help = "addresses of IPv6 alone"}},
 		.help = "deploy the hosted engine on this host",
 		.details =
 			"Asks for the storage first: where that has no domain this is the first host, which "

@@ -79,38 +79,44 @@ static int deploy(const struct invocation *call, struct deployment *deployment)
 		.data = deployment,
 		.silent = silent,
 	};
+	const bool only4 = invocation_value(call, "4"), only6 = invocation_value(call, "6");
 	int r = check_undeployed(deployment);
 
 	if (r != 0)
 		return r;
+	if (only4 && only6) {
+		fputs("--4 and --6 exclude each other: give one of them, or none\n", stderr);
+		return 1;
+	}
+	deployment->answers.ip_version = only4 ? 4 : only6 ? 6 : 0;
 	if (dialogue.silent && !invocation_value(call, "config-append")) {
 		fputs("The questions need a terminal: run it on one, or give the answers with "
 		      "--config-append=FILE\n",
 		      stderr);
 		return 1;
 	}
+	break_leave();
 	r = take_answers(call, deployment);
 	if (r == 0)
 		r = dialogue_run(&dialogue, &deployment->answers);
 	dialogue.say = terminal_tell;
 	if (r == 0)
 		r = dialogue_confirm(&dialogue, &deployment->answers);
-	break_leave();
 	if (r < 0 || break_asked())
 		return leave(deployment, r < 0 && !break_asked() ? r : -ECANCELED);
 	if (save && (r = answers_save(&deployment->answers, save)) < 0) {
 		fprintf(stderr, "%s cannot be written: %s\n", save, strerror(-r));
 		return leave(deployment, r);
 	}
+	break_end();
+	if (break_asked())
+		return leave(deployment, -ECANCELED);
 	r = deployment_run(deployment);
 	if (r < 0) {
 		terminal_say("ERROR",
 			     "Hosted Engine deployment failed: hosted-engine-cleanup takes this host "
 			     "back to before; then --deploy may be tried again");
 		return 1;
-	break_end();
-	if (break_asked())
-		return leave(deployment, -ECANCELED);
 	}
 	terminal_say("INFO", "Hosted Engine successfully deployed");
 	return 0;

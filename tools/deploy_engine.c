@@ -39,6 +39,7 @@ int stage_run_cloud_init(void *data, char why[STAGE_WHY_SIZE])
 				  .fqdn = deployment_answer(deployment, ANSWER_FQDN),
 				  .mac = deployment_answer(deployment, ANSWER_MAC),
 				  .address = fixed ? deployment_answer(deployment, ANSWER_VM_ADDRESS) : NULL,
+				  .dhcp6 = deployment->answers.ip_version == 6,
 				  .gateway = fixed ? deployment_answer(deployment, ANSWER_VM_GATEWAY) : NULL,
 				  .ssh_key = key[0] ? key : NULL};
 	int r = 0;

@@ -3,9 +3,13 @@
  * but that the storage is connected, to see what is on it. */
 #include "tools/deploy_world.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <net/if.h>
+#include <net/route.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,24 +43,46 @@ static bool is_bridge(const char *name)
 	return access(path, F_OK) == 0;
 }
 
-/* Of IPv4's default route. */
-static bool default_route(char ret_device[32], char ret_gateway[16])
+static bool default_route4(char ret_device[IFNAMSIZ], char ret_gateway[INET6_ADDRSTRLEN])
 {
 	_cleanup_fclose_ FILE *file = fopen("/proc/net/route", "re");
 	unsigned destination, gateway;
 	char line[256];
 
 	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "%31s %x %x", ret_device, &destination, &gateway) == 3 && destination == 0) {
-			const unsigned char *byte = (const unsigned char *)&gateway;
-
-			snprintf(ret_gateway, 16, "%u.%u.%u.%u", byte[0], byte[1], byte[2], byte[3]);
-			return true;
-		}
+		if (sscanf(line, "%15s %x %x", ret_device, &destination, &gateway) == 3 && destination == 0)
+			return inet_ntop(AF_INET, &gateway, ret_gateway, INET6_ADDRSTRLEN);
 	return false;
 }
 
-static bool first_bridge(char ret[32])
+static bool default_route6(char ret_device[IFNAMSIZ], char ret_gateway[INET6_ADDRSTRLEN])
+{
+	_cleanup_fclose_ FILE *file = fopen("/proc/net/ipv6_route", "re");
+	char line[256], hex[33];
+	struct in6_addr gateway;
+	unsigned prefix, flags;
+
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%*32s %x %*32s %*x %32s %*x %*x %*x %x %15s", &prefix, hex, &flags,
+			   ret_device) != 4 ||
+		    prefix != 0 || !(flags & RTF_GATEWAY))
+			continue;
+		for (size_t i = 0; i < sizeof(gateway); i++)
+			sscanf(hex + 2 * i, "%2hhx", &gateway.s6_addr[i]);
+		/* One of the link alone can't be pinged by its address. */
+		if (!IN6_IS_ADDR_LINKLOCAL(&gateway))
+			return inet_ntop(AF_INET6, &gateway, ret_gateway, INET6_ADDRSTRLEN);
+	}
+	return false;
+}
+
+static bool default_route(unsigned ip_version, char ret_device[IFNAMSIZ], char ret_gateway[INET6_ADDRSTRLEN])
+{
+	return (ip_version != 6 && default_route4(ret_device, ret_gateway)) ||
+	       (ip_version != 4 && default_route6(ret_device, ret_gateway));
+}
+
+static bool first_bridge(char ret[IFNAMSIZ])
 {
 	_cleanup_(closedir_p) DIR *folder = opendir(NET);
 	const struct dirent *entry;
@@ -64,7 +90,7 @@ static bool first_bridge(char ret[32])
 	while (folder && (entry = readdir(folder)))
 		if (entry->d_name[0] != '.' && is_bridge(entry->d_name) &&
 		    strncmp(entry->d_name, "virbr", 5) != 0) {
-			snprintf(ret, 32, "%.31s", entry->d_name);
+			snprintf(ret, IFNAMSIZ, "%.15s", entry->d_name);
 			return true;
 		}
 	return false;
@@ -82,7 +108,7 @@ static int suggest_uuid(struct answers *answers, enum answer which)
 
 int deploy_world_suggest(struct answers *answers)
 {
-	char device[32] = "", gateway[16] = "", mac[18];
+	char device[IFNAMSIZ] = "", gateway[INET6_ADDRSTRLEN] = "", mac[18];
 	int r = engine_xml_mac(mac);
 
 	if (r == 0)
@@ -91,7 +117,7 @@ int deploy_world_suggest(struct answers *answers)
 		r = suggest_uuid(answers, ANSWER_VMID);
 	if (r == 0)
 		r = suggest_uuid(answers, ANSWER_DOMAIN);
-	if (r == 0 && default_route(device, gateway))
+	if (r == 0 && default_route(answers->ip_version, device, gateway))
 		r = answer_suggest(answers, ANSWER_GATEWAY, gateway);
 	if (r == 0 && (is_bridge(device) || first_bridge(device)))
 		r = answer_suggest(answers, ANSWER_BRIDGE, device);
@@ -256,14 +282,20 @@ static int check_host_id(struct deployment *deployment, char what[DIALOGUE_LINE_
 					 id);
 }
 
-static int check_fqdn(const char *fqdn, char what[DIALOGUE_LINE_SIZE])
+static int check_fqdn(const struct answers *answers, const char *fqdn, char what[DIALOGUE_LINE_SIZE])
 {
+	static const int families[] = {[0] = AF_UNSPEC, [4] = AF_INET, [6] = AF_INET6};
+	const struct addrinfo hints = {.ai_family = families[answers->ip_version]};
 	struct addrinfo *found;
-	int r = getaddrinfo(fqdn, NULL, NULL, &found);
+	int r = getaddrinfo(fqdn, NULL, &hints, &found);
 
 	if (r != 0)
 		return refuse(what, -EINVAL,
-			      "'%s' does not resolve to an address: %s; enter it in DNS or /etc/hosts", fqdn,
+			      "'%s' does not resolve to an address%s: %s; enter it in DNS or /etc/hosts",
+			      fqdn,
+			      answers->ip_version == 4	 ? " of IPv4"
+			      : answers->ip_version == 6 ? " of IPv6"
+							 : "",
 			      gai_strerror(r));
 	freeaddrinfo(found);
 	return 0;
@@ -335,7 +367,7 @@ int deploy_world_learn(void *data, enum answer which, struct answers *answers, c
 					: refuse(what, -EINVAL,
 						 "'%s' is no bridge of this host; see `ip link`", value);
 	case ANSWER_FQDN:
-		return check_fqdn(value, what);
+		return check_fqdn(answers, value, what);
 	case ANSWER_APPLIANCE:
 		return look_at_appliance(deployment, what);
 	case ANSWER_VCPUS:

@@ -9,7 +9,7 @@ _hosted_engine()
 
 	local -A options=(
 		[--help]="--deploy --undeploy --vm-start --vm-start-paused --vm-shutdown --vm-poweroff --vm-status --history --console --add-console-password --check-liveliness --check-deployed --connect-storage --disconnect-storage --set-maintenance --get-shared-config --set-shared-config --save-config --test-alert --reinitialize-lockspace --clean-metadata --dump-whiteboard --discover-storage"
-		[--deploy]="--config-append= --generate-answer= --restore-from-file="
+		[--deploy]="--config-append= --generate-answer= --restore-from-file= --4 --6"
 		[--undeploy]=""
 		[--vm-start]="--vm-conf="
 		[--vm-start-paused]=""

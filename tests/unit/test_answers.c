@@ -99,6 +99,37 @@ static void test_values(void **state)
 	}
 }
 
+static void test_ip_version(void **state)
+{
+	static const struct {
+		unsigned version;
+		enum answer which;
+		const char *value;
+		bool right;
+	} rows[] = {
+		{0, ANSWER_GATEWAY, "192.0.2.1", true},
+		{0, ANSWER_GATEWAY, "2001:db8::1", true},
+		{4, ANSWER_GATEWAY, "192.0.2.1", true},
+		{4, ANSWER_GATEWAY, "2001:db8::1", false},
+		{6, ANSWER_GATEWAY, "192.0.2.1", false},
+		{6, ANSWER_GATEWAY, "2001:db8::1", true},
+		{4, ANSWER_VM_ADDRESS, "2001:db8::2/64", false},
+		{6, ANSWER_VM_ADDRESS, "2001:db8::2/64", true},
+		{6, ANSWER_VM_ADDRESS, "192.0.2.10/24", false},
+		{4, ANSWER_VM_DNS, "2001:db8::1", true},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct answers answers = {.ip_version = rows[i].version};
+		char what[ANSWER_WHAT_SIZE] = "";
+
+		if (answer_check(&answers, rows[i].which, rows[i].value, what) !=
+			    (rows[i].right ? 0 : -EINVAL) ||
+		    (!rows[i].right && !strstr(what, rows[i].version == 4 ? "IPv4" : "IPv6")))
+			fail_msg("%u %s: %s", rows[i].version, rows[i].value, what);
+	}
+}
+
 /* Each row alone: its key is its own, its default passes its own check. */
 static void test_rows(void **state)
 {
@@ -295,13 +326,10 @@ static void test_manual(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_values),
-		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_which_matter),
-		cmocka_unit_test(test_what_counts),
-		cmocka_unit_test(test_files),
-		cmocka_unit_test(test_saved),
-		cmocka_unit_test(test_shared_without_secrets),
+		cmocka_unit_test(test_values),	    cmocka_unit_test(test_ip_version),
+		cmocka_unit_test(test_rows),	    cmocka_unit_test(test_which_matter),
+		cmocka_unit_test(test_what_counts), cmocka_unit_test(test_files),
+		cmocka_unit_test(test_saved),	    cmocka_unit_test(test_shared_without_secrets),
 		cmocka_unit_test(test_manual),
 	};
 
