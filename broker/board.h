@@ -5,6 +5,7 @@
 #pragma once
 
 #include "broker/membership.h"
+#include "broker/poke_intake.h"
 #include "broker/protocol.h"
 #include "metadata/identity.h"
 #include "metadata/slots.h"
@@ -20,6 +21,8 @@ struct board_calls {
 	void (*changed)(void *data);
 	/* What the agent said under `serial` and before is on storage, or is not. */
 	void (*published)(void *data, uint64_t serial, int error);
+	/* Our block on storage says something new, enum poke_what or-ed. */
+	void (*news)(void *data, uint32_t what);
 };
 
 enum board_scan_io {
@@ -28,6 +31,7 @@ enum board_scan_io {
 	BOARD_SCAN_CYCLE,  /* blocks in use */
 	BOARD_SCAN_AGAIN,  /* a piece of all blocks, in use or not */
 	BOARD_SCAN_DOMAIN, /* the identity, before the scan and every minute */
+	BOARD_SCAN_POKED,  /* a block whose host says that it has changed */
 };
 
 enum board_own_io {
@@ -75,7 +79,11 @@ struct board {
 			      */
 	uint32_t rescan_next;
 	bool closely;
-	uint16_t watched; /* the owner's id, 0 none or ours */
+	uint16_t watched;   /* the owner's id, 0 none or ours */
+	bool watched_tells; /* it pokes us when its block changes */
+	uint16_t poked[POKE_BURST_ALL];
+	size_t n_poked;
+	uint64_t poked_reads;
 
 	/* The own block. */
 	struct store_op own_op;
@@ -91,7 +99,8 @@ struct board {
 	struct publish_request published; /* the agent's last */
 	mono_t published_at;		  /* MONO_UNSET: none */
 	uint64_t serial_writing, serial_done;
-	bool dirty;  /* the agent said something new */
+	bool dirty;		     /* the agent said something new */
+	uint32_t news, news_writing; /* of what it said: not yet being written, and not yet on storage */
 	bool stored; /* what it said was read back from the own block, which has not changed since */
 	bool silent_said;
 	bool untrue; /* our last write was acknowledged, and read back it does not stand there */
@@ -123,8 +132,11 @@ void board_done(struct board *board);
 void board_take_hosts(struct board *board, const struct lease_look *look);
 /* `timing`: what sanlock does on this host, for the record (safety rule 10). */
 void board_set_member(struct board *board, bool joined, uint64_t generation, struct lease_timing timing);
-/* Read every second: everything, or the one block of `owner` (0: none). */
-void board_watch(struct board *board, bool closely, uint16_t owner);
+/* Read every second: everything, or the one block of `owner` (0: none); less often if the owner `tells` of
+ * changes. */
+void board_watch(struct board *board, bool closely, uint16_t owner, bool tells);
+/* A host says that its block has changed: it is read as soon as the read under way has ended. */
+void board_poked(struct board *board, uint16_t id);
 /* What the agent says of this host; written at once when it is news. */
 void board_publish(struct board *board, const struct publish_request *request);
 /* Another agent comes, whose serials begin anew: what the one before asked is answered to nobody. */

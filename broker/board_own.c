@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/board_parts.h"
+#include "broker/poke.h"
 #include "metadata/record.h"
 #include "util/cleanup.h"
 #include "util/log.h"
@@ -71,17 +72,23 @@ static void make_record(struct board *board, struct record *ret)
 	record_set_penalties(ret, &said->score);
 }
 
-static bool same_claim(const struct claim *a, const struct claim *b)
+/* What the record says otherwise, enum poke_what or-ed; 0: the same but for moments. */
+static uint32_t news_of(const struct publish_request *before, const struct publish_request *request)
 {
-	return a->score == b->score && a->vm == b->vm && a->health == b->health && a->detail == b->detail &&
-	       a->maintenance == b->maintenance && a->stopped == b->stopped &&
-	       a->migrating_to == b->migrating_to;
-}
+	const struct claim *a = &before->claim, *b = &request->claim;
 
-static bool same_words(const struct publish_request *a, const struct publish_request *b)
-{
-	return same_claim(&a->claim, &b->claim) && a->engine_reason == b->engine_reason &&
-	       a->state == b->state && a->reason == b->reason && a->config_shared == b->config_shared;
+	return (a->vm != b->vm || a->health != b->health || a->detail != b->detail ||
+				a->migrating_to != b->migrating_to ||
+				before->engine_reason != request->engine_reason
+			? POKE_VM
+			: 0) |
+	       (a->score != b->score ? POKE_SCORE : 0) |
+	       (a->maintenance != b->maintenance ? POKE_MAINTENANCE : 0) |
+	       (a->stopped != b->stopped || before->state != request->state ||
+				before->reason != request->reason ||
+				before->config_shared != request->config_shared
+			? POKE_STATE
+			: 0);
 }
 
 static void answer(struct board *board, uint64_t serial, int error)
@@ -165,6 +172,8 @@ static void publish_now(struct board *board)
 		return;
 	}
 	board->foreign = false;
+	board->news_writing |= board->news;
+	board->news = 0;
 	board->serial_writing = board->published.serial;
 	board->own_io = BOARD_OWN_WRITE;
 	board->own_op.done = own_done;
@@ -243,6 +252,9 @@ static void own_done(struct store_op *op, int error)
 		}
 		board->ever_written = true;
 		board->wrote_at = board_now(board);
+		if (board->news_writing != 0)
+			board->calls->news(board->data, board->news_writing);
+		board->news_writing = 0;
 		r = read_back(board);
 		if (r == 0)
 			return;
@@ -301,9 +313,11 @@ static void write_fired(struct timer *timer)
 void board_publish(struct board *board, const struct publish_request *request)
 {
 	mono_t now = board_now(board);
+	uint32_t news = board->published_at == MONO_UNSET ? POKE_STATE : news_of(&board->published, request);
 
-	if (board->published_at == MONO_UNSET || !same_words(&board->published, request))
+	if (news != 0)
 		board->stored = false;
+	board->news |= news;
 	board->published = *request;
 	/* What waited for us while we stood still is as old as it is: the agent may have been silent since.
 	 * No moment of the past: it comes from now. */
@@ -332,6 +346,7 @@ void board_set_member(struct board *board, bool joined, uint64_t generation, str
 		return;
 	if (!joined || generation != board->generation)
 		board->ever_written = board->stored = false;
+	board->news |= POKE_STATE;
 	if (!joined)
 		board->looked_at = MONO_UNSET;
 	board->joined = joined;

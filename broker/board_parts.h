@@ -6,6 +6,8 @@
 #include "broker/board.h"
 
 #define BOARD_CLOSE_MS 1000
+/* Of a watched host that tells of changes. A poke that is lost costs a start so much more at most. */
+#define BOARD_TOLD_MS 5000
 #define BOARD_RETRY_MS 1000
 
 mono_t board_now(const struct board *board);

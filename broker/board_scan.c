@@ -36,9 +36,21 @@ static uint32_t next_in_use(const struct board *board, uint32_t from)
 
 static int64_t cycle_gap(const struct board *board)
 {
-	return (board->closely || board->watched != 0) && BOARD_CLOSE_MS < board->policy.loop
-		       ? BOARD_CLOSE_MS
-		       : board->policy.loop;
+	int64_t gap = board->closely	     ? BOARD_CLOSE_MS
+		      : board->watched == 0  ? board->policy.loop
+		      : board->watched_tells ? BOARD_TOLD_MS
+					     : BOARD_CLOSE_MS;
+
+	return gap < board->policy.loop ? gap : board->policy.loop;
+}
+
+static uint16_t take_poked(struct board *board)
+{
+	uint16_t id = board->poked[0];
+
+	memmove(&board->poked[0], &board->poked[1], --board->n_poked * sizeof(board->poked[0]));
+	board->poked_reads++;
+	return id;
 }
 
 static bool rescan_due(const struct board *board)
@@ -55,8 +67,11 @@ static void cycle_go_on(struct board *board)
 
 	/* Only now: who hears of what was read may ask for another cycle, over the same images. */
 	board->scan_io = BOARD_SCAN_IDLE;
-	if (board->cycle_all &&
-	    (board->domain_at == MONO_UNSET || mono_passed(board->domain_at, DOMAIN_MS, board_now(board)))) {
+	if (board->scanned && board->n_poked > 0) {
+		io = BOARD_SCAN_POKED;
+		first = take_poked(board);
+	} else if (board->cycle_all && (board->domain_at == MONO_UNSET ||
+					mono_passed(board->domain_at, DOMAIN_MS, board_now(board)))) {
 		/* Before the hosts' blocks: who reads those knows whose they are. */
 		first = IDENTITY_BLOCK;
 		io = BOARD_SCAN_DOMAIN;
@@ -171,14 +186,15 @@ static void cycle(struct board *board)
 	mono_t now = board_now(board);
 
 	board_set_timer(board, &board->cycle_timer, board->scanned ? cycle_gap(board) : BOARD_RETRY_MS);
-	if (board->scan_io != BOARD_SCAN_IDLE)
+	if (board->scan_io != BOARD_SCAN_IDLE && board->scan_io != BOARD_SCAN_POKED)
 		return;
 	board->cycle_all = board->closely || !board->scanned || board->cycled_at == MONO_UNSET ||
 			   mono_passed(board->cycled_at, board->policy.loop, now);
 	if (board->cycle_all)
 		board->cycled_at = now;
 	board->cycle_next = !board->scanned || board->cycle_all ? 1 : 0;
-	cycle_go_on(board);
+	if (board->scan_io == BOARD_SCAN_IDLE)
+		cycle_go_on(board);
 }
 
 static void cycle_fired(struct timer *timer)
@@ -186,24 +202,38 @@ static void cycle_fired(struct timer *timer)
 	cycle((struct board *)((char *)timer - offsetof(struct board, cycle_timer)));
 }
 
-void board_watch(struct board *board, bool closely, uint16_t owner)
+void board_watch(struct board *board, bool closely, uint16_t owner, bool tells)
 {
 	int64_t was = cycle_gap(board);
 	bool sooner;
 
 	if (owner == board->host_id)
 		owner = 0;
-	if (board->closely == closely && board->watched == owner)
+	if (board->closely == closely && board->watched == owner && board->watched_tells == tells)
 		return;
 	sooner = closely && !board->closely;
 	board->closely = closely;
 	board->watched = owner;
+	board->watched_tells = tells;
 	if (!board->scanned)
 		return;
 	if (sooner)
 		cycle(board);
 	else if (cycle_gap(board) != was)
 		board_set_timer(board, &board->cycle_timer, cycle_gap(board));
+}
+
+void board_poked(struct board *board, uint16_t id)
+{
+	for (size_t i = 0; i < board->n_poked; i++)
+		if (board->poked[i] == id)
+			return;
+	/* Full only while the storage hangs: everything is read when it is back. */
+	if (id == board->host_id || board->n_poked == POKE_BURST_ALL)
+		return;
+	board->poked[board->n_poked++] = id;
+	if (board->scan_io == BOARD_SCAN_IDLE)
+		cycle_go_on(board);
 }
 
 void board_take_hosts(struct board *board, const struct lease_look *look)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/poke.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
@@ -134,7 +135,9 @@ static bool vm_waits(const struct broker *broker)
 		said->detail == DETAIL_MIGRATION_SOURCE || said->detail == DETAIL_MIGRATION_DESTINATION);
 }
 
-/* Everything is read every second while a change is due; while the VM is up elsewhere, its host's block is.
+/* Everything is read every second while a change is due; while the VM is up elsewhere, its host's block is,
+ * less often if it tells of changes. What is saved is only such looks: every block is read each loop whoever
+ * tells.
  */
 static void follow_owner(struct broker *broker)
 {
@@ -144,7 +147,8 @@ static void follow_owner(struct broker *broker)
 
 	membership_spare_qemu(&broker->member, vm_waits(broker));
 	membership_watch_closely(&broker->member, closely);
-	board_watch(&broker->board, closely, owner->kind == OWNER_HOST ? owner->id : 0);
+	board_watch(&broker->board, closely, owner->kind == OWNER_HOST ? owner->id : 0,
+		    poke_link_trusts(&broker->pokes, owner->id));
 }
 
 /* The health of the VM before is not the next one's: one that is started again here within the monitor's
@@ -211,7 +215,33 @@ static void board_published(void *data, uint64_t serial, int error)
 		broker->agent->published(broker->agent_data, serial, error);
 }
 
-static const struct board_calls board_calls = {.changed = board_changed, .published = board_published};
+static void board_news(void *data, uint32_t what)
+{
+	struct broker *broker = data;
+
+	poke_link_tell(&broker->pokes, what);
+}
+
+static const struct board_calls board_calls = {
+	.changed = board_changed, .published = board_published, .news = board_news};
+
+static void pokes_changed(void *data)
+{
+	struct broker *broker = data;
+
+	if (broker->started)
+		follow_owner(broker);
+}
+
+static void poked(void *data, uint16_t host_id)
+{
+	struct broker *broker = data;
+
+	board_poked(&broker->board, host_id);
+	pokes_changed(broker);
+}
+
+static const struct poke_link_calls poke_calls = {.poked = poked, .changed = pokes_changed};
 
 static void facts_changed(void *data)
 {
@@ -405,6 +435,13 @@ int broker_new(const struct broker_config *config, const struct broker_ports *po
 	if (r < 0)
 		return r;
 
+	broker->pokes.clock = ports->clock;
+	broker->pokes.port = ports->poke;
+	broker->pokes.calls = &poke_calls;
+	broker->pokes.data = broker;
+	broker->pokes.host_id = config->host_id;
+	broker->pokes.cluster = poke_cluster(config->domain, config->lockspace);
+
 	broker->flag.clock = ports->clock;
 	broker->flag.store = ports->store;
 	broker->flag.lease = ports->block0;
@@ -430,6 +467,7 @@ int broker_new(const struct broker_config *config, const struct broker_ports *po
 	storage_parts_start(&broker->parts);
 	membership_start(&broker->member);
 	broker_watch_start(broker);
+	poke_link_start(&broker->pokes);
 	*ret = TAKE_PTR(broker);
 	return 0;
 }
@@ -440,6 +478,7 @@ void broker_free(struct broker *broker)
 		return;
 	broker->started = false;
 	broker->agent = NULL;
+	poke_link_done(&broker->pokes);
 	membership_done(&broker->member);
 	storage_parts_done(&broker->parts);
 	storage_link_done(&broker->link);

@@ -8,6 +8,7 @@
 #include "broker/connect_port.h"
 #include "broker/global_flag.h"
 #include "broker/membership.h"
+#include "broker/poke_port.h"
 #include "broker/protocol.h"
 
 struct broker_config {
@@ -21,7 +22,7 @@ struct broker_config {
 	struct storage_places places;	   /* to be named where one can't be used */
 };
 
-/* All required but connect. Owned by the caller and closed after broker_done(). */
+/* All required but connect and poke. Owned by the caller and closed after broker_done(). */
 struct broker_ports {
 	struct clock_port *clock;
 	struct store *store;
@@ -32,6 +33,7 @@ struct broker_ports {
 	struct kept_port *kept;
 	struct backing_port *backing;
 	struct connect_port *connect; /* NULL: the storage is there by other means */
+	struct poke_port *poke;	      /* NULL: others are not told of changes, nor heard */
 };
 
 /* What the agent's connection hears. */

@@ -14,6 +14,11 @@ static const char *const tls_words[] = {"none", "starttls", "tls", NULL};
 _Static_assert(sizeof(tls_words) / sizeof(tls_words[0]) == SMTP_TLS_COUNT + 1,
 	       "a kind of TLS without a word");
 
+static const char *const pokes_words[] = {"no", "auto", NULL};
+
+_Static_assert(sizeof(pokes_words) / sizeof(pokes_words[0]) == POKES_COUNT + 1,
+	       "a use of corosync without a word");
+
 /* Addresses reach the mail's header and the SMTP dialogue. */
 static bool plain(const char *value, const char *also_bad)
 {
@@ -124,6 +129,10 @@ static const struct setting rows[] = {
 	 .min = 500, .max = 600000, .help = "time between two judgements of the whiteboard's storage"},
 	{"storage", "io_deadline", SETTING_DURATION, "10", FIELD(io_deadline), .min = 500, .max = 60000,
 	 .help = "a read or write of the whiteboard that takes longer is reported as stuck and given up"},
+	{"corosync", "pokes", SETTING_WORD, "auto", FIELD(pokes), .words = pokes_words,
+	 .help = "auto: where corosync runs, hosts tell each other at once that their blocks have changed; "
+		 "no: blocks are "
+		 "read in their rhythm alone"},
 };
 
 const struct settings broker_settings = {

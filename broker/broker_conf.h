@@ -7,6 +7,8 @@
 
 enum smtp_tls { SMTP_TLS_NONE, SMTP_TLS_STARTTLS, SMTP_TLS_TLS, SMTP_TLS_COUNT };
 
+enum pokes { POKES_NO, POKES_AUTO, POKES_COUNT };
+
 struct broker_conf {
 	/* [email], [notify] */
 	char smtp_server[256];
@@ -33,6 +35,9 @@ struct broker_conf {
 
 	/* [storage], ms */
 	int64_t io_deadline; /* of one read or write of the whiteboard */
+
+	/* [corosync] */
+	uint32_t pokes; /* enum pokes */
 };
 
 extern const struct settings broker_settings;

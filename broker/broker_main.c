@@ -363,6 +363,12 @@ static int start(struct service *service)
 		r = backing_worker_new(paths, service->loop, &service->ports.backing);
 	if (r == 0 && engine->domain_type != DOMAIN_UNTYPED)
 		r = connect_socket_new(service->loop, &service->ports.connect);
+	if (r == 0 && service->configuration.broker.pokes == POKES_AUTO) {
+		r = poke_cpg_new(engine->sd_uuid, engine->lockspace_name, service->loop,
+				 &service->ports.poke);
+		if (r == -EOPNOTSUPP)
+			r = 0; /* built without it */
+	}
 	if (r < 0) {
 		log_error("a port can't be made: %s", strerror(-r));
 		return r;
@@ -394,6 +400,8 @@ static void finish(struct service *service)
 	conf_refresh_free(service->refresh);
 	stop_monitors(service);
 	broker_free(service->broker);
+	if (ports->poke)
+		ports->poke->close(ports->poke);
 	if (ports->block0)
 		ports->block0->close(ports->block0);
 	if (ports->connect)

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "broker/broker.h"
+#include "broker/poke_link.h"
 #include "broker/storage_link.h"
 
 #define COMMANDS_MAX 16
@@ -27,6 +28,7 @@ struct broker {
 	struct storage_parts parts;
 	struct storage_link link;
 	struct board board;
+	struct poke_link pokes;
 	struct global_flag flag;
 	struct sample samples[MONITOR_COUNT];
 	int32_t health_pid; /* the QEMU whose health is in the sample, 0 none */

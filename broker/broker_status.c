@@ -27,6 +27,28 @@ static long long seconds_since(const struct broker *broker, mono_t since)
 	return (long long)((broker_now(broker) - since) / MONO_SECOND);
 }
 
+/* Sooner than by its record's age: the broker of a host is gone, and its record has not changed since.
+ * Whether that host is dead nobody knows but sanlock. */
+static void say_pokes(const struct broker *broker, char text[TEXT_MAX])
+{
+	const struct poke_link *pokes = &broker->pokes;
+	const struct slot *slot;
+
+	if (pokes->lost_at != MONO_UNSET)
+		say(text, "corosync: away for %lld s, blocks are read in their rhythm",
+		    seconds_since(broker, pokes->lost_at));
+	for (size_t i = 0; i < POKE_GONE_MAX; i++) {
+		const struct poke_gone *gone = &pokes->intake.gone[i];
+
+		slot = gone->host_id != 0 ? slots_get(broker->board.slots, gone->host_id) : NULL;
+		if (slot && slot->peer.fault == RECORD_OK && !slot->peer.claim.stopped &&
+		    slot->peer.changed_at <= gone->at &&
+		    peer_fresh(&slot->peer, &broker->config.policy, broker_now(broker)))
+			say(text, "corosync: the broker of host %u is gone for %lld s", gone->host_id,
+			    seconds_since(broker, gone->at));
+	}
+}
+
 void broker_trouble(struct broker *broker, char ret[TEXT_MAX])
 {
 	const struct board *board = &broker->board;
@@ -88,6 +110,7 @@ void broker_trouble(struct broker *broker, char ret[TEXT_MAX])
 	if (broker->member.membership == MEMBERSHIP_JOINED && broker->member.owner.error < 0)
 		say(ret, "the engine lease can't be read: %s %s", strerror(-broker->member.owner.error),
 		    broker->config.places.lease);
+	say_pokes(broker, ret);
 	if (!broker->agent)
 		say(ret, "no agent");
 	else if (board->published_at != MONO_UNSET &&

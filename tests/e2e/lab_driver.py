@@ -20,7 +20,8 @@ from lab_place import Lab, LabError, host_of_process, read
 TOP = os.path.realpath(f"{os.path.dirname(__file__)}/../..")
 LAB = f"{TOP}/tools/lab"
 LOGS = ("hosts/*/console.log", "hosts/*/storage.log", "hosts/*/proxy/*.log", "storage/server/*.log")
-UNITS = ("ovirt-ha-agent", "ovirt-ha-broker", "ovirt-ha-guard", "ovirt-ha-notify", "ovirt-ha-storage", "sanlock", "libvirtd")
+UNITS = ("ovirt-ha-agent", "ovirt-ha-broker", "ovirt-ha-guard", "ovirt-ha-notify", "ovirt-ha-storage", "sanlock", "libvirtd",
+         "corosync")
 
 
 def poll(ask, seconds, what):

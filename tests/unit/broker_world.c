@@ -416,6 +416,46 @@ static void kept_save(struct kept_port *port, enum flag value)
 	WORLD_OF(port, kept)->kept_value = value;
 }
 
+static struct world *poke_world(struct poke_port *port)
+{
+	return (struct world *)((char *)port - offsetof(struct world, poke));
+}
+
+static void poke_start(struct poke_port *port, const struct poke_calls *calls, void *data)
+{
+	poke_world(port)->poke_calls = calls;
+	poke_world(port)->poke_data = data;
+}
+
+static void poke_back(struct timer *timer)
+{
+	struct world *world = (struct world *)((char *)timer - offsetof(struct world, poke_timer));
+
+	if (!world->poke_hangs)
+		world->poke_calls->message(world->poke_data, (struct poke_member){1, 1}, world->poke_sent,
+					   POKE_SIZE);
+}
+
+static int poke_send(struct poke_port *port, const void *bytes, size_t size)
+{
+	struct world *world = poke_world(port);
+
+	assert(size == POKE_SIZE);
+	if (world->poke_error < 0)
+		return world->poke_error;
+	world->poke_sends++;
+	memcpy(world->poke_sent, bytes, size);
+	memcpy(world->poke_block, world->blocks[world->config.host_id], BLOCK_SIZE);
+	world->poke_timer.fire = poke_back;
+	soon(world, &world->poke_timer);
+	return 0;
+}
+
+static void poke_restart(struct poke_port *port)
+{
+	poke_world(port)->poke_restarts++;
+}
+
 struct world *world_new(void)
 {
 	struct world *world = calloc(1, sizeof(*world));
@@ -447,6 +487,7 @@ struct world *world_new(void)
 	world->backing.find = backing_look;
 	world->connect.connect = connect_ask;
 	world->connect_why = "";
+	world->poke = (struct poke_port){poke_start, poke_send, poke_restart, NULL};
 	world->kept.load = kept_load;
 	world->kept.save = kept_save;
 	world->config.host_id = 1;
@@ -457,6 +498,24 @@ struct world *world_new(void)
 	world->config.monitor_ms[MONITOR_STORAGE_DOMAIN] = 10000;
 	world->config.monitor_ms[MONITOR_NETWORK] = 10000;
 	return world;
+}
+
+void world_poke_joined(struct world *world)
+{
+	world->poke_calls->joined(world->poke_data, (struct poke_member){1, 1});
+	world->poke_calls->came(world->poke_data, (struct poke_member){1, 1});
+}
+
+void world_poke(struct world *world, uint16_t id, uint64_t sequence)
+{
+	struct poke poke = {.cluster = poke_cluster(world->config.domain, world->config.lockspace),
+			    .sequence = sequence,
+			    .what = POKE_VM,
+			    .host_id = id};
+	uint8_t bytes[POKE_SIZE];
+
+	poke_encode(&poke, bytes);
+	world->poke_calls->message(world->poke_data, (struct poke_member){id, 1}, bytes, sizeof(bytes));
 }
 
 void world_start(struct world *world)
@@ -471,6 +530,7 @@ void world_start(struct world *world)
 		.kept = &world->kept,
 		.backing = &world->backing,
 		.connect = world->connects ? &world->connect : NULL,
+		.poke = world->pokes ? &world->poke : NULL,
 	};
 	int r = broker_new(&world->config, &ports, &world->broker);
 

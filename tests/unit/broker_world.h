@@ -4,6 +4,7 @@
 #pragma once
 
 #include "broker/broker.h"
+#include "broker/poke.h"
 #include "metadata/store_faulty.h"
 
 #define WORLD_TIMERS 64
@@ -124,6 +125,17 @@ struct world {
 	void (*connect_done)(void *data, int error, const char *why);
 	void *connect_data;
 
+	struct poke_port poke;
+	bool pokes; /* the broker gets the port */
+	const struct poke_calls *poke_calls;
+	void *poke_data;
+	int poke_error;			    /* of a send */
+	bool poke_hangs;		    /* what is sent does not come back */
+	unsigned poke_sends, poke_restarts; /* good ones */
+	uint8_t poke_sent[POKE_SIZE];	    /* the last one */
+	uint8_t poke_block[BLOCK_SIZE];	    /* what our block was then */
+	struct timer poke_timer;
+
 	struct kept_port kept;
 	enum flag kept_value;
 
@@ -166,4 +178,8 @@ void world_attach(struct world *world);
 void world_publish(struct world *world, int32_t score);
 void world_set_global(struct world *world, bool maintenance);
 struct cluster world_cluster(struct world *world);
+/* In the group as member 1 of node 1, alone. */
+void world_poke_joined(struct world *world);
+/* A poke of host `id`, from the member that node `id` has. */
+void world_poke(struct world *world, uint16_t id, uint64_t sequence);
 struct world *world_joined(struct world *world); /* started, with an agent, and a member; returns it */

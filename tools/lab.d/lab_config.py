@@ -106,6 +106,33 @@ DOMAIN = '''<domain type='{accel}'>
   </devices>
 </domain>
 '''
+# Without real time and the root cgroup, which the machine may not give to a container.
+COROSYNC = '''system {{
+	sched_rr: no
+	move_to_root_cgroup: no
+	allow_knet_handle_fallback: yes
+}}
+totem {{
+	version: 2
+	cluster_name: {name}
+	transport: knet
+	crypto_cipher: none
+	crypto_hash: none
+	token: 1000
+	token_coefficient: 0
+}}
+nodelist {{
+{nodes}}}
+logging {{
+	to_syslog: yes
+}}
+'''
+COROSYNC_NODE = '''	node {{
+		nodeid: {number}
+		name: h{number}
+		ring0_addr: {network}.{number}
+	}}
+'''
 LEASE = '''  <lease>
       <lockspace>{lockspace}</lockspace>
       <key>engine</key>
@@ -174,6 +201,16 @@ def unit_path(host, unit):
     return None
 
 
+def has_corosync(host, settings):
+    """A clone has an address that is no node's."""
+    return settings.get("corosync") and host.key.isdigit()
+
+
+def write_corosync(host, layer, settings):
+    nodes = "".join(COROSYNC_NODE.format(number=key, network=NETWORK) for key in settings["hosts"] if key.isdigit())
+    write(f"{layer}/etc/corosync/corosync.conf", COROSYNC.format(name=host.lab.name, nodes=nodes))
+
+
 def write_units(host, layer, settings):
     system = f"{layer}/etc/systemd/system"
     os.makedirs(f"{system}/multi-user.target.wants")
@@ -181,7 +218,10 @@ def write_units(host, layer, settings):
     os.symlink("/lib/systemd/system/multi-user.target", f"{system}/default.target")
     for unit in MASKED:
         os.symlink("/dev/null", f"{system}/{unit}.service")
-    for unit in ENABLED if settings.get("undeployed") else ENABLED + ENABLED_DEPLOYED:
+    enabled = ENABLED if settings.get("undeployed") else ENABLED + ENABLED_DEPLOYED
+    if has_corosync(host, settings):
+        enabled += ("corosync",)
+    for unit in enabled:
         path = unit_path(host, f"{unit}.service")
         if path:
             os.symlink(path, f"{system}/multi-user.target.wants/{unit}.service")
@@ -253,6 +293,8 @@ def write_layer(host, settings):
     write(f"{layer}/etc/default/sanlock",
           f'sanlock_opts="-w 0 -h 0 -l 0 -U root -G sanlock{name if deployed else ""}"\n'
           "SANLOCK_PRIVILEGED=0\n")
+    if has_corosync(host, settings):
+        write_corosync(host, layer, settings)
     if deployed:
         write_project(host, layer, settings)
     return layer
