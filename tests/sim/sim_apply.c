@@ -458,6 +458,18 @@ static void begin(struct one_fault *one)
 	case FAULT_CLOCK_DRIFT:
 		sim_drift(host, (int32_t)what->value);
 		break;
+	case FAULT_COROSYNC_KILL:
+		sim_corosync(host, false);
+		break;
+	case FAULT_POKES_LOST:
+		sim_pokes_lost(host, true);
+		break;
+	case FAULT_POKES_SHUFFLED:
+		sim_pokes_shuffled(host, true);
+		break;
+	case FAULT_POKES_FORGED:
+		sim_pokes_forged(host, true);
+		break;
 	case FAULT_LOCKSPACE_RESET:
 		sim_stop(host, SIM_AGENT_SERVICE, what->length);
 		sim_stop(host, SIM_BROKER_SERVICE, what->length);
@@ -565,6 +577,18 @@ static void mend(struct one_fault *one)
 		break;
 	case FAULT_CLOCK_DRIFT:
 		sim_drift(host, one->faults->ppm[host->id]);
+		break;
+	case FAULT_COROSYNC_KILL:
+		sim_corosync(host, true);
+		break;
+	case FAULT_POKES_LOST:
+		sim_pokes_lost(host, false);
+		break;
+	case FAULT_POKES_SHUFFLED:
+		sim_pokes_shuffled(host, false);
+		break;
+	case FAULT_POKES_FORGED:
+		sim_pokes_forged(host, false);
 		break;
 	default:
 		break;

@@ -173,6 +173,9 @@ void check_join(struct check *check, unsigned host);
 void check_left(struct check *check, unsigned host);
 /* A write landed that a storage daemon of this host held since an earlier life of it in the lockspace. */
 void check_late_write(struct check *check, unsigned host);
+/* What pokes have cost a broker that has run for `ms`: one bound holds whatever comes (broker/poke_intake.h).
+ */
+void check_poked(struct check *check, unsigned host, uint64_t reads, int64_t ms);
 /* An operator's command ended. */
 void check_global_answered(struct check *check, unsigned host, bool maintenance, int error);
 void check_local_answered(struct check *check, unsigned host, bool maintenance, int error,

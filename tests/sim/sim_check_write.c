@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The checkers of what hosts write, join, leave and acknowledge. */
+#include "broker/poke_intake.h"
 #include "lockspace/block0_port.h"
 #include "metadata/global.h"
 #include "metadata/image.h"
@@ -213,4 +214,11 @@ void check_local_answered(struct check *check, unsigned host, bool maintenance, 
 		check_fail(check, "command-lost",
 			   "host %u acknowledged local maintenance, its record says none",
 			   check->hosts[host].id);
+}
+
+void check_poked(struct check *check, unsigned host, uint64_t reads, int64_t ms)
+{
+	if (reads * SECOND > POKE_BURST_ALL * SECOND + (uint64_t)ms * POKE_PER_SECOND_ALL)
+		check_fail(check, "poked-too-often", "host %u has read %llu blocks for pokes in %lld ms",
+			   check->hosts[host].id, (unsigned long long)reads, (long long)ms);
 }

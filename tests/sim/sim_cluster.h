@@ -24,6 +24,7 @@ struct sim_cluster_config {
 			     HOST_ID_MAX */
 	struct policy policy;
 	bool watchdog; /* sanlock uses one */
+	bool corosync; /* runs on every host */
 };
 
 /* What an operator, or a program, has asked for. Freed with the cluster. */

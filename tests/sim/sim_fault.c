@@ -194,6 +194,30 @@ void sim_vm_behaves(struct sim_host *host, const struct sim_vm_ways *ways)
 	host->vm.ways = *ways;
 }
 
+void sim_corosync(struct sim_host *host, bool runs)
+{
+	sim_log_line(host->id, "fault corosync %s", runs ? "comes back" : "dies");
+	sim_poke_set_down(&host->poke, !runs);
+}
+
+void sim_pokes_lost(struct sim_host *host, bool lost)
+{
+	sim_log_line(host->id, "fault pokes %s", lost ? "are lost" : "come again");
+	host->poke.lossy = lost;
+}
+
+void sim_pokes_shuffled(struct sim_host *host, bool shuffled)
+{
+	sim_log_line(host->id, "fault pokes come %s", shuffled ? "twice and late" : "as they are sent");
+	host->poke.shuffled = shuffled;
+}
+
+void sim_pokes_forged(struct sim_host *host, bool forged)
+{
+	sim_log_line(host->id, "fault pokes are %s", forged ? "forged here" : "forged no more");
+	sim_poke_forge(&host->poke, forged);
+}
+
 void sim_monitor(struct sim_host *host, enum monitor monitor, bool known, int32_t value)
 {
 	assert(monitor != MONITOR_ENGINE_HEALTH && monitor != MONITOR_STORAGE_DOMAIN);

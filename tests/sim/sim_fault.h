@@ -50,6 +50,12 @@ void sim_qemu_unkillable(struct sim_host *host, bool unkillable); /* state D */
 void sim_libvirt_loses(struct sim_host *host); /* libvirt does not list the QEMU that lives any more */
 void sim_vm_behaves(struct sim_host *host, const struct sim_vm_ways *ways);
 
+/* corosync. */
+void sim_corosync(struct sim_host *host, bool runs);
+void sim_pokes_lost(struct sim_host *host, bool lost);	       /* half of those that come here */
+void sim_pokes_shuffled(struct sim_host *host, bool shuffled); /* they come here twice, and late */
+void sim_pokes_forged(struct sim_host *host, bool forged);     /* by a process on this host, in numbers */
+
 /* Monitors: what they see from now on. */
 void sim_monitor(struct sim_host *host, enum monitor monitor, bool known, int32_t value);
 

@@ -79,7 +79,8 @@ static void broker_begin(struct sim_host *host)
 				     .qemu = &host->proc.qemu,
 				     .block0 = &host->block0.port,
 				     .kept = &host->files.kept,
-				     .backing = &host->proc.backing};
+				     .backing = &host->proc.backing,
+				     .poke = host->cluster->config.corosync ? &host->poke.port : NULL};
 
 	host->broker_stopping = false;
 	if (broker_new(&host->broker_config, &ports, &host->broker) < 0)
@@ -98,6 +99,7 @@ static void broker_end(struct sim_host *host)
 	sim_link_broker(&host->link, NULL);
 	host->broker = NULL;
 	broker_free(broker);
+	sim_poke_close(&host->poke);
 	sim_block0_close(&host->block0);
 	sim_lease_close(&host->lease);
 	sim_store_close(&host->store);
@@ -414,6 +416,7 @@ void sim_host_init(struct sim_host *host, struct sim_cluster *cluster, uint16_t 
 	host->guard.require_watchdog = cluster->policy.require_watchdog;
 	sim_proc_init(&host->proc, &host->vm);
 	sim_link_init(&host->link, &host->clock, cluster->scratch_peers);
+	sim_poke_init(&host->poke, cluster, id);
 	sim_files_init(&host->files, host);
 	for (int i = 0; i < SIM_SERVICE_COUNT; i++) {
 		host->units[i].host = host;

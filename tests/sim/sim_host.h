@@ -9,6 +9,7 @@
 #include "tests/sim/sim_lease.h"
 #include "tests/sim/sim_link.h"
 #include "tests/sim/sim_migrate.h"
+#include "tests/sim/sim_poke.h"
 #include "tests/sim/sim_proc.h"
 #include "tests/sim/sim_store.h"
 
@@ -63,6 +64,7 @@ struct sim_host {
 	struct sim_guard guard;
 	struct sim_proc proc;
 	struct sim_link link;
+	struct sim_poke poke;
 	struct sim_files files;
 	struct sim_unit units[SIM_SERVICE_COUNT];
 	struct sim_event boots_again, monitors, health;

@@ -77,6 +77,10 @@ static const struct {
 	[FAULT_DISK_HELD] = {"disk-held", 3, {1 * SECOND, 5 * MINUTE}, {0}},
 	[FAULT_LOCKSPACE_RESET] = {"lockspace-reset", 3, {3 * MINUTE, 8 * MINUTE}, {0}},
 	[FAULT_CLOCK_DRIFT] = {"clock-drift", 3, {1 * MINUTE, 20 * MINUTE}, {-1000, 1000}},
+	[FAULT_COROSYNC_KILL] = {"corosync-kill", 5, {500, 5 * MINUTE}, {0}},
+	[FAULT_POKES_LOST] = {"pokes-lost", 4, {5 * SECOND, 10 * MINUTE}, {0}},
+	[FAULT_POKES_SHUFFLED] = {"pokes-shuffled", 4, {5 * SECOND, 10 * MINUTE}, {0}},
+	[FAULT_POKES_FORGED] = {"pokes-forged", 3, {5 * SECOND, 3 * MINUTE}, {0}},
 	[FAULT_VM_MIGRATED_SLOWLY] = {"vm-migrated-slowly", 4, {0}, {10 * SECOND, 12 * MINUTE}},
 };
 
@@ -239,6 +243,11 @@ static const struct part recipes[][PARTS_MAX] = {
 	{{FAULT_HOST_CUT, 0, 8 * MINUTE, true}, {FAULT_LOCKSPACE_RESET, 2 * SECOND, 6 * MINUTE, false}},
 	{{FAULT_VM_LOST, 0, 0, false}, {FAULT_LOCKSPACE_RESET, 1 * SECOND, 4 * MINUTE, false}},
 	{{FAULT_SANLOCK_HANG, 0, 3 * MINUTE, true}, {FAULT_LOCKSPACE_RESET, 5 * SECOND, 4 * MINUTE, false}},
+	/* the VM goes while nobody can tell of it, and while somebody tells of everything */
+	{{FAULT_COROSYNC_KILL, 0, 20 * SECOND, false}, {FAULT_VM_CRASH, 5 * SECOND, 0, false}},
+	{{FAULT_POKES_LOST, 0, 1 * MINUTE, true}, {FAULT_VM_CRASH, 10 * SECOND, 0, false}},
+	{{FAULT_POKES_FORGED, 0, 1 * MINUTE, false}, {FAULT_VM_CRASH, 10 * SECOND, 0, false}},
+	{{FAULT_POKES_SHUFFLED, 0, 2 * MINUTE, true}, {FAULT_HOST_CUT, 10 * SECOND, 30 * SECOND, false}},
 };
 #define N_RECIPES (sizeof(recipes) / sizeof(recipes[0]))
 
@@ -344,6 +353,15 @@ void schedule_generate(uint64_t seed, unsigned kinds_used, struct schedule *ret)
 			ret->heal_at = ret->faults[i].at + ret->faults[i].length;
 	ret->heal_at += 1 * SECOND;
 	ret->end_at = ret->heal_at + 40 * MINUTE;
+}
+
+bool schedule_has_corosync(const struct schedule *schedule)
+{
+	for (size_t i = 0; i < schedule->n_faults; i++)
+		if (schedule->faults[i].fault >= FAULT_COROSYNC_KILL &&
+		    schedule->faults[i].fault <= FAULT_POKES_FORGED)
+			return schedule->hosts <= SCHEDULE_COROSYNC_HOSTS;
+	return false;
 }
 
 void schedule_print(const struct schedule *schedule, FILE *out)

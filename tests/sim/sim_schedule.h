@@ -14,6 +14,7 @@
 #define SCHEDULE_HOSTS_MAX HOST_ID_MAX
 #define SCHEDULE_GHOSTS 3 /* ids beyond the hosts' that faults take, at most */
 #define SCHEDULE_FAULTS_MAX 1000
+#define SCHEDULE_COROSYNC_HOSTS 30 /* a larger cluster has none */
 
 /* New ones come last, whatever they belong to: a seed that is written down stays the schedule that it was
  * (schedule_generate()). */
@@ -86,6 +87,11 @@ enum fault {
 	FAULT_DISK_HELD, /* for: its daemon on this host stands still, and sends later what it holds */
 	/* An operator, once more */
 	FAULT_LOCKSPACE_RESET, /* for: hosted-engine --reinitialize-lockspace on this host, daemons stopped */
+	/* corosync, which a cluster has whose schedule has any of these (schedule_has_corosync()) */
+	FAULT_COROSYNC_KILL,  /* for: until it is started again */
+	FAULT_POKES_LOST,     /* for: half of those that come to this host */
+	FAULT_POKES_SHUFFLED, /* for: they come to this host twice, and in another order */
+	FAULT_POKES_FORGED,   /* for: by a member on this host, one each 50 ms */
 	FAULT_COUNT
 };
 
@@ -113,6 +119,7 @@ const char *fault_str(enum fault fault);
 /* `kinds_used`: of the first so many faults alone, FAULT_COUNT for all. A seed that is written down stays
  * what it was by the number of kinds that there were then. */
 void schedule_generate(uint64_t seed, unsigned kinds_used, struct schedule *ret);
+bool schedule_has_corosync(const struct schedule *schedule);
 /* One line for the setup, one per fault. */
 void schedule_print(const struct schedule *schedule, FILE *out);
 /* Reads what schedule_print() wrote; blank lines and those that begin with # are passed over. 0, or -EINVAL

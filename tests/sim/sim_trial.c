@@ -8,6 +8,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "broker/broker_state.h"
 #include "daemon/agent_state.h"
 #include "tests/sim/sim_apply.h"
 #include "tests/sim/sim_log.h"
@@ -32,6 +33,8 @@ struct world {
 	/* Of the last event, by host: to see what changed. */
 	struct {
 		struct agent *agent;
+		struct broker *broker;
+		mono_t broker_began; /* by its clock */
 		enum sim_space space;
 		bool block0_taking;
 		unsigned late_writes;
@@ -140,6 +143,12 @@ static void notice(struct world *world, unsigned i)
 	if (host->agent && host->agent != before->agent)
 		check_agent_began(&world->check, i);
 	before->agent = host->agent;
+	if (host->broker && host->broker != before->broker)
+		before->broker_began = sim_clock_mono(&host->clock);
+	before->broker = host->broker;
+	if (host->broker && host->cluster->config.corosync)
+		check_poked(&world->check, i, host->broker->board.poked_reads,
+			    sim_clock_mono(&host->clock) - before->broker_began);
 	if (host->sanlock.space != before->space) {
 		if (host->sanlock.space == SIM_SPACE_ADDING)
 			check_join(&world->check, i);
@@ -315,7 +324,8 @@ static void set_up(struct world *world, const struct schedule *schedule, bool wh
 	struct sim_cluster_config config = {.seed = schedule->seed,
 					    .n_hosts = schedule->hosts,
 					    .policy = policy_default,
-					    .watchdog = schedule->no_watchdog != UINT16_MAX};
+					    .watchdog = schedule->no_watchdog != UINT16_MAX,
+					    .corosync = schedule_has_corosync(schedule)};
 	struct sim_random random = sim_random_make(schedule->seed, 2);
 
 	config.policy.lease.io_timeout_s = schedule->io_timeout_s;

@@ -333,11 +333,59 @@ static void test_migration(void **state)
 	sim_cluster_free(cluster);
 }
 
+/* The VM dies on a host, and runs on another `from`..`until` ms later: 400 of them are its creation, 25
+ * libvirt's event. */
+static const struct poke_case {
+	const char *name;
+	void (*set)(struct sim_host *host, bool on); /* on every other host, a minute before; NULL: nothing */
+	int64_t from, until;
+} poke_cases[] = {
+	{"corosync tells of it", NULL, 400, 700},
+	{"corosync is away", sim_corosync, 400, 2700},
+	{"half of the pokes are lost", sim_pokes_lost, 400, 5700},
+	{"pokes come twice and late", sim_pokes_shuffled, 400, 5700},
+	{"pokes are forged", sim_pokes_forged, 400, 5700},
+};
+
+static void test_pokes(void **state)
+{
+	const struct poke_case *row = *state;
+	struct sim_cluster_config config = {
+		.seed = 9, .n_hosts = 3, .policy = policy_default, .watchdog = true, .corosync = true};
+	struct sim_cluster *cluster = sim_cluster_new(&config);
+	struct watch watch = {.cluster = cluster, .stood_at = -1, .ran_at = -1};
+	uint64_t hit = 0;
+
+	cluster->after = look;
+	cluster->data = &watch;
+	sim_cluster_boot(cluster);
+	sim_cluster_run(cluster, SETTLED - 60 * S);
+	for (uint16_t id = 1; row->set && id <= 3; id++)
+		if (sim_cluster_host(cluster, id) != sim_cluster_runner(cluster))
+			row->set(sim_cluster_host(cluster, id), row->set != sim_corosync);
+	sim_cluster_run(cluster, SETTLED);
+	watch.broken = true;
+	sim_qemu_crash(sim_cluster_runner(cluster));
+	if (cluster->running == 0)
+		watch.stood_at = cluster->sim.now;
+	sim_cluster_run(cluster, SETTLED + 30 * S);
+	assert_int_equal(watch.most, 1);
+	assert_in_range(watch.ran_at - SETTLED, row->from, row->until);
+	for (uint16_t id = 1; id <= 3; id++)
+		hit += sim_cluster_host(cluster, id)->poke.hit + sim_cluster_host(cluster, id)->poke.forged;
+	assert_true((hit > 0) == (row->set && row->set != sim_corosync));
+	sim_cluster_free(cluster);
+}
+
 int main(void)
 {
-	enum { N = sizeof(cases) / sizeof(cases[0]), M = sizeof(migrations) / sizeof(migrations[0]) };
-	struct CMUnitTest tests[2 + M + N] = {cmocka_unit_test(test_same_seed_same_run),
-					      cmocka_unit_test(test_global_maintenance)};
+	enum {
+		N = sizeof(cases) / sizeof(cases[0]),
+		M = sizeof(migrations) / sizeof(migrations[0]),
+		P = sizeof(poke_cases) / sizeof(poke_cases[0])
+	};
+	struct CMUnitTest tests[2 + M + N + P] = {cmocka_unit_test(test_same_seed_same_run),
+						  cmocka_unit_test(test_global_maintenance)};
 
 	for (size_t i = 0; i < M; i++)
 		tests[2 + i] = (struct CMUnitTest){.name = migrations[i].name,
@@ -346,6 +394,10 @@ int main(void)
 	for (size_t i = 0; i < N; i++)
 		tests[2 + M + i] = (struct CMUnitTest){
 			.name = cases[i].name, .test_func = test_case, .initial_state = (void *)&cases[i]};
+	for (size_t i = 0; i < P; i++)
+		tests[2 + M + N + i] = (struct CMUnitTest){.name = poke_cases[i].name,
+							   .test_func = test_pokes,
+							   .initial_state = (void *)&poke_cases[i]};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	setenv("TZ", "UTC", 1);
 	if (getenv("SIM_CASE"))
