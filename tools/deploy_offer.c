@@ -68,8 +68,12 @@ static void offer_targets(const json_t *found, struct choices *choices)
 		char about[1024];
 		size_t n = (size_t)snprintf(about, sizeof(about), "%s ", iqn);
 
-		json_array_foreach(json_object_get(target, "portals"), j, portal) if (n < sizeof(about)) n +=
-			(size_t)snprintf(about + n, sizeof(about) - n, " %s", json_string_value(portal));
+		json_array_foreach(json_object_get(target, "portals"), j, portal)
+		{
+			if (n < sizeof(about))
+				n += (size_t)snprintf(about + n, sizeof(about) - n, " %s",
+						      json_string_value(portal));
+		}
 		if (n < sizeof(about) && error[0])
 			snprintf(about + n, sizeof(about) - n, "  %s", error);
 		else if (n < sizeof(about))
@@ -173,8 +177,12 @@ static void offer_exports(const char *server, struct choices *choices)
 
 		snprintf(value, sizeof(value), "%.*s:%s", length, server, text_of(export, "path"));
 		n = (size_t)snprintf(about, sizeof(about), "%s ", value);
-		json_array_foreach(json_object_get(export, "clients"), j, client) if (n < sizeof(about)) n +=
-			(size_t)snprintf(about + n, sizeof(about) - n, " %s", json_string_value(client));
+		json_array_foreach(json_object_get(export, "clients"), j, client)
+		{
+			if (n < sizeof(about))
+				n += (size_t)snprintf(about + n, sizeof(about) - n, " %s",
+						      json_string_value(client));
+		}
 		if (choices_add(choices, value, about) < 0)
 			return;
 	}
