@@ -7,10 +7,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/poke.h"
+#include "metadata/record.h"
 #include "util/cleanup.h"
 #include "util/log.h"
 
@@ -207,12 +209,32 @@ static void board_changed(void *data)
 		membership_look(&broker->member);
 }
 
+/* The name of the host that the VM is being moved to, as its record has it. */
+static void migration_target(const struct broker *broker, char ret[HOST_NAME_MAX_SIZE])
+{
+	uint16_t id = broker->board.published.claim.migrating_to;
+	const struct slot *slot = id != 0 ? slots_get(broker->board.slots, id) : NULL;
+	uint8_t block[BLOCK_SIZE];
+	struct record record;
+	char cause[RECORD_CAUSE_SIZE];
+
+	ret[0] = '\0';
+	if (!slot)
+		return;
+	image_copy(slot->image, block);
+	if (record_decode(block, id, &record, cause) == RECORD_OK)
+		snprintf(ret, HOST_NAME_MAX_SIZE, "%.255s", record.hostname);
+}
+
 static void board_published(void *data, uint64_t serial, int error)
 {
 	struct broker *broker = data;
+	char target[HOST_NAME_MAX_SIZE];
 
-	if (broker->agent)
-		broker->agent->published(broker->agent_data, serial, error);
+	if (!broker->agent)
+		return;
+	migration_target(broker, target);
+	broker->agent->published(broker->agent_data, serial, error, target);
 }
 
 static void board_news(void *data, uint32_t what)

@@ -39,7 +39,8 @@ struct broker_ports {
 /* What the agent's connection hears. */
 struct agent_calls {
 	void (*changed)(void *data);
-	void (*published)(void *data, uint64_t serial, int error);
+	/* `target`: as in struct publish_reply. */
+	void (*published)(void *data, uint64_t serial, int error, const char *target);
 	void (*command)(void *data, uint64_t ticket, enum command command, const char *argument);
 };
 

@@ -511,7 +511,7 @@ static int link_take(struct link *link, size_t n)
 			return -EPROTO;
 		link_answered(link, reply->serial);
 		link_flush(link);
-		link->calls->published(link->data, reply->serial, header->error);
+		link->calls->published(link->data, reply->serial, header->error, reply->target);
 		return 0;
 	}
 	case REQUEST_ANSWER:

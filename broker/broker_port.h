@@ -22,8 +22,9 @@ struct broker_calls {
 	 * answer still comes as one more call). The pointers are valid during the call. */
 	void (*facts)(void *data, int error, const struct cluster *cluster, const struct peer *peers,
 		      size_t n_peers);
-	/* What publish() said under `serial`, or something newer, is on storage (0) or is not (-errno). */
-	void (*published)(void *data, uint64_t serial, int error);
+	/* What publish() said under `serial`, or something newer, is on storage (0) or is not (-errno).
+	 * `target`: as in struct publish_reply, valid during the call. */
+	void (*published)(void *data, uint64_t serial, int error, const char *target);
 	/* Do it, then answer(). `argument` is valid during the call. */
 	void (*command)(void *data, uint64_t ticket, enum command command, const char *argument);
 };

@@ -111,6 +111,8 @@ void broker_trouble(struct broker *broker, char ret[TEXT_MAX])
 		say(ret, "the engine lease can't be read: %s %s", strerror(-broker->member.owner.error),
 		    broker->config.places.lease);
 	say_pokes(broker, ret);
+	if (board->published.move_failed[0])
+		say(ret, "the last live migration failed: %s", board->published.move_failed);
 	if (!broker->agent)
 		say(ret, "no agent");
 	else if (board->published_at != MONO_UNSET &&

@@ -211,7 +211,7 @@ static void agent_changed(void *data)
 	client_send(data, &event, sizeof(event));
 }
 
-static void agent_published(void *data, uint64_t serial, int error)
+static void agent_published(void *data, uint64_t serial, int error, const char *target)
 {
 	struct publish_reply message;
 
@@ -219,6 +219,7 @@ static void agent_published(void *data, uint64_t serial, int error)
 	message.header.id = REQUEST_PUBLISH;
 	message.header.error = error;
 	message.serial = serial;
+	strncpy(message.target, target, sizeof(message.target) - 1);
 	client_send(data, &message, sizeof(message));
 }
 

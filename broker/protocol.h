@@ -12,12 +12,14 @@
 
 #define BROKER_SOCKET                                                                                        \
 	"ovirt-ha-broker" /* libqb service name; OVIRT_HA_BROKER_SOCKET in the environment overrides it */
-#define PROTOCOL_VERSION 2
+#define PROTOCOL_VERSION 3
 #define PROTOCOL_MESSAGE_MAX (1024 * 1024) /* bytes, of any message */
 #define PROTOCOL_READER_MAX                                                                                  \
 	(256 * 1024) /* what hosted-engine asks for: libqb makes three rings of it per client */
 #define BLOCKS_PER_REPLY 50
 #define TEXT_MAX 512
+#define MOVE_FAILED_MAX 200
+#define HOST_NAME_MAX_SIZE 256
 
 /* To the connection that registered as the agent everything comes as an event, answers too, so that its
  * descriptor tells of it and the agent never waits; to all others an answer is libqb's response. */
@@ -48,6 +50,8 @@ enum command {
 	COMMAND_VM_START_PAUSED,
 	COMMAND_VM_SHUTDOWN,
 	COMMAND_VM_POWEROFF,
+	COMMAND_VM_MIGRATE,	   /* answered when libvirt has begun it */
+	COMMAND_VM_MIGRATE_CANCEL, /* answered at once; the migration ends by itself then */
 	COMMAND_KIND_END
 };
 
@@ -87,12 +91,18 @@ struct publish_request {
 	struct score
 		score; /* `since` and `until` in the agent's monotonic clock, which is the broker's too */
 	int32_t memory_mib;
+	int32_t copied; /* per mille of the memory that a live migration of ours has copied, -1: none is
+			   known */
+	char move_failed[MOVE_FAILED_MAX]; /* why the last live migration of ours failed, for an hour, "": it
+					      did not */
 };
 
 /* Comes when a block with what this request said, or with something newer, was written, or could not be. */
 struct publish_reply {
 	struct qb_ipc_response_header header;
-	uint64_t serial; /* this and all before it are answered */
+	uint64_t serial;		 /* this and all before it are answered */
+	char target[HOST_NAME_MAX_SIZE]; /* of the host that the record names as migrating_to, as its own
+					    record has it; "": none, or it has no readable one */
 };
 
 /* REQUEST_STATUS */
@@ -137,7 +147,7 @@ struct global_request {
 struct command_request {
 	struct request request;
 	enum command command;
-	char argument[TEXT_MAX]; /* --vm-conf=F of VM_START, else "" */
+	char argument[TEXT_MAX]; /* --vm-conf=F of VM_START, host id of VM_MIGRATE ("": the best), else "" */
 };
 
 struct command_event {

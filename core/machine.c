@@ -17,9 +17,10 @@ STRTAB_DEFINE(held, enum held, HELD_COUNT, "unknown", "no", "yes")
 STRTAB_DEFINE(monitor, enum monitor, MONITOR_COUNT, "network", "mgmt-bridge", "mem-free", "cpu-load",
 	      "engine-health", "storage-domain")
 STRTAB_DEFINE(pause, enum pause, PAUSE_COUNT, "none", "starting", "io-error", "migration", "other")
-STRTAB_DEFINE(outcome, enum outcome, OUTCOME_COUNT, "none", "ok", "failed", "lease-held", "survived")
+STRTAB_DEFINE(outcome, enum outcome, OUTCOME_COUNT, "none", "ok", "failed", "lease-held", "survived",
+	      "under-way")
 STRTAB_DEFINE(action, enum action, ACTION_COUNT, "none", "start", "start-paused", "resume", "shutdown",
-	      "destroy", "kill", "reset-host")
+	      "destroy", "kill", "reset-host", "migrate", "cancel")
 
 STRTAB_DEFINE(state, enum state, STATE_COUNT, "StartState", "ReinitializeFSM", "GlobalMaintenance",
 	      "LocalMaintenance", "UnknownLocalVmState", "EngineDown", "EngineStart", "EngineStarting",
@@ -38,6 +39,7 @@ STRTAB_DEFINE(reason, enum reason, REASON_COUNT, "started", "initialized", "stay
 	      "unexpected-timeout", "alone", "moved", "move-failed", "lease-lost", "lease-moved",
 	      "kill-failed", "storage-back", "qemu-lives", "alien-peer", "look-old")
 
+#define MOVED_MS (2 * MONO_SECOND)
 #define HEALTH_LOOPS 3 /* the first answers of a broker that is back come within so many loops */
 
 #define TO(state) (1u << STATE_##state)
@@ -101,6 +103,8 @@ void machine_init(struct machine *machine, mono_t now)
 		.paused_since = MONO_UNSET,
 		.config_since = MONO_UNSET,
 		.held_at = MONO_UNSET,
+		.gave_lease = MONO_UNSET,
+		.cancel_at = MONO_UNSET,
 		.kill_since = MONO_UNSET,
 		.next_kill = MONO_UNSET,
 	};
@@ -169,6 +173,11 @@ static void take_results(struct view *view)
 			m->shutdown_refused = result->outcome != OUTCOME_OK;
 		if (result->action == ACTION_RESUME && result->outcome != OUTCOME_OK)
 			m->resume_version = 0;
+		if (result->action == ACTION_MIGRATE) {
+			/* The copy of one that has moved may die for a moment still. */
+			m->gave_lease = view->now;
+			m->cancel_at = mono_add(view->now, result->outcome == OUTCOME_OK ? MOVED_MS : 0);
+		}
 	}
 }
 
@@ -226,6 +235,7 @@ static void keep_memory(struct view *view)
 		m->kill_since = MONO_UNSET;
 	if (!up && known->vm.vm != VM_UNKNOWN)
 		m->held_version = m->resume_version = 0;
+	row_note_migration(view);
 }
 
 /* True when the answer to a question asked at `begun` speaks of the VM as it runs now: asked after it was
@@ -262,10 +272,14 @@ static enum reason lease_contrary(struct view *view)
 			return REASON_LEASE_MOVED; /* somebody had it while the VM was paused */
 		/* It was resumed without us, or by a resume of ours that ended after it was given up: one
 		 * acquire is that resume's. More, and after a time so long that others may have run it,
-		 * are somebody's who had it in between. */
+		 * are somebody's who had it in between. So they are after a migration in vain: its target ran
+		 * it, or a third host did, and what came back is of the past (rule 14). */
 		if (m->held_version != 0 && c->owner_version > m->held_version + 1 &&
-		    mono_passed(m->held_at, view->policy->away, c->owner_begun))
+		    (m->gave_lease != MONO_UNSET ||
+		     mono_passed(m->held_at, view->policy->away, c->owner_begun)))
 			return REASON_LEASE_MOVED;
+		if (c->owner_begun > m->gave_lease)
+			m->gave_lease = MONO_UNSET;
 		m->resume_version = 0;
 		m->held_version = c->owner_version;
 		m->held_at = c->owner_begun;
@@ -319,8 +333,13 @@ static bool check_safety(struct view *view)
 		if (m->kill_since == MONO_UNSET || m->kill_since == MONO_NEVER)
 			m->kill_since = view->now;
 	}
-	row_stay(view, contrary);
 	row_wake(view, m->next_kill);
+	/* The target has it: from then on the copy here is of the past, whatever libvirt is still to do. */
+	if (row_handed_over(view)) {
+		row_stay(view, REASON_MOVED);
+		return true;
+	}
+	row_stay(view, contrary);
 	view->step->alarm = true;
 	return true;
 }
@@ -347,6 +366,8 @@ static bool take_command(struct view *view)
 
 	if (wanted == ACTION_NONE)
 		return false;
+	if (wanted == ACTION_MIGRATE || wanted == ACTION_CANCEL)
+		return row_command_migration(view);
 	/* What is being ended ends first; its row would end the new one too. */
 	if (start && m->state == STATE_ENGINE_FORCE_STOP)
 		return false;
@@ -457,8 +478,7 @@ static bool check_local_maintenance(struct view *view)
 		row_wake(view, mono_add(m->in_flight_since, view->policy->loop));
 		return true;
 	}
-	m->must_leave = true;
-	row_enter(view, STATE_ENGINE_STOP, REASON_LOCAL_MAINTENANCE);
+	row_move_away(view, true, REASON_LOCAL_MAINTENANCE);
 	return true;
 }
 
@@ -514,7 +534,6 @@ static bool check_timeout(struct view *view)
 		return false;
 	if (ends[from].failed_try)
 		row_failed_try(view);
-	m->must_leave = false;
 	row_enter(view, ends[from].to, ends[from].reason);
 	return true;
 }
@@ -535,6 +554,7 @@ static void decide(struct view *view)
 	}
 	if (take_command(view))
 		return;
+	row_cancel_migration(view);
 	if (check_global_maintenance(view))
 		return;
 	if (view->known->vm.vm == VM_UNKNOWN) {
@@ -593,6 +613,9 @@ void machine_step(const struct machine *cur, const struct snapshot *known, const
 	take_score(&view);
 	decide(&view);
 	take_score(&view); /* again: the new state has its say */
+	/* The record names the target for as long as libvirt may be at it, in whatever state. */
+	if (ret->next.state != STATE_ENGINE_MIGRATING_AWAY && ret->next.in_flight != ACTION_MIGRATE)
+		ret->next.migrate_to = 0;
 
 	row_wake(&view, ret->next.deadline);
 	ret->health = publish_health(known, &ret->next);

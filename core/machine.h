@@ -105,7 +105,11 @@ struct machine {
 	enum action in_flight; /* ACTION_NONE: none */
 	mono_t in_flight_since;
 	bool shutdown_refused; /* the last one asked for in this state; it may be told while a check rules */
-	bool must_leave;       /* EngineStop / EngineMigratingAway was a must (maintenance), not a wish */
+	bool must_leave; /* EngineMigratingAway: by shutdown where it can't be live, for it is no operator's
+			    own move */
+	uint16_t migrate_to; /* the host id that the VM is being moved to live, 0 none; to publish */
+	mono_t cancel_at; /* when that migration is cancelled, once it has ended when; MONO_UNSET: not begun
+			   */
 
 	uint32_t failed_tries;
 	uint32_t crashes; /* how often the VM ended unexpectedly here without being healthy for long */
@@ -127,6 +131,8 @@ struct machine {
 	mono_t config_since;	 /* the VM's configuration has been out of date */
 	uint64_t held_version;	 /* of the lease while it was last seen held here, 0 never */
 	mono_t held_at;		 /* when the question was asked that told held_version */
+	mono_t gave_lease;	 /* a migration that failed may have given the lease up until then;
+				    MONO_NEVER: it is under way; MONO_UNSET: none since it was last seen held */
 	uint64_t resume_version; /* after a resume: what the version must be, 0 nothing to check */
 	mono_t kill_since;	 /* QEMU was sent SIGKILL then and has not been seen gone since; MONO_NEVER:
 				    no destroy of EngineForceStop's has sent it yet */

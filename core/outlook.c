@@ -4,6 +4,8 @@
  * start: sanlock refuses safely. */
 #include "core/outlook.h"
 
+#define SPEAKING_LOOPS 3 /* each host writes its record once a loop, and we read it as often */
+
 STRTAB_DEFINE(ownership, enum ownership, OWNERSHIP_COUNT, "unknown", "free", "dead", "overdue", "ours",
 	      "alive")
 
@@ -129,6 +131,33 @@ void outlook_rivals(const struct snapshot *known, const struct policy *policy, m
 			ret->best = peer->claim.score;
 		ret->rank += peer->claim.score == score && peer->id < known->cluster.host_id;
 	}
+}
+
+/* A host without power is fresh and eligible for a minute still; libvirt would look for it for as long. */
+static bool speaks(const struct peer *peer, const struct policy *policy, mono_t now)
+{
+	return peer->changed_at != MONO_UNSET &&
+	       !mono_passed(peer->changed_at, SPEAKING_LOOPS * policy->loop, now);
+}
+
+/* Too little memory, a failed storage or network have lowered its score: a fitter one goes first, and where
+ * there is none the VM has to go there all the same. Whether its CPU can go on with what the guest uses, its
+ * libvirt says before anything is copied. */
+const struct peer *outlook_target(const struct snapshot *known, const struct policy *policy, uint16_t id,
+				  mono_t now)
+{
+	const struct peer *best = NULL;
+
+	for (size_t i = 0; i < known->n_peers; i++) {
+		const struct peer *peer = &known->peers[i];
+
+		if ((id != 0 && peer->id != id) || peer->claim.generation == 0 ||
+		    !peer_eligible(peer, policy, now) || !speaks(peer, policy, now))
+			continue;
+		if (!best || peer->claim.score > best->claim.score)
+			best = peer;
+	}
+	return best;
 }
 
 bool outlook_lease_free(const struct outlook *outlook)

@@ -38,5 +38,10 @@ void outlook_take(const struct snapshot *known, const struct policy *policy, mon
 /* For who asks whose turn it is. `lease_free_since`: the machine's; `score`: ours, for the rank. */
 void outlook_rivals(const struct snapshot *known, const struct policy *policy, mono_t lease_free_since,
 		    int32_t score, mono_t now, struct rivals *ret);
+/* Whom the VM may be migrated to live: the host with that id, 0: the best of all; NULL: nobody, or not that
+ * one. It is eligible, has written its record within the last loops, and is of this implementation: others
+ * don't know of rule 14. */
+const struct peer *outlook_target(const struct snapshot *known, const struct policy *policy, uint16_t id,
+				  mono_t now);
 /* The lease is there for who asks sanlock first. */
 bool outlook_lease_free(const struct outlook *outlook);

@@ -65,6 +65,7 @@ struct policy {
 	int64_t paused;		  /* 30 s a VM may stay paused */
 	int64_t kill_limit;	  /* 60 s QEMU may survive SIGKILL, then the host is reset (safety rule 12) */
 	int64_t owner_retry;	  /* 60 s between tries against a live owner without a readable record */
+	int64_t migration;	  /* 5 min a live migration may take, then it is cancelled */
 	int64_t rank_delay;	  /* 500 ms x rank by host id between equal scores */
 	int64_t better_held;	  /* 5 min the better host must be better */
 	int64_t move_interval;	  /* 30 min between two moves for score */
@@ -75,7 +76,7 @@ struct policy {
 	struct patience cpu;	  /* 3 samples, 5 min */
 	struct patience other;	  /* 3 samples, 0 s: bridge, memory, configuration */
 	bool require_watchdog;	  /* yes (safety rule 6) */
-	bool live_migration;	  /* no until it can: a move is then shutdown and start */
+	bool live_migration;	  /* yes; no: a move is shutdown and start */
 	struct score_weights weights;
 	struct lease_timing lease; /* as configured; decisions go by struct cluster's */
 };

@@ -27,7 +27,7 @@ void row_act(struct view *view, enum action action)
 
 	assert(step->n_actions < ACTIONS_MAX);
 	step->actions[step->n_actions++] = action;
-	if (action == ACTION_KILL || action == ACTION_RESET_HOST)
+	if (action == ACTION_KILL || action == ACTION_RESET_HOST || action == ACTION_CANCEL)
 		return;
 	assert(step->next.in_flight == ACTION_NONE || action == ACTION_DESTROY);
 	step->next.in_flight = action;
@@ -100,6 +100,9 @@ void row_enter(struct view *view, enum state to, enum reason reason)
 		row_act(view, ACTION_DESTROY);
 		if (m->kill_since == MONO_UNSET)
 			m->kill_since = MONO_NEVER;
+		break;
+	case STATE_ENGINE_MIGRATING_AWAY:
+		m->cancel_at = MONO_UNSET; /* it begins once the record names its target */
 		break;
 	case STATE_ENGINE_UNEXPECTEDLY_DOWN:
 		m->unexpected_until = mono_add(view->now, view->policy->unexpected);
@@ -258,8 +261,10 @@ static bool start_possible(struct view *view, enum reason *ret_why)
 		row_stay(view, hold);
 		return false;
 	}
-	/* Safety rule 14: between the source's release and the target's acquire the lease looks free. */
-	if (view->outlook.migration) {
+	/* Safety rule 14: between the source's release and the target's acquire the lease looks free. To the
+	 * source itself it looks ours until it was read after the VM had left. */
+	if (view->outlook.migration ||
+	    (m->reason == REASON_MOVED && view->known->cluster.owner_begun <= m->entered)) {
 		row_stay(view, REASON_MIGRATION_UNDER_WAY);
 		return false;
 	}
@@ -422,19 +427,25 @@ static void row_engine_starting(struct view *view)
 	}
 }
 
-/* A better host must have been better for long, and the VM moves at most once in a while: no ping-pong. A
- * score of 0 because this host knows too little, or because its parts differ, begins nothing, and makes no
+/* A score of 0 because this host knows too little, or because its parts differ, begins nothing, and makes no
  * other host better: a VM that runs and holds its lease is not shut down for it. */
-static bool should_move(struct view *view)
+bool row_better_elsewhere(struct view *view)
 {
-	struct machine *m = &view->step->next;
 	const struct score *score = &view->step->score;
 	struct rivals rivals;
 
 	take_rivals(view, &rivals);
-	if (!view->outlook.can_move || score->entries[PENALTY_NO_KNOWLEDGE].points != 0 ||
-	    score->entries[PENALTY_BLOCKED].points != 0 ||
-	    rivals.best < score->value + view->policy->better_threshold) {
+	return view->outlook.can_move && score->entries[PENALTY_NO_KNOWLEDGE].points == 0 &&
+	       score->entries[PENALTY_BLOCKED].points == 0 &&
+	       rivals.best >= score->value + view->policy->better_threshold;
+}
+
+/* A better host must have been better for long, and the VM moves at most once in a while: no ping-pong. */
+static bool should_move(struct view *view)
+{
+	struct machine *m = &view->step->next;
+
+	if (!row_better_elsewhere(view)) {
 		m->better_since = MONO_UNSET;
 		return false;
 	}
@@ -469,8 +480,7 @@ static void row_engine_up(struct view *view)
 		return;
 	if (m->in_flight == ACTION_NONE && should_move(view)) {
 		m->last_move = view->now;
-		m->must_leave = false;
-		row_enter(view, STATE_ENGINE_STOP, REASON_BETTER_HOST);
+		row_move_away(view, false, REASON_BETTER_HOST);
 		return;
 	}
 	if (m->state == STATE_ENGINE_UP && row_health(view) == HEALTH_BAD)
@@ -563,18 +573,6 @@ static void row_unexpectedly_down(struct view *view)
 	if (!start_possible(view, &why))
 		return;
 	begin_start(view, why, view->outlook.can_move ? REASON_LEASE_UNTAKEN : REASON_ALONE);
-}
-
-static void row_migrating_away(struct view *view)
-{
-	struct machine *m = &view->step->next;
-
-	if (view->known->vm.vm != VM_UP)
-		row_enter(view, STATE_ENGINE_DOWN, REASON_MOVED);
-	else if (m->in_flight == ACTION_NONE)
-		row_enter(view, m->must_leave ? STATE_ENGINE_STOP : STATE_ENGINE_UP, REASON_MOVE_FAILED);
-	else
-		row_stay(view, REASON_IN_FLIGHT);
 }
 
 static void row_start(struct view *view)

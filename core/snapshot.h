@@ -108,8 +108,8 @@ struct cluster {
 
 enum pause { /* why a VM that is up does not run */
 	     PAUSE_NONE,
-	     PAUSE_STARTING, /* created by us and not yet resumed, or started paused by the operator */
-	     PAUSE_IO_ERROR, /* QEMU stopped it on an I/O error */
+	     PAUSE_STARTING,  /* created by us and not yet resumed, or started paused by the operator */
+	     PAUSE_IO_ERROR,  /* QEMU stopped it on an I/O error */
 	     PAUSE_MIGRATION, /* it is being taken in, or handed over to its target */
 	     PAUSE_OTHER,
 	     PAUSE_COUNT
@@ -138,6 +138,7 @@ enum outcome {
 	OUTCOME_FAILED,	    /* with a text in the log */
 	OUTCOME_LEASE_HELD, /* a start: the lease was not to be had */
 	OUTCOME_SURVIVED,   /* a destroy: SIGKILL was sent, and QEMU lives on */
+	OUTCOME_UNDER_WAY,  /* a migration: somebody else migrates it just now */
 	OUTCOME_COUNT
 };
 STRTAB_DECLARE(outcome, enum outcome);
@@ -151,6 +152,8 @@ enum action {
 	ACTION_DESTROY,	     /* by libvirt, then by the guard */
 	ACTION_KILL,	     /* SIGKILL by the guard, without libvirt (safety rule 3) */
 	ACTION_RESET_HOST,   /* safety rule 12 */
+	ACTION_MIGRATE,	     /* live, to the host that the record names (safety rule 14) */
+	ACTION_CANCEL,	     /* that; its end is told as the migration's */
 	ACTION_COUNT
 };
 STRTAB_DECLARE(action, enum action);
@@ -173,6 +176,8 @@ struct snapshot {
 	bool config_outdated; /* the VM's configuration can't be had or is out of date */
 	bool broker_answers;  /* false: `cluster` is the last one known, and old */
 	enum action wanted;   /* the operator's command of this step, or ACTION_NONE */
+	uint16_t wanted_host; /* of ACTION_MIGRATE: the host id to go to, 0 the best */
+	uint16_t announced;   /* our record on storage says migrating_to this host id, 0: none */
 	struct result results[RESULTS_MAX];
 	size_t n_results;
 };

@@ -41,6 +41,7 @@ static const struct trace_field policy_fields[] = {
 	FIELD(policy, paused, I64),
 	FIELD(policy, kill_limit, I64),
 	FIELD(policy, owner_retry, I64),
+	FIELD(policy, migration, I64),
 	FIELD(policy, rank_delay, I64),
 	FIELD(policy, better_held, I64),
 	FIELD(policy, move_interval, I64),
@@ -75,6 +76,8 @@ static const struct trace_field machine_fields[] = {
 	FIELD(machine, in_flight_since, MOMENT),
 	FIELD(machine, shutdown_refused, BOOL),
 	FIELD(machine, must_leave, BOOL),
+	FIELD(machine, migrate_to, U16),
+	FIELD(machine, cancel_at, MOMENT),
 	FIELD(machine, failed_tries, U32),
 	FIELD(machine, last_failed, MOMENT),
 	FIELD(machine, crashes, U32),
@@ -94,6 +97,7 @@ static const struct trace_field machine_fields[] = {
 	FIELD(machine, config_since, MOMENT),
 	FIELD(machine, held_version, U64),
 	FIELD(machine, held_at, MOMENT),
+	FIELD(machine, gave_lease, MOMENT),
 	FIELD(machine, resume_version, U64),
 	FIELD(machine, kill_since, MOMENT),
 	FIELD(machine, next_kill, MOMENT),
@@ -132,9 +136,14 @@ static const struct trace_field vm_fields[] = {
 };
 
 static const struct trace_field known_fields[] = {
-	FIELD(snapshot, local_maintenance, BOOL),     FIELD(snapshot, stop_wanted, BOOL),
-	FIELD(snapshot, config_outdated, BOOL),	      FIELD(snapshot, broker_answers, BOOL),
-	WORD(snapshot, wanted, action, ACTION_COUNT), FIELD(snapshot, local_unknown, BOOL),
+	FIELD(snapshot, local_maintenance, BOOL),
+	FIELD(snapshot, stop_wanted, BOOL),
+	FIELD(snapshot, config_outdated, BOOL),
+	FIELD(snapshot, broker_answers, BOOL),
+	WORD(snapshot, wanted, action, ACTION_COUNT),
+	FIELD(snapshot, local_unknown, BOOL),
+	FIELD(snapshot, wanted_host, U16),
+	FIELD(snapshot, announced, U16),
 };
 
 static const struct trace_field peer_fields[] = {

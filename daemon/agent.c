@@ -64,8 +64,14 @@ void agent_result(struct agent *agent, enum action action, enum outcome outcome,
 	else
 		log_warning("action %s ended outcome=%s: %s", action_str(action), outcome_str(outcome), text);
 	vm_watch_ended(&agent->watch, action, outcome, now);
-	/* A kill is no action in flight: the core sees by the facts whether it worked. */
-	if (action != ACTION_KILL && action != ACTION_RESET_HOST) {
+	if (action == ACTION_MIGRATE) {
+		snprintf(agent->move_failed, sizeof(agent->move_failed), "%s",
+			 outcome == OUTCOME_OK ? "" : text);
+		agent->move_failed_at = now;
+	}
+	/* A kill is no action in flight: the core sees by the facts whether it worked. A cancel's end is the
+	 * migration's. */
+	if (action != ACTION_KILL && action != ACTION_RESET_HOST && action != ACTION_CANCEL) {
 		assert(agent->n_results < PENDING_RESULTS_MAX);
 		agent->results[agent->n_results++] = (struct result){.action = action, .outcome = outcome};
 	}
@@ -106,6 +112,8 @@ static void gather(struct agent *agent, mono_t now, struct snapshot *ret)
 	ret->config_outdated = agent->local_seen && !agent->local.vm_config_good;
 	ret->broker_answers = broker_answers(agent, now);
 	ret->wanted = command_wanted(agent, now);
+	ret->wanted_host = agent->vm_order.host;
+	ret->announced = agent->announced;
 	while (agent->n_results > 0 && ret->n_results < RESULTS_MAX) {
 		ret->results[ret->n_results++] = agent->results[0];
 		memmove(&agent->results[0], &agent->results[1],
@@ -363,6 +371,7 @@ static void on_lost(void *data, int error)
 		log_warning("the broker does not answer: %s; the VM goes on as it is, nothing is begun",
 			    strerror(-error));
 	agent->facts_late = true; /* until it is back and has answered */
+	publish_forget(agent);
 	command_lost(agent);
 	agent_poke(agent);
 }
@@ -407,12 +416,14 @@ static void on_facts(void *data, int error, const struct cluster *cluster, const
 	agent_poke(agent);
 }
 
-static void on_published(void *data, uint64_t serial, int error)
+static void on_published(void *data, uint64_t serial, int error, const char *target)
 {
 	struct agent *agent = data;
 
 	if (error < 0)
 		log_debug("publish serial=%" PRIu64 " error=%s", serial, strerror(-error));
+	else
+		publish_acknowledged(agent, serial, target);
 	if (agent->stop_serial != 0 && serial >= agent->stop_serial)
 		finish_stop(agent);
 	else

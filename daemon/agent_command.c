@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "core/outlook.h"
 #include "daemon/agent_state.h"
 #include "util/log.h"
 
@@ -22,7 +24,9 @@ static const char *word(enum command command)
 		[COMMAND_VM_START] = "vm-start",
 		[COMMAND_VM_START_PAUSED] = "vm-start-paused",
 		[COMMAND_VM_SHUTDOWN] = "vm-shutdown",
-		[COMMAND_VM_POWEROFF] = "vm-poweroff"};
+		[COMMAND_VM_POWEROFF] = "vm-poweroff",
+		[COMMAND_VM_MIGRATE] = "vm-migrate",
+		[COMMAND_VM_MIGRATE_CANCEL] = "vm-migrate-cancel"};
 
 	return command < COMMAND_KIND_END && words[command] ? words[command] : "unknown";
 }
@@ -89,6 +93,40 @@ static void take_start(struct agent *agent, struct order *order, const struct vm
 	order->wanted = order->command == COMMAND_VM_START ? ACTION_START : ACTION_START_PAUSED;
 }
 
+static void take_migrate(struct agent *agent, struct order *order)
+{
+	const char *text = order->argument;
+	char *end;
+	long id = strtol(text, &end, 10);
+
+	if (*end || (*text && (id < 1 || id > HOST_ID_MAX))) {
+		answer(agent, order, -EINVAL, "%.20s is no host id", text);
+		return;
+	}
+	if (agent->cluster.maintenance == FLAG_YES) {
+		answer(agent, order, -ECANCELED,
+		       "the cluster is in global maintenance, in which no host moves the VM: end it first "
+		       "with hosted-engine --set-maintenance --mode=none");
+		return;
+	}
+	order->host = (uint16_t)id;
+	order->wanted = ACTION_MIGRATE;
+}
+
+static bool migrates(const struct agent *agent)
+{
+	return agent->machine.state == STATE_ENGINE_MIGRATING_AWAY ||
+	       agent->machine.in_flight == ACTION_MIGRATE;
+}
+
+static void take_cancel(struct agent *agent, struct order *order)
+{
+	if (migrates(agent))
+		order->wanted = ACTION_CANCEL;
+	else
+		answer(agent, order, -ENOENT, "no migration is under way here");
+}
+
 static void take_vm_command(struct agent *agent, struct order *order)
 {
 	bool start = order->command == COMMAND_VM_START || order->command == COMMAND_VM_START_PAUSED;
@@ -103,8 +141,12 @@ static void take_vm_command(struct agent *agent, struct order *order)
 	}
 	if (start)
 		take_start(agent, order, &vm);
+	else if (order->command == COMMAND_VM_MIGRATE_CANCEL)
+		take_cancel(agent, order);
 	else if (vm.vm != VM_UP && vm.detail != DETAIL_WAIT_FOR_LAUNCH)
 		answer(agent, order, -ENOENT, "the engine VM is not on this host");
+	else if (order->command == COMMAND_VM_MIGRATE)
+		take_migrate(agent, order);
 	else
 		order->wanted = order->command == COMMAND_VM_SHUTDOWN ? ACTION_SHUTDOWN : ACTION_DESTROY;
 	agent_poke(agent);
@@ -166,6 +208,24 @@ enum action command_wanted(struct agent *agent, mono_t now)
 	return order->command && !(start && start_waits(agent)) ? order->wanted : ACTION_NONE;
 }
 
+static void answer_no_target(struct agent *agent, struct order *order)
+{
+	const struct machine *m = &agent->machine;
+	const char *see = "see hosted-engine --vm-status";
+
+	if (agent->watch.view.state != DOMAIN_RUNNING || agent->watch.end_wanted)
+		answer(agent, order, -EBUSY, "the engine VM is here and does not run: %s", see);
+	else if (!outlook_target(&(struct snapshot){.peers = agent->peers, .n_peers = agent->n_peers},
+				 &agent->config.policy, order->host, agent_now(agent)))
+		answer(agent, order, -EBUSY,
+		       "%s can take it: fresh, out of maintenance, with a score above 0 and of this "
+		       "software; %s",
+		       order->host ? "that host is not one that" : "no other host is there that", see);
+	else
+		answer(agent, order, -ECANCELED, "refused in state %s: %s", state_str(m->state),
+		       reason_str(agent->step.reason));
+}
+
 /* Why the core did not begin it, in the order of what an operator would look at. */
 static void answer_refused(struct agent *agent, struct order *order)
 {
@@ -199,8 +259,43 @@ static void answer_refused(struct agent *agent, struct order *order)
 			       penalty_str(stops[i]));
 			return;
 		}
+	if (order->wanted == ACTION_MIGRATE) {
+		answer_no_target(agent, order);
+		return;
+	}
 	answer(agent, order, -ECANCELED, "%srefused in state %s: %s", failed, state_str(m->state),
 	       reason_str(agent->step.reason));
+}
+
+static bool steps_to(const struct step *step, enum action action)
+{
+	for (size_t i = 0; i < step->n_actions; i++)
+		if (step->actions[i] == action)
+			return true;
+	return false;
+}
+
+/* A migration begins once its target stands on storage: that is when its command is answered, or when the
+ * core has let it be. A cancel is answered when it is asked for. True: the order is one of them. */
+static bool migration_stepped(struct agent *agent, struct order *order)
+{
+	const struct step *step = &agent->step;
+
+	if (order->wanted == ACTION_CANCEL) {
+		if (steps_to(step, ACTION_CANCEL) || !migrates(agent))
+			answer(agent, order, 0, "%s", "");
+		return true;
+	}
+	if (order->wanted == ACTION_MIGRATE && migrates(agent)) {
+		order->wanted = ACTION_NONE;
+		order->awaited = ACTION_MIGRATE;
+	}
+	if (order->awaited == ACTION_MIGRATE && steps_to(step, ACTION_MIGRATE))
+		answer(agent, order, 0, "%s", agent->target);
+	else if (order->awaited == ACTION_MIGRATE && !migrates(agent))
+		answer(agent, order, -EIO, "the migration could not be begun: reason=%s",
+		       reason_str(step->reason));
+	return order->wanted == ACTION_MIGRATE || order->awaited == ACTION_MIGRATE;
 }
 
 /* What neither was begun nor refused had something more urgent before it: the next step gets it again. */
@@ -214,12 +309,14 @@ void command_stepped(struct agent *agent)
 						      "be written to the shared "
 						      "storage: the other hosts don't know yet"
 						    : "ha.conf could not be written in time");
-	if (!order->command || order->wanted == ACTION_NONE)
+	if (!order->command)
 		return;
-	if (agent->step.wanted_refused) {
+	if (order->wanted != ACTION_NONE && agent->step.wanted_refused) {
 		answer_refused(agent, order);
 		return;
 	}
+	if (migration_stepped(agent, order) || order->wanted == ACTION_NONE)
+		return;
 	for (size_t i = 0; i < agent->step.n_actions; i++)
 		if (agent->step.actions[i] == order->wanted) {
 			order->awaited = order->wanted;

@@ -3,6 +3,8 @@
  * functions, each of which checks all files, and by the test of conf/. */
 #include "daemon/agent_conf.h"
 
+#include "util/migration_uri.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -80,6 +82,17 @@ static const struct setting rows[] = {
 	HELD(cpu, "5min", "CPU load"),
 	SAMPLES(other, "3", "any other penalty"),
 	HELD(other, "0", "any other penalty"),
+	{"migration", "live", SETTING_BOOL, "yes", FIELD(policy.live_migration),
+	 .help = "yes: a VM that moves is migrated while it runs; no: it is shut down and started"},
+	{"migration", "uri", SETTING_STRING, "qemu+tls://{host}/system", FIELD(migration_uri),
+	 .check = migration_uri_check,
+	 .help = "the other host's libvirt, {host} is its name; memory goes encrypted but with qemu+tcp"},
+	{"migration", "limit", SETTING_DURATION, "5min", FIELD(policy.migration), .min = SECOND, .max = DAY,
+	 .help = "a migration that takes longer is cancelled"},
+	{"migration", "bandwidth", SETTING_INT, "0", FIELD(migration_bandwidth), .min = 0, .max = 1000000,
+	 .unit = "MiB/s", .help = "a migration takes so much of the network at most; 0: all it can get"},
+	{"migration", "downtime", SETTING_DURATION, "0", FIELD(migration_downtime), .min = 0, .max = MINUTE,
+	 .help = "the guest may stand still for so long at the hand-over; 0: as QEMU has it, 300 ms"},
 	{"agent", "libvirt_uri", SETTING_STRING, "qemu:///system", FIELD(libvirt_uri),
 	 .help = "libvirt connection"},
 	{"agent", "libvirt_timeout", SETTING_DURATION, "10", FIELD(libvirt_timeout), .min = SECOND,

@@ -9,7 +9,10 @@
 struct agent_conf {
 	struct policy policy;
 	char libvirt_uri[256];
-	int64_t libvirt_timeout; /* ms: a question to libvirt that takes longer is given up */
+	char migration_uri[256];     /* of the target's libvirt, with {host} */
+	int32_t migration_bandwidth; /* MiB/s, 0: without a limit */
+	int64_t migration_downtime;  /* ms the guest may stand still for the hand-over, 0: QEMU's own */
+	int64_t libvirt_timeout;     /* ms: a question to libvirt that takes longer is given up */
 };
 
 extern const struct settings agent_settings;

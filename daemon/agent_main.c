@@ -79,6 +79,9 @@ static int open_vm(struct service *service)
 	snprintf(config->lease_path, sizeof(config->lease_path), "%s", engine->lease.path);
 	config->lease_offset = engine->lease.offset;
 	snprintf(config->disk, sizeof(config->disk), "%s", engine->disk.path);
+	memcpy(config->migration_uri, service->conf.migration_uri, sizeof(config->migration_uri));
+	config->migration_bandwidth = service->conf.migration_bandwidth;
+	config->migration_downtime = service->conf.migration_downtime;
 	return vm_libvirt_new(config, service->loop, &service->ports.vm);
 }
 

@@ -27,6 +27,7 @@ struct order {
 	enum action wanted;  /* not yet given to the core, ACTION_NONE: it was */
 	enum action awaited; /* the core began it, ACTION_NONE: not yet */
 	bool cleans_up;
+	uint16_t host; /* of ACTION_MIGRATE, 0 the best */
 	/* maintenance */
 	bool set;	 /* ha.conf is synced */
 	uint64_t serial; /* of the record that says so, 0: not yet published */
@@ -59,6 +60,14 @@ struct agent {
 
 	struct order vm_order, maintenance_order;
 
+	/* Safety rule 14: whom the last record names as the target of a migration, with the serial that first
+	 * said so; and the same once it is on storage, with the target's host name. */
+	uint16_t announcing, announced;
+	uint64_t announcing_serial;
+	char target[HOST_NAME_MAX_SIZE];
+	char move_failed[MOVE_FAILED_MAX]; /* why the last migration did, "": it did not */
+	mono_t move_failed_at;
+
 	struct timer step_timer, beat_timer, stop_timer;
 	mono_t first_step_at; /* at the latest */
 	bool stop_wanted, stopping_said;
@@ -83,6 +92,8 @@ void perform_vm_ended(struct agent *agent, enum action action, enum outcome outc
 
 /* publish.c */
 void publish_step(struct agent *agent);
+void publish_acknowledged(struct agent *agent, uint64_t serial, const char *target);
+void publish_forget(struct agent *agent); /* what was said may never be written */
 
 /* agent_command.c */
 void command_take(struct agent *agent, uint64_t ticket, enum command command, const char *argument);

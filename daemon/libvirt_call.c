@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What runs in the threads that may hang in libvirt: the calls of libvirt_port.c's lines, and libvirt's event
- * loop, which writes messages to a pipe and touches nothing else. The only file that includes libvirt; its
- * words are translated here. It decides nothing and knows nothing of the loop. */
+ * loop, which writes messages to a pipe and touches nothing else. With libvirt_migrate.c the only file that
+ * includes libvirt; its words are translated here. It decides nothing and knows nothing of the loop. */
 #include "daemon/libvirt_call.h"
 
 #include <errno.h>
@@ -20,6 +20,7 @@
 
 #include "daemon/domain_disk.h"
 #include "daemon/domain_file.h"
+#include "daemon/libvirt_migrate.h"
 #include "util/cleanup.h"
 
 /* libvirtd that hangs is noticed after 6 s x 2 to 3, or by the look of a loop when that gets no answer, 10 s
@@ -44,8 +45,7 @@ struct sink {
 static pthread_t events_thread;
 static atomic_bool events_stop;
 
-__attribute__((format(printf, 3, 4))) static void fail(struct libvirt_call *call, enum outcome outcome,
-						       const char *format, ...)
+void libvirt_refuse(struct libvirt_call *call, enum outcome outcome, const char *format, ...)
 {
 	va_list args;
 
@@ -58,14 +58,14 @@ __attribute__((format(printf, 3, 4))) static void fail(struct libvirt_call *call
 /* libvirt's last error of this thread becomes an outcome, here and nowhere else. Its sanlock driver says
  * RESOURCE_BUSY of domain LOCKING when the lease is another host's, and also for a wrong lease name: the core
  * counts those. */
-static void fail_libvirt(struct libvirt_call *call, const char *what)
+void libvirt_fail(struct libvirt_call *call, const char *what)
 {
 	const virError *error = virGetLastError();
 	bool held = error && error->code == VIR_ERR_RESOURCE_BUSY && error->domain == VIR_FROM_LOCKING;
 
-	fail(call, held ? OUTCOME_LEASE_HELD : OUTCOME_FAILED, "%s: %s (libvirt %d/%d)", what,
-	     error && error->message ? error->message : "unknown error", error ? error->code : 0,
-	     error ? error->domain : 0);
+	libvirt_refuse(call, held ? OUTCOME_LEASE_HELD : OUTCOME_FAILED, "%s: %s (libvirt %d/%d)", what,
+		       error && error->message ? error->message : "unknown error", error ? error->code : 0,
+		       error ? error->domain : 0);
 }
 
 static bool last_error_is(int code)
@@ -206,12 +206,12 @@ static int need_connection(struct libvirt_call *call)
 		return 0;
 	call->connection = virConnectOpen(call->config.uri);
 	if (!call->connection) {
-		fail_libvirt(call, "connect to libvirt");
+		libvirt_fail(call, "connect to libvirt");
 		return -ENOTCONN;
 	}
 	if (virConnectSetKeepAlive(call->connection, KEEPALIVE_S, KEEPALIVE_COUNT) < 0 ||
 	    (looks && listen_to_events(call) < 0)) {
-		fail_libvirt(call, "register with libvirt");
+		libvirt_fail(call, "register with libvirt");
 		drop_connection(call);
 		return -ENOTCONN;
 	}
@@ -257,7 +257,7 @@ static int find_domain(struct libvirt_call *call, virDomainPtr *ret)
 	*ret = virDomainLookupByUUIDString(call->connection, call->config.uuid);
 	if (*ret || last_error_is(VIR_ERR_NO_DOMAIN))
 		return 0;
-	fail_libvirt(call, "look the domain up");
+	libvirt_fail(call, "look the domain up");
 	return -EIO;
 }
 
@@ -267,16 +267,19 @@ static void run_look(struct libvirt_call *call)
 	int state, reason;
 
 	call->view.state = DOMAIN_UNKNOWN;
+	call->view.copied = -1;
 	if (find_domain(call, &domain) < 0)
 		return;
 	if (!domain) {
 		call->view.state = DOMAIN_NONE;
 	} else if (virDomainGetState(domain, &state, &reason, 0) == 0) {
 		translate_state(state, reason, &call->view);
+		if (call->migrates)
+			call->view.copied = libvirt_migrate_copied(domain);
 	} else if (last_error_is(VIR_ERR_NO_DOMAIN)) {
 		call->view.state = DOMAIN_NONE;
 	} else {
-		fail_libvirt(call, "ask for the domain's state");
+		libvirt_fail(call, "ask for the domain's state");
 		return;
 	}
 	call->outcome = OUTCOME_OK;
@@ -289,12 +292,12 @@ static int prepare_xml(struct libvirt_call *call, const struct domain_lease *lea
 	int32_t memory_mib;
 	int r;
 
-	r = domain_file_prepare(call->xml, call->config.uuid, lease, ret, &memory_mib, why);
+	r = domain_file_prepare(call->argument, call->config.uuid, lease, ret, &memory_mib, why);
 	/* Rule 8, before anything is created. */
 	if (r == 0)
 		r = domain_disk_check(&backing_machine, *ret, strlen(*ret), call->config.disk, why);
 	if (r < 0)
-		fail(call, OUTCOME_FAILED, "%.200s: %s", call->xml, why);
+		libvirt_refuse(call, OUTCOME_FAILED, "%.200s: %s", call->argument, why);
 	return r;
 }
 
@@ -307,14 +310,14 @@ static int check_live_xml(struct libvirt_call *call, virDomainPtr domain, const 
 	int r;
 
 	if (!live) {
-		fail_libvirt(call, "read the domain's XML back");
+		libvirt_fail(call, "read the domain's XML back");
 		return -EIO;
 	}
 	r = domain_xml_check(live, strlen(live), call->config.uuid, lease, why);
 	if (r == 0)
 		r = domain_disk_check(&backing_machine, live, strlen(live), call->config.disk, why);
 	if (r < 0)
-		fail(call, OUTCOME_FAILED, "the domain's live XML: %s", *why ? why : strerror(-r));
+		libvirt_refuse(call, OUTCOME_FAILED, "the domain's live XML: %s", *why ? why : strerror(-r));
 	return r;
 }
 
@@ -327,7 +330,7 @@ static int clean_up_old(struct libvirt_call *call)
 	if (r < 0 || !domain)
 		return r;
 	if (virDomainIsActive(domain) != 0) {
-		fail(call, OUTCOME_FAILED, "the domain exists and is not shut off");
+		libvirt_refuse(call, OUTCOME_FAILED, "the domain exists and is not shut off");
 		return -EEXIST;
 	}
 	/* A definition left by another tool: what runs must be ours, and transient, so that nothing starts it
@@ -336,7 +339,7 @@ static int clean_up_old(struct libvirt_call *call)
 						   VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
 						   VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |
 						   VIR_DOMAIN_UNDEFINE_KEEP_NVRAM) < 0) {
-		fail_libvirt(call, "clean up the domain that is shut off");
+		libvirt_fail(call, "clean up the domain that is shut off");
 		return -EIO;
 	}
 	return 0;
@@ -368,17 +371,17 @@ static void run_start(struct libvirt_call *call)
 		return;
 	domain = virDomainCreateXML(call->connection, xml, VIR_DOMAIN_START_PAUSED);
 	if (!domain) {
-		fail_libvirt(call, "create the domain");
+		libvirt_fail(call, "create the domain");
 		return;
 	}
 	if (check_live_xml(call, domain, &lease) == 0) {
 		/* Given up by the loop meanwhile: it has told the machine that the start failed. */
 		if (atomic_load(&call->abandoned))
-			fail(call, OUTCOME_FAILED, "given up");
+			libvirt_refuse(call, OUTCOME_FAILED, "given up");
 		else if (call->action == ACTION_START_PAUSED || virDomainResume(domain) == 0)
 			call->outcome = OUTCOME_OK;
 		else
-			fail_libvirt(call, "take the lease and run");
+			libvirt_fail(call, "take the lease and run");
 	}
 	/* Its lease came after the loop had given up: the machine counts it as failed and may have moved on.
 	 */
@@ -401,13 +404,32 @@ static void run_resume(struct libvirt_call *call)
 	if (find_domain(call, &domain) < 0)
 		return;
 	if (!domain)
-		fail(call, OUTCOME_FAILED, "the domain is not here");
+		libvirt_refuse(call, OUTCOME_FAILED, "the domain is not here");
 	else if (check_live_xml(call, domain, &lease) == 0 && !atomic_load(&call->abandoned)) {
 		if (virDomainResume(domain) == 0)
 			call->outcome = OUTCOME_OK;
 		else
-			fail_libvirt(call, "resume");
+			libvirt_fail(call, "resume");
 	}
+}
+
+/* Safety rules 1 and 8 hold for what is to run there, too. */
+static void run_migrate(struct libvirt_call *call)
+{
+	const struct domain_lease lease = {.lockspace = call->config.lockspace,
+					   .key = call->config.lease_name,
+					   .path = call->config.lease_path,
+					   .offset = call->config.lease_offset};
+	_cleanup_(virDomainFree_p) virDomainPtr domain = NULL;
+
+	if (find_domain(call, &domain) < 0)
+		return;
+	if (!domain)
+		libvirt_refuse(call, OUTCOME_FAILED, "the domain is not here");
+	else if (call->action == ACTION_CANCEL)
+		libvirt_migrate_cancel(call, domain);
+	else if (check_live_xml(call, domain, &lease) == 0)
+		libvirt_migrate(call, domain);
 }
 
 static void run_shutdown(struct libvirt_call *call)
@@ -417,9 +439,9 @@ static void run_shutdown(struct libvirt_call *call)
 	if (find_domain(call, &domain) < 0)
 		return;
 	if (!domain)
-		fail(call, OUTCOME_FAILED, "the domain is not here");
+		libvirt_refuse(call, OUTCOME_FAILED, "the domain is not here");
 	else if (virDomainShutdownFlags(domain, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN) < 0)
-		fail_libvirt(call, "shut the domain down");
+		libvirt_fail(call, "shut the domain down");
 	else
 		call->outcome = OUTCOME_OK;
 }
@@ -433,11 +455,11 @@ static void run_destroy(struct libvirt_call *call)
 	/* A VM that libvirt does not list, or holds for ended, may live on: a restarted libvirtd can lose its
 	 * QEMU. The guard, which looks in /proc, has the word then. */
 	if (!domain)
-		fail(call, OUTCOME_FAILED, "the domain is not here");
+		libvirt_refuse(call, OUTCOME_FAILED, "the domain is not here");
 	else if (virDomainDestroyFlags(domain, 0) == 0)
 		call->outcome = OUTCOME_OK;
 	else
-		fail_libvirt(call, "destroy the domain");
+		libvirt_fail(call, "destroy the domain");
 }
 
 void libvirt_call_run(struct job *job)
@@ -464,8 +486,12 @@ void libvirt_call_run(struct job *job)
 		case ACTION_DESTROY:
 			run_destroy(call);
 			break;
+		case ACTION_MIGRATE:
+		case ACTION_CANCEL:
+			run_migrate(call);
+			break;
 		default:
-			fail(call, OUTCOME_FAILED, "not an action of libvirt's");
+			libvirt_refuse(call, OUTCOME_FAILED, "not an action of libvirt's");
 			break;
 		}
 	}

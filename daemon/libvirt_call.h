@@ -39,7 +39,8 @@ struct libvirt_call {
 	struct line *line;  /* the loop's own */
 	enum action action; /* ACTION_NONE: a look */
 	struct libvirt_config config;
-	char xml[PATH_MAX];		/* of a start */
+	char argument[PATH_MAX];	/* a start: the file with the XML; a migration: the target's name */
+	bool migrates;			/* a look: a migration is under way, tell how far it is */
 	struct _virConnect *connection; /* in and out */
 	bool close_first;		/* it is known to be dead */
 	int event_fd;			/* a look that connects: for its messages, else -1; owned */
@@ -50,6 +51,11 @@ struct libvirt_call {
 	enum outcome outcome;		/* out */
 	char why[LIBVIRT_WHY_MAX];	/* out, when not OUTCOME_OK */
 };
+
+/* Why the call has failed: libvirt's last error of this thread, after `what`; or in our words. */
+void libvirt_fail(struct libvirt_call *call, const char *what);
+__attribute__((format(printf, 3, 4))) void libvirt_refuse(struct libvirt_call *call, enum outcome outcome,
+							  const char *format, ...);
 
 /* In the worker's thread; blocks for as long as libvirtd hangs. */
 void libvirt_call_run(struct job *job);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* libvirt as the agent's VM port: three lines, each a connection and the thread that may hang in it: one
- * looks and hears events, one creates, resumes and shuts down, one destroys (a create that waits for its
- * lease blocks for 70 s and must not keep a destroy waiting). A call that is late is given up with its
- * connection. It decides nothing: it asks, acts, and connects again; what the threads do stands in
- * libvirt_call.c. */
+ * looks and hears events, one creates, resumes, migrates and shuts down, one destroys and cancels (a create
+ * that waits for its lease blocks for 70 s and must not keep a destroy waiting). A call that is late is given
+ * up with its connection. It decides nothing: it asks, acts, and connects again; what the threads do stands
+ * in libvirt_call.c. */
 #include "daemon/libvirt_port.h"
 
 #include <assert.h>
@@ -58,6 +58,11 @@ _Static_assert(offsetof(struct libvirt_port, port) == 0, "the port is its first 
 
 static void look_start(struct libvirt_port *p, mono_t deadline);
 
+static bool migrates(const struct libvirt_port *p)
+{
+	return p->lines[LINE_ACT].call && p->lines[LINE_ACT].call->action == ACTION_MIGRATE;
+}
+
 static bool look_dead(const struct libvirt_port *p)
 {
 	return p->closed != 0 && p->closed == p->number;
@@ -101,6 +106,7 @@ static void look_ended(struct libvirt_port *p, struct line *line, const struct l
 	p->silent_told = false;
 	p->view.state = call->view.state;
 	p->view.pause = call->view.pause;
+	p->view.copied = call->view.copied;
 	p->view.begun = line->begun;
 	p->port.changed(p->port.data, &p->view);
 }
@@ -137,8 +143,11 @@ static void line_late(struct timer *timer)
 		return;
 	action = line->call->action;
 	/* A resume that waits for its lease holds libvirt's lock of the domain: a look has to wait with it,
-	 * and is no sign of a libvirtd that hangs. The resume has its own limit. */
-	if (action == ACTION_NONE && act && (act->action == ACTION_START || act->action == ACTION_RESUME)) {
+	 * and is no sign of a libvirtd that hangs. The resume has its own limit. So has a migration, which
+	 * takes the lease again when it fails after the guest was stopped. */
+	if (action == ACTION_NONE && act &&
+	    (act->action == ACTION_START || act->action == ACTION_RESUME ||
+	     (act->action == ACTION_MIGRATE && p->view.pause == PAUSE_MIGRATION))) {
 		p->clock->set(p->clock, timer, mono_add(p->clock->now(p->clock), RETRY_MS));
 		return;
 	}
@@ -154,7 +163,7 @@ static void line_late(struct timer *timer)
 }
 
 /* -EBUSY: a call is under way, or too many hang. */
-static int line_call(struct line *line, enum action action, const char *xml, mono_t deadline)
+static int line_call(struct line *line, enum action action, const char *argument, mono_t deadline)
 {
 	struct libvirt_port *p = line->port;
 	bool looks = line == &p->lines[LINE_LOOK];
@@ -170,7 +179,8 @@ static int line_call(struct line *line, enum action action, const char *xml, mon
 	call->line = line;
 	call->action = action;
 	call->config = p->config;
-	snprintf(call->xml, sizeof(call->xml), "%s", xml ? xml : p->config.xml);
+	snprintf(call->argument, sizeof(call->argument), "%s", argument ? argument : p->config.xml);
+	call->migrates = looks && migrates(p);
 	call->connection = line->connection;
 	call->callback = line->callback;
 	call->close_first = looks && look_dead(p);
@@ -285,10 +295,10 @@ static int port_act(struct vm_port *port, enum action action, const char *argume
 {
 	struct libvirt_port *p = (struct libvirt_port *)port;
 
-	if (action == ACTION_DESTROY)
+	if (action == ACTION_DESTROY || action == ACTION_CANCEL)
 		return line_call(&p->lines[LINE_DESTROY], action, NULL, deadline);
 	assert(action == ACTION_START || action == ACTION_START_PAUSED || action == ACTION_RESUME ||
-	       action == ACTION_SHUTDOWN);
+	       action == ACTION_SHUTDOWN || action == ACTION_MIGRATE);
 	return line_call(&p->lines[LINE_ACT], action, argument, deadline);
 }
 
@@ -332,7 +342,7 @@ int vm_libvirt_new(const struct libvirt_config *config, struct loop *loop, struc
 	p->config = *config;
 	p->loop = loop;
 	p->clock = loop_clock(loop);
-	p->view = (struct domain_view){.state = DOMAIN_UNKNOWN, .begun = MONO_UNSET};
+	p->view = (struct domain_view){.state = DOMAIN_UNKNOWN, .begun = MONO_UNSET, .copied = -1};
 	p->retry.fire = retry_look;
 	p->events[0] = p->events[1] = -1;
 	if (pipe2(p->events, O_CLOEXEC | O_NONBLOCK) < 0) {

@@ -14,8 +14,11 @@ struct libvirt_config {
 	char lockspace[48];
 	char lease_name[48];
 	char lease_path[PATH_MAX];
-	uint64_t lease_offset; /* bytes */
-	char disk[PATH_MAX];   /* the VM's disk, "": not configured */
+	uint64_t lease_offset;	     /* bytes */
+	char disk[PATH_MAX];	     /* the VM's disk, "": not configured */
+	char migration_uri[256];     /* see util/migration_uri.h */
+	int32_t migration_bandwidth; /* MiB/s, 0 no limit */
+	int64_t migration_downtime;  /* ms, 0 QEMU's own */
 };
 
 struct loop;

@@ -13,6 +13,7 @@
 #define DESTROY_MS 20000
 #define SHUTDOWN_MS 30000
 #define GUARD_MS 2000
+#define CANCEL_MS 10000
 
 static void ending_next(struct ending *ending);
 
@@ -118,7 +119,7 @@ static void begin(struct agent *agent, enum action action)
 {
 	const struct policy *policy = &agent->config.policy;
 	const struct order *order = &agent->vm_order;
-	const char *xml = NULL;
+	const char *argument = NULL;
 	int64_t limit;
 	int r;
 
@@ -129,7 +130,7 @@ static void begin(struct agent *agent, enum action action)
 	case ACTION_START:
 	case ACTION_START_PAUSED:
 		if (order->wanted == action && order->argument[0])
-			xml = order->argument;
+			argument = order->argument;
 		limit = lease_start_ms(&agent->cluster.lease);
 		break;
 	case ACTION_RESUME:
@@ -141,6 +142,15 @@ static void begin(struct agent *agent, enum action action)
 		break;
 	case ACTION_SHUTDOWN:
 		limit = SHUTDOWN_MS;
+		break;
+	case ACTION_MIGRATE:
+		/* The core cancels it in time; then it may have to wait for the lease, here or there. */
+		argument = agent->target;
+		limit = policy->migration + lease_start_ms(&agent->cluster.lease);
+		log_info("migration to host=%u name=%s", agent->announced, agent->target);
+		break;
+	case ACTION_CANCEL:
+		limit = CANCEL_MS;
 		break;
 	case ACTION_DESTROY:
 		begin_ending(&agent->destroy);
@@ -162,7 +172,7 @@ static void begin(struct agent *agent, enum action action)
 		assert(!"no such action");
 		return;
 	}
-	r = agent->ports.vm->act(agent->ports.vm, action, xml, mono_add(agent_now(agent), limit));
+	r = agent->ports.vm->act(agent->ports.vm, action, argument, mono_add(agent_now(agent), limit));
 	if (r < 0)
 		agent_result(agent, action, OUTCOME_FAILED,
 			     r == -EBUSY ? "another call to libvirt hangs" : strerror(-r));

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What this host says of itself after each step. It decides only how the step's outcome reads in a record
  * (FORMAT.md); the broker adds the timestamp and writes. Called by agent.c. */
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/agent_state.h"
+
+#define MOVE_FAILED_MS (60 * 60 * MONO_SECOND) /* it is shown for so long */
 
 /* Records have a word of ours or, where the VM is up and does not answer, the liveliness check's. */
 static enum engine_reason reason_of(const struct vm_facts *vm, enum health health)
@@ -22,6 +25,7 @@ static void fill_claim(struct agent *agent, const struct vm_facts *vm, struct cl
 	ret->vm = vm->vm;
 	ret->detail = vm->detail;
 	ret->health = step->health;
+	ret->migrating_to = step->next.migrate_to;
 	/* Old agents end at `up` without a verdict: nobody has seen it good, so it is bad. */
 	if (vm->vm == VM_UP && ret->health == HEALTH_UNKNOWN)
 		ret->health = HEALTH_BAD;
@@ -56,9 +60,32 @@ void publish_step(struct agent *agent)
 	request.watch_closely = step->watch_closely;
 	request.score = step->score;
 	request.memory_mib = vm.memory_mib;
+	request.copied = step->next.in_flight == ACTION_MIGRATE ? agent->watch.view.copied : -1;
+	if (!mono_passed(agent->move_failed_at, MOVE_FAILED_MS, now))
+		memcpy(request.move_failed, agent->move_failed, sizeof(request.move_failed));
 	if (agent->ports.broker->publish(agent->ports.broker, &request, &agent->serial) < 0)
 		return; /* away: it gets the next one when it is back */
+	if (request.claim.migrating_to != agent->announcing) {
+		agent->announcing = request.claim.migrating_to;
+		agent->announcing_serial = agent->serial;
+		agent->announced = 0;
+	}
 	if (agent->maintenance_order.command && agent->maintenance_order.set &&
 	    agent->maintenance_order.serial == 0)
 		agent->maintenance_order.serial = agent->serial;
+}
+
+/* Safety rule 14: only what stands on storage has been announced. */
+void publish_acknowledged(struct agent *agent, uint64_t serial, const char *target)
+{
+	if (agent->announced == agent->announcing || serial < agent->announcing_serial || !target[0])
+		return;
+	agent->announced = agent->announcing;
+	snprintf(agent->target, sizeof(agent->target), "%s", target);
+	agent_poke(agent);
+}
+
+void publish_forget(struct agent *agent)
+{
+	agent->announcing = agent->announced = 0;
 }

@@ -30,13 +30,15 @@ struct domain_view {
 	enum domain_end end;  /* of the last STOPPED event that was heard, END_NONE: none was */
 	uint32_t ends;	      /* counts those events */
 	mono_t begun;	      /* when the question was asked */
+	int32_t copied;	      /* per mille of the memory that a migration of ours has copied, -1: not known */
 };
 
 struct vm_port {
 	/* Asks libvirt for the domain's state; `changed` (below) tells. Coalesced: a look under way is joined. */
 	void (*look)(struct vm_port *port, mono_t deadline);
-	/* Begins an action; its end comes by `ended`. -EBUSY: one of the kind is under way. `argument`: a file with the domain's
-	 * XML for the starts (NULL: the configured one). */
+	/* Begins an action; its end comes by `ended`. -EBUSY: one of the kind is under way. `argument`: a file with the
+	 * domain's XML for the starts (NULL: the configured one), the target's host name for ACTION_MIGRATE.
+	 * ACTION_CANCEL ends that one early; both have an end of their own. */
 	int (*act)(struct vm_port *port, enum action action, const char *argument, mono_t deadline);
 	void (*close)(struct vm_port *port);
 

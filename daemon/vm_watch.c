@@ -84,6 +84,7 @@ void vm_watch_view(struct vm_watch *watch, const struct domain_view *view, mono_
 		return;
 	}
 	watch->was_up = true;
+	watch->left = watch->left && !runs;
 	watch->ends_then = view->ends;
 }
 
@@ -93,6 +94,7 @@ void vm_watch_began(struct vm_watch *watch, enum action action)
 	case ACTION_START:
 	case ACTION_START_PAUSED:
 		vm_watch_settle(watch);
+		watch->left = false;
 		watch->starting = action;
 		break;
 	case ACTION_SHUTDOWN:
@@ -156,9 +158,19 @@ void vm_watch_ended(struct vm_watch *watch, enum action action, enum outcome out
 		if (outcome == OUTCOME_OK && view_lives(&watch->view))
 			prove(watch, DOMAIN_NONE, now);
 		break;
+	case ACTION_MIGRATE:
+		/* libvirt says so when the target runs it; what is left of it here ends, or is still seen. */
+		watch->left = outcome == OUTCOME_OK;
+		watch->settled_at = now;
+		break;
 	default:
 		break;
 	}
+}
+
+static bool has_migrated(const struct vm_watch *watch)
+{
+	return watch->view.ends != watch->ends_then && watch->view.end == END_MIGRATED;
 }
 
 void vm_watch_settle(struct vm_watch *watch)
@@ -166,6 +178,8 @@ void vm_watch_settle(struct vm_watch *watch)
 	watch->end_wanted = false;
 	if (view_lives(&watch->view))
 		return;
+	if (watch->was_up && has_migrated(watch))
+		watch->left = true;
 	watch->was_up = watch->taken_in = false;
 	watch->created = false;
 	watch->ends_then = watch->view.ends;
@@ -200,10 +214,10 @@ static void ended_facts(const struct vm_watch *watch, struct vm_facts *ret)
 	ret->detail = DETAIL_DOWN;
 	ret->reason = ENGINE_REASON_NOT_HERE;
 	ret->vm = VM_DOWN;
-	if (!watch->was_up)
+	if (!watch->was_up && !watch->left)
 		return;
 	/* Gone by migration is never unexpected, whoever migrated it. */
-	if (told && watch->view.end == END_MIGRATED) {
+	if (watch->left || has_migrated(watch)) {
 		ret->reason = ENGINE_REASON_MIGRATED;
 		return;
 	}

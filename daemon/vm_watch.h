@@ -26,6 +26,7 @@ struct vm_watch {
 	enum action starting;	 /* our start in flight, or ACTION_NONE */
 	bool created;		 /* the paused domain is of our start, and was not resumed since */
 	bool ran;		 /* the one that is listed, or was last, has been seen to run here */
+	bool left;		 /* the last one that was up left by migration */
 	bool taken_in;		 /* it is being taken in by migration, or was until it ended */
 	mono_t running_since;
 	mono_t none_since;     /* libvirt lists none, MONO_UNSET: it does, or never answered */

@@ -93,6 +93,20 @@ static const struct tool_command tool_commands[] = {
 		.run = command_run_vm_stop,
 	},
 	{
+		.name = "vm-migrate",
+		.options =
+			{{.name = "host",
+			  .value = "HOST",
+			  .help = "where to: a host id, or a name as --vm-status has it; else the best host"},
+			 {.name = "wait", .help = "until it has moved, or has not; ^C cancels it"}},
+		.help = "move the engine VM on this host to another one while it runs",
+		.details = "Not in global maintenance, which cancels it too. A VM that can't be moved stays "
+			   "where it is.\n"
+			   "Without --wait the command returns when libvirt has begun.\n",
+		.deployed = true,
+		.run = command_run_vm_migrate,
+	},
+	{
 		.name = "vm-status",
 		.options = {{.name = "json", .help = "one line of JSON"},
 			    {.name = "watch", .help = "again every 2 s, on a terminal; ^C ends it"}},

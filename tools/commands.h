@@ -10,6 +10,7 @@ int command_run_deploy(const struct invocation *call);
 int command_run_undeploy(const struct invocation *call);
 int command_run_vm_start(const struct invocation *call); /* --vm-start, --vm-start-paused */
 int command_run_vm_stop(const struct invocation *call);	 /* --vm-shutdown, --vm-poweroff */
+int command_run_vm_migrate(const struct invocation *call);
 int command_run_vm_status(const struct invocation *call);
 int command_run_history(const struct invocation *call);
 int command_run_console(const struct invocation *call);

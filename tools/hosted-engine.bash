@@ -8,13 +8,14 @@ _hosted_engine()
 	COMPREPLY=()
 
 	local -A options=(
-		[--help]="--deploy --undeploy --vm-start --vm-start-paused --vm-shutdown --vm-poweroff --vm-status --history --console --add-console-password --check-liveliness --check-deployed --connect-storage --disconnect-storage --set-maintenance --get-shared-config --set-shared-config --save-config --test-alert --reinitialize-lockspace --clean-metadata --dump-whiteboard --discover-storage"
+		[--help]="--deploy --undeploy --vm-start --vm-start-paused --vm-shutdown --vm-poweroff --vm-migrate --vm-status --history --console --add-console-password --check-liveliness --check-deployed --connect-storage --disconnect-storage --set-maintenance --get-shared-config --set-shared-config --save-config --test-alert --reinitialize-lockspace --clean-metadata --dump-whiteboard --discover-storage"
 		[--deploy]="--config-append= --generate-answer= --restore-from-file= --4 --6"
 		[--undeploy]=""
 		[--vm-start]="--vm-conf="
 		[--vm-start-paused]=""
 		[--vm-shutdown]=""
 		[--vm-poweroff]=""
+		[--vm-migrate]="--host= --wait"
 		[--vm-status]="--json --watch"
 		[--history]="--json"
 		[--console]=""
@@ -38,6 +39,7 @@ _hosted_engine()
 		[--generate-answer]="FILE"
 		[--restore-from-file]="FILE"
 		[--vm-conf]="FILE"
+		[--host]="HOST"
 		[--password]="PASSWORD"
 		[--mode]="global local none"
 		[--get-shared-config]="KEY"

@@ -297,6 +297,8 @@ static bool say(const struct world *world, const char *name, char *text, size_t 
 		number = step->wanted_refused;
 	else if (strcmp(name, "watch") == 0)
 		number = step->watch_closely;
+	else if (strcmp(name, "migrating_to") == 0)
+		number = step->next.migrate_to;
 	else if (strcmp(name, "failed_tries") == 0)
 		number = step->next.failed_tries;
 	else if (action > 0)

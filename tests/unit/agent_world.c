@@ -78,7 +78,7 @@ static void broker_fired(struct timer *timer)
 	}
 	if (world.acknowledged != world.serial && !world.unwritable) {
 		world.acknowledged = world.serial;
-		agent_broker_calls.published(world.agent, world.serial, 0);
+		agent_broker_calls.published(world.agent, world.serial, 0, world.target);
 	}
 }
 
@@ -104,11 +104,13 @@ static int fake_act(struct vm_port *port, enum action action, const char *argume
 	world.act_ms = deadline - world.clock.now;
 	snprintf(world.argument, sizeof(world.argument), "%s", argument ? argument : "");
 	if ((world.hanging && action != ACTION_DESTROY) ||
-	    (world.acting != ACTION_NONE && action != ACTION_DESTROY))
+	    (world.acting != ACTION_NONE && action != ACTION_DESTROY && action != ACTION_CANCEL))
 		return -EBUSY;
 	world.hanging = world.hanging || (world.start_hangs && action == ACTION_START);
 	if (world.start_hangs && action == ACTION_START)
 		return 0;
+	if (action == ACTION_MIGRATE || action == ACTION_CANCEL)
+		return 0; /* they go on until a test ends them */
 	world.acting = action;
 	virtual_set(&world.clock.port, &world.act_timer, world.clock.now + START_MS);
 	return 0;

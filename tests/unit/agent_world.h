@@ -21,6 +21,7 @@ extern struct agent_world {
 	bool connected, deaf, unwritable, asked;
 	uint64_t serial, acknowledged;
 	struct publish_request published;
+	char target[HOST_NAME_MAX_SIZE]; /* that an acknowledgement tells */
 	uint64_t answered_ticket;
 	int answered_error;
 	char answered[TEXT_MAX];

@@ -605,13 +605,14 @@ static void heard_changed(void *data)
 		world->on_changed(world);
 }
 
-static void heard_published(void *data, uint64_t serial, int error)
+static void heard_published(void *data, uint64_t serial, int error, const char *target)
 {
 	struct world *world = data;
 
 	world->published++;
 	world->published_serial = serial;
 	world->published_error = error;
+	snprintf(world->published_target, sizeof(world->published_target), "%s", target);
 }
 
 static void heard_command(void *data, uint64_t ticket, enum command command, const char *argument)

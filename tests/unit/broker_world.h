@@ -146,6 +146,7 @@ struct world {
 	void (*on_changed)(struct world *world); /* what the agent does then */
 	uint64_t published_serial;
 	int published_error;
+	char published_target[HOST_NAME_MAX_SIZE];
 	unsigned published;
 	uint64_t ticket;
 	enum command command;

@@ -222,24 +222,28 @@ static void test_local_maintenance_moves_the_vm(void **state)
 {
 	world_make_with_vm_up();
 	world_add_peer();
+	strcpy(world.target, "h2.example");
 	world_run(20 * S);
 	world.unwritable = true;
 	agent_broker_calls.command(world.agent, 9, COMMAND_LOCAL_MAINTENANCE_ON, "");
-	agent_broker_calls.published(world.agent, world.serial, 0);
+	agent_broker_calls.published(world.agent, world.serial, 0, "");
 	assert_int_equal(world.answers, 0); /* that was a record from before */
 	world_run(3 * S);
-	agent_broker_calls.published(world.agent, 1, 0);
-	agent_broker_calls.published(world.agent, world.serial, -EIO);
+	agent_broker_calls.published(world.agent, 1, 0, "");
+	agent_broker_calls.published(world.agent, world.serial, -EIO, "");
 	/* Set and published, but not on storage yet: not acknowledged. */
 	assert_int_equal(world.sets, 1);
 	assert_true(world.published.claim.maintenance);
 	assert_int_equal(world.answers, 0);
+	/* Safety rule 14: nor is it migrated to a host that is not named there. */
+	assert_int_equal(world.published.claim.migrating_to, 2);
+	assert_int_equal(world.n_acted, 0);
 	world.unwritable = false;
 	world_run(15 * S);
 	assert_int_equal(world.answers, 1);
 	assert_int_equal(world.answered_error, 0);
 	assert_string_equal(world.answered, "");
-	assert_int_equal(world.acted[0], ACTION_SHUTDOWN);
+	assert_int_equal(world.acted[0], ACTION_MIGRATE);
 	assert_int_equal(world.last.score.value, 0);
 	/* And back; the management system's key remains. */
 	world.local_view.maintenance_management = true;
@@ -274,6 +278,55 @@ static void test_local_maintenance_that_can_not_be_saved(void **state)
 	world_end();
 }
 
+static void test_migration(void **state)
+{
+	world_make_with_vm_up();
+	world_add_peer();
+	strcpy(world.target, "h2.example");
+	world_run(20 * S);
+	/* Where nobody can take it, in global maintenance, with a host that is none. */
+	agent_broker_calls.command(world.agent, 1, COMMAND_VM_MIGRATE, "3");
+	world_run(1 * S);
+	assert_int_equal(world.answered_error, -EBUSY);
+	assert_non_null(strstr(world.answered, "that host is not one"));
+	agent_broker_calls.command(world.agent, 2, COMMAND_VM_MIGRATE, "h2");
+	assert_int_equal(world.answered_error, -EINVAL);
+	agent_broker_calls.command(world.agent, 3, COMMAND_VM_MIGRATE_CANCEL, "");
+	assert_int_equal(world.answered_error, -ENOENT);
+	assert_int_equal(world.n_acted, 0);
+	/* Answered when libvirt has begun, and not before the record is on storage. */
+	world.unwritable = true;
+	agent_broker_calls.command(world.agent, 4, COMMAND_VM_MIGRATE, "2");
+	world_run(2 * S);
+	assert_int_equal(world.answered_ticket, 3);
+	assert_int_equal(world.n_acted, 0);
+	world.unwritable = false;
+	world_run(200);
+	assert_int_equal(world.answered_ticket, 4);
+	assert_int_equal(world.answered_error, 0);
+	assert_string_equal(world.answered, "h2.example");
+	assert_int_equal(world.acted[0], ACTION_MIGRATE);
+	assert_string_equal(world.argument, "h2.example");
+	assert_int_equal(world.published.claim.migrating_to, 2);
+	/* The fake does not end it: cancelled while it is under way, it is told as failed. */
+	agent_broker_calls.command(world.agent, 5, COMMAND_VM_MIGRATE_CANCEL, "");
+	world_run(100);
+	assert_int_equal(world.answered_ticket, 5);
+	assert_int_equal(world.answered_error, 0);
+	assert_int_equal(world.acted[1], ACTION_CANCEL);
+	world.vm.ended(world.vm.data, ACTION_MIGRATE, OUTCOME_FAILED, "libvirt said no");
+	world_run(3 * S);
+	assert_int_equal(world.last.next.state, STATE_ENGINE_UP);
+	assert_int_equal(world.published.claim.migrating_to, 0);
+	assert_string_equal(world.published.move_failed, "libvirt said no");
+	/* Nor in global maintenance, or when the broker went away before it said so. */
+	world.cluster.maintenance = FLAG_YES;
+	world_run(12 * S);
+	agent_broker_calls.command(world.agent, 6, COMMAND_VM_MIGRATE, "");
+	assert_int_equal(world.answered_error, -ECANCELED);
+	world_end();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -286,6 +339,7 @@ int main(void)
 		cmocka_unit_test(test_local_maintenance_without_a_host_is_refused),
 		cmocka_unit_test(test_local_maintenance_moves_the_vm),
 		cmocka_unit_test(test_local_maintenance_that_can_not_be_saved),
+		cmocka_unit_test(test_migration),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,6 +61,7 @@ static void test_defaults_are_the_policy(void **state)
 	SAME(kill_limit);
 	SAME(owner_retry);
 	SAME(rank_delay);
+	SAME(migration);
 	SAME(better_held);
 	SAME(move_interval);
 	SAME(better_threshold);
@@ -87,15 +88,13 @@ static void test_defaults_are_the_policy(void **state)
 	assert_string_equal(conf.libvirt_uri, "qemu:///system");
 }
 
-/* A member of the policy that no row covers can't be set: only those that hosted-engine.conf rules, and live
- * migration. */
+/* A member of the policy that no row covers can't be set: only those that hosted-engine.conf rules. */
 static void test_every_member_has_a_key(void **state)
 {
 	static const struct {
 		size_t offset, size;
 	} elsewhere[] = {
 		{offsetof(struct agent_conf, policy.require_watchdog), sizeof(bool)},
-		{offsetof(struct agent_conf, policy.live_migration), sizeof(bool)},
 		{offsetof(struct agent_conf, policy.lease), sizeof(struct lease_timing)},
 	};
 	unsigned char covered[sizeof(struct policy)] = {0};

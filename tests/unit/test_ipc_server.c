@@ -426,7 +426,7 @@ static void on_facts(void *data, int error, const struct cluster *cluster, const
 		assert_int_equal(peers[i].id, 2 + i);
 }
 
-static void on_published(void *data, uint64_t serial, int error)
+static void on_published(void *data, uint64_t serial, int error, const char *target)
 {
 	struct bench *bench = data;
 

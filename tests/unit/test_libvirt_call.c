@@ -335,7 +335,7 @@ static void test_rows(void **state)
 		fake.replaced = row->replaced;
 		fake.given_up = row->given_up;
 		fake.call = &call;
-		strcpy(call.xml, path);
+		strcpy(call.argument, path);
 		libvirt_call_run(&call.job);
 		if (strcmp(fake.told, row->told) != 0 || call.outcome != row->outcome)
 			fail_msg("%s: %s outcome=%s %s", row->name, fake.told, outcome_str(call.outcome),

@@ -181,6 +181,43 @@ static void test_views(void **state)
 	}
 }
 
+static void test_target(void **state)
+{
+	static const struct {
+		const char *facts;
+		uint16_t wanted, target; /* 0: nobody */
+	} rows[] = {
+		{"", 0, 5},
+		{"", 2, 2},
+		{"", 3, 0},
+		{"peer.5.score=3000 peer.2.score=3000", 0, 2},
+		{"peer.5.generation=0", 0, 2},
+		{"peer.5.generation=0", 5, 0},
+		{"peer.5.host=dead", 0, 2},
+		{"peer.5.maintenance=1", 5, 0},
+		{"peer.5.score=0 peer.2.score=0", 0, 0},
+		{"peer.2.fault=bad", 2, 0},
+		{"peer.5.changed_at=60000", 0, 2},
+		{"peer.5.changed_at=60000", 5, 0},
+		{"peer.5.changed_at=unset peer.5.host_generation=1 peer.5.claim_generation=1", 5, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		static struct peer peers[8];
+		const struct peer *target;
+		struct trace trace;
+		char line[2048];
+		size_t at = 0;
+
+		trace_init(&trace, peers, 8);
+		snprintf(line, sizeof(line), "%s %s", base, rows[i].facts);
+		assert_int_equal(trace_parse(line, &trace, &at), 0);
+		target = outlook_target(&trace.known, &trace.policy, rows[i].wanted, trace.now);
+		if ((target ? target->id : 0) != rows[i].target)
+			fail_msg("%s: %u", rows[i].facts, target ? target->id : 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +225,7 @@ int main(void)
 		cmocka_unit_test(test_owners),
 		cmocka_unit_test(test_knowledge),
 		cmocka_unit_test(test_views),
+		cmocka_unit_test(test_target),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* --vm-migrate: asks the agent here to move the VM live to another host, and with --wait says how far it is
+ * and how it ended; ^C cancels it then. It finds out which host is meant; whether that one can take the VM
+ * the agent decides. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "broker/broker_client.h"
+#include "metadata/record.h"
+#include "tools/broker_trouble.h"
+#include "tools/commands.h"
+#include "tools/terminal_text.h"
+#include "util/cleanup.h"
+
+#define ANSWER_MS 5000
+#define BEGIN_MS 70000 /* the agent has 30 s to begin, and its record as long to be written */
+#define LOOK_NS (500 * 1000 * 1000)
+
+CLEANUP_DEFINE(struct broker_client *, broker_client_close)
+
+/* The whole name, or what stands before its first dot. */
+static bool is_name(const char *name, const char *wanted)
+{
+	size_t length = strlen(wanted);
+
+	return strncmp(name, wanted, length) == 0 && (name[length] == '\0' || name[length] == '.');
+}
+
+/* The id as text: whom a record calls so, or the number itself. */
+static int find_host(struct broker_client *client, const char *wanted, char ret[TEXT_MAX])
+{
+	_cleanup_free_ struct slot_block *blocks = NULL;
+	unsigned found = 0;
+	size_t n;
+	int r;
+
+	if (wanted[strspn(wanted, "0123456789")] == '\0') {
+		snprintf(ret, TEXT_MAX, "%.10s", wanted);
+		return 0;
+	}
+	r = broker_client_all_blocks(client, ANSWER_MS, &blocks, &n);
+	if (r < 0)
+		return broker_trouble_say(r, "");
+	for (size_t i = 0; i < n; i++) {
+		char cause[RECORD_CAUSE_SIZE];
+		struct record record;
+
+		if (blocks[i].id == 0 ||
+		    record_decode(blocks[i].block, (uint16_t)blocks[i].id, &record, cause) != RECORD_OK)
+			continue;
+		if (!is_name(record.hostname, wanted))
+			continue;
+		found++;
+		snprintf(ret, TEXT_MAX, "%u", blocks[i].id);
+	}
+	if (found == 1)
+		return 0;
+	fputs("--host: ", stderr);
+	fputs(found == 0 ? "no host is called so" : "more than one host is called so, give the id", stderr);
+	fputs("; see hosted-engine --vm-status\n", stderr);
+	return 1;
+}
+
+/* On a terminal alone, over and over in one line. True: there is such a line. */
+static bool show_progress(int32_t copied)
+{
+	if (!isatty(STDERR_FILENO) || copied < 0)
+		return false;
+	fprintf(stderr, "\rmemory copied: %3d %%", copied / 10);
+	return true;
+}
+
+static int tell_end(const struct status_reply *status)
+{
+	const struct publish_request *said = &status->published;
+
+	if (!status->agent_connected) {
+		fputs("The agent has gone; what libvirt has begun goes on: see --vm-status.\n", stderr);
+		return 1;
+	}
+	if (said->engine_reason == ENGINE_REASON_MIGRATED) {
+		fputs("It has moved.\n", stdout);
+		return 0;
+	}
+	fputs("The VM has not moved: ", stderr);
+	if (said->move_failed[0])
+		terminal_put(stderr, said->move_failed, strnlen(said->move_failed, MOVE_FAILED_MAX));
+	else
+		fputs("see --history", stderr);
+	fputc('\n', stderr);
+	return 1;
+}
+
+/* `signals` are blocked and come here. The broker tells readers nothing by itself: it is asked. */
+static int follow(struct broker_client *client, const sigset_t *signals)
+{
+	const struct timespec period = {.tv_nsec = LOOK_NS};
+	struct status_reply status;
+	char text[TEXT_MAX];
+	bool shown = false;
+	int r;
+
+	for (;;) {
+		if (sigtimedwait(signals, NULL, &period) > 0) {
+			fputs(shown ? "\ncancelling ...\n" : "cancelling ...\n", stderr);
+			shown = false;
+			r = broker_client_command(client, COMMAND_VM_MIGRATE_CANCEL, NULL, BEGIN_MS, text);
+			if (r < 0 && r != -ENOENT) /* it has ended just now: the status tells how */
+				return broker_trouble_say(r, text);
+		}
+		r = broker_client_status(client, ANSWER_MS, &status);
+		if (r < 0)
+			return broker_trouble_say(r, "");
+		if (!status.agent_connected || status.published.claim.migrating_to == 0) {
+			if (shown)
+				fputc('\n', stderr);
+			return tell_end(&status);
+		}
+		shown |= show_progress(status.published.copied);
+	}
+}
+
+int command_run_vm_migrate(const struct invocation *call)
+{
+	_cleanup_(broker_client_close_p) struct broker_client *client = NULL;
+	const char *host = invocation_value(call, "host");
+	char id[TEXT_MAX] = "", text[TEXT_MAX] = "";
+	sigset_t signals;
+	int r;
+
+	r = broker_client_open(ANSWER_MS, &client);
+	if (r < 0)
+		return broker_trouble_say(r, "");
+	if (host && find_host(client, host, id) != 0)
+		return 1;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	if (invocation_value(call, "wait"))
+		sigprocmask(SIG_BLOCK, &signals, NULL);
+	r = broker_client_command(client, COMMAND_VM_MIGRATE, id, BEGIN_MS, text);
+	if (r < 0)
+		return broker_trouble_say(r, text);
+	fputs("The VM is being moved to ", stdout);
+	terminal_put(stdout, text, strlen(text));
+	fputc('\n', stdout);
+	fflush(stdout);
+	return invocation_value(call, "wait") ? follow(client, &signals) : 0;
+}
