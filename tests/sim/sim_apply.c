@@ -11,7 +11,6 @@
 
 #define AGAIN_MS 500
 #define EXTEND_MS 200
-#define COPY_MS 800 /* of the memory of a small guest that is migrated, measured */
 
 static struct sim *sim_of(const struct one_fault *one)
 {
@@ -25,7 +24,9 @@ static bool is_migration(enum fault fault)
 
 static bool is_vm_fault(enum fault fault)
 {
-	return fault <= FAULT_VM_SUSPENDED || is_migration(fault);
+	return fault <= FAULT_VM_SUSPENDED || is_migration(fault) || fault == FAULT_ORDER_MIGRATE ||
+	       fault == FAULT_ORDER_MIGRATE_SLOWLY || fault == FAULT_ORDER_MIGRATE_CANCEL ||
+	       fault == FAULT_MIGRATION_UNHEARD;
 }
 
 /* The disk fault that it is, or -1. */
@@ -154,6 +155,15 @@ static struct sim_host *find_target(const struct one_fault *one)
 		return host && sim_migration_gives(&host->migration) && find_migration_target(one, host)
 			       ? host
 			       : NULL;
+	case FAULT_MIGRATION_UNHEARD:
+		return sim_cluster_runner(cluster);
+	case FAULT_ORDER_MIGRATE:
+	case FAULT_ORDER_MIGRATE_SLOWLY:
+	case FAULT_ORDER_MIGRATE_CANCEL:
+		host = sim_cluster_runner(cluster);
+		if (host && (!host->broker || sim_stands(&cluster->sim, host->id, SIM_DAEMON_BROKER)))
+			return NULL;
+		return host;
 	case FAULT_VM_UNLEASED:
 		for (uint16_t i = 0; i < cluster->n_hosts; i++) {
 			host = sim_cluster_host(cluster,
@@ -347,6 +357,9 @@ static void begin(struct one_fault *one)
 	case FAULT_VM_STRIPPED:
 		ways->strips_lease = true;
 		break;
+	case FAULT_MIGRATION_UNHEARD:
+		ways->unheard = true;
+		break;
 	case FAULT_VM_START_SLOW:
 		ways->create_ms = what->value;
 		break;
@@ -449,11 +462,19 @@ static void begin(struct one_fault *one)
 	case FAULT_ORDER_POWEROFF:
 		ask(one, COMMAND_VM_POWEROFF);
 		break;
+	case FAULT_ORDER_MIGRATE:
+	case FAULT_ORDER_MIGRATE_SLOWLY:
+		host->vm.ways.copy_ms = what->value ? what->value : SIM_COPY_MS;
+		ask(one, COMMAND_VM_MIGRATE);
+		break;
+	case FAULT_ORDER_MIGRATE_CANCEL:
+		ask(one, COMMAND_VM_MIGRATE_CANCEL);
+		break;
 	case FAULT_VM_MIGRATED:
 	case FAULT_VM_MIGRATED_SLOWLY:
 		one->moves_before = host->migration.done + host->migration.failed;
 		sim_guest_migrate(host, find_migration_target(one, host),
-				  what->value ? what->value : COPY_MS);
+				  what->value ? what->value : SIM_COPY_MS);
 		break;
 	case FAULT_CLOCK_DRIFT:
 		sim_drift(host, (int32_t)what->value);
@@ -548,6 +569,9 @@ static void mend(struct one_fault *one)
 		break;
 	case FAULT_VM_STRIPPED:
 		ways->strips_lease = false;
+		break;
+	case FAULT_MIGRATION_UNHEARD:
+		ways->unheard = false;
 		break;
 	case FAULT_VM_START_SLOW:
 		ways->create_ms = 400;

@@ -167,7 +167,7 @@ static void check_life(struct check *check, unsigned i, unsigned q, int64_t now)
 		m->life[q] = qemu->life;
 		m->life_since[q] = now;
 		m->unleased_since[q] = m->paused_since[q] = -1;
-		m->tainted[q] = m->ran[q] = false;
+		m->tainted[q] = m->ran[q] = m->stands[q] = false;
 		m->held_version[q] = 0;
 		m->lost_since[q] = now;
 	}
@@ -175,6 +175,9 @@ static void check_life(struct check *check, unsigned i, unsigned q, int64_t now)
 		return;
 	if (!qemu->runs)
 		m->stood_at[q] = now;
+	if (!qemu->runs && !m->stands[q])
+		m->stood_since[q] = now;
+	m->stands[q] = !qemu->runs;
 	if (qemu->runs && qemu->bare)
 		check_fail(check, "start-without-lease", "host %u runs a domain that has no lease", host->id);
 	/* Two loops of running, and the agent has seen which version of the lease it holds. */
@@ -221,6 +224,12 @@ static void check_life(struct check *check, unsigned i, unsigned q, int64_t now)
 		check_fail(check, "paused-moved",
 			   "host %u: QEMU is paused, its lease moved %lld ms ago, and it was not ended",
 			   host->id, (long long)(now - m->lost_since[q]));
+	/* Rule 14: one that came back from a migration in vain, after another had run. */
+	if (qemu->runs && qemu->past && host->calm && host->agent && host->broker && host->sanlock &&
+	    host->joined && m->stood_since[q] > later_of(m->agent_began, m->life_since[q]) + BOUND_AGENT &&
+	    now > later_of(m->stood_at[q], later_of(m->calm_since, m->agent_since)) + BOUND_AGENT + more)
+		check_fail(check, "past-runs", "host %u: QEMU runs with memory of before another ran",
+			   host->id);
 	if (!qemu->runs)
 		return;
 	timing.io_timeout_s = host->io_timeout_s;

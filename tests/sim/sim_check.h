@@ -61,6 +61,7 @@ struct check_qemu {
 	bool unkillable;
 	bool bare;    /* its domain has no lease */
 	bool arrives; /* a migration brings it: it has not run here */
+	bool past;    /* its memory is from before another one ran: it stood still for a migration then */
 };
 
 /* The truth about one host. Zeroed before it is filled in: it is compared as bytes, but for the last member.
@@ -86,16 +87,18 @@ struct check_memory {
 	bool stepped;
 	bool was_acting, was_guarded, was_served; /* at the event before */
 	int64_t out_since;			  /* no sanlock, or no host id */
+	int64_t agent_began;			  /* the last one */
 	int64_t calm_since, guard_since, agent_since, joined_since, joined_until;
 	int64_t spoke_at;	 /* its agent last ran, its broker or not */
 	bool guard_back;	 /* the guard has run since, first */
 	int64_t guard_back_at;	 /* then */
 	int64_t nothing_left_at; /* guard, agent and sanlock were last dead together, 0: not since it booted
 				  */
-	bool ran[CHECK_QEMUS_MAX];
+	bool ran[CHECK_QEMUS_MAX], stands[CHECK_QEMUS_MAX];
 	int64_t life_since[CHECK_QEMUS_MAX], unleased_since[CHECK_QEMUS_MAX], paused_since[CHECK_QEMUS_MAX];
-	int64_t lost_since[CHECK_QEMUS_MAX]; /* the lease has moved since, while it is paused; else now */
-	int64_t stood_at[CHECK_QEMUS_MAX];   /* when its CPUs last stood still */
+	int64_t lost_since[CHECK_QEMUS_MAX];  /* the lease has moved since, while it is paused; else now */
+	int64_t stood_at[CHECK_QEMUS_MAX];    /* when its CPUs last stood still */
+	int64_t stood_since[CHECK_QEMUS_MAX]; /* when they last began to */
 	uint64_t life[CHECK_QEMUS_MAX];
 	bool tainted[CHECK_QEMUS_MAX]; /* paused once, or its lease was rewritten: a kill may be right */
 	uint64_t held_version[CHECK_QEMUS_MAX];
@@ -111,6 +114,7 @@ struct check_memory {
 	int64_t regular_since;	 /* since when it does so at least each 25 s */
 	int64_t moved_at;	 /* last move for score of this agent, -1 none */
 	int64_t starts[128];	 /* of the last hour, a ring */
+	uint16_t migrating_to;	 /* in its last record that landed */
 	unsigned n_starts;
 	int64_t futile_at[2]; /* the last tries against a living owner */
 };

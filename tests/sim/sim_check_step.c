@@ -8,6 +8,8 @@
 #define FLAG_LAG (50 + BROKER_ANSWER_MS)
 /* Every block is read within 125 minutes, used or not; one clock may run 0.1 % slower. */
 #define UNLISTED_LAG (126 * MINUTE)
+/* What rule 3 finds within its loop. */
+#define LEASE_LAG (27 * SECOND)
 /* Starts per host and hour: one a minute against a silent owner or an untaken lease, and the first quick
  * ones. */
 #define STARTS_PER_HOUR 75
@@ -16,6 +18,7 @@ void check_agent_began(struct check *check, unsigned host)
 {
 	check->memory[host].stepped = false;
 	check->memory[host].moved_at = -1;
+	check->memory[host].agent_began = check_now(check);
 	check->memory[host].futile_at[0] = check->memory[host].futile_at[1] = -MINUTE;
 }
 
@@ -130,6 +133,22 @@ static void check_start(struct check *check, unsigned host, const struct agent *
 	if (last_hour > STARTS_PER_HOUR)
 		check_fail(check, "ping-pong", "host %u: %u starts within an hour", check->hosts[host].id,
 			   last_hour);
+}
+
+/* Rule 14: only what its record on storage has named is migrated, and only with its lease. */
+static void check_migration(struct check *check, unsigned host, const struct step *step, int64_t now)
+{
+	const struct check_memory *m = &check->memory[host];
+
+	if (m->migrating_to != step->next.migrate_to)
+		check_fail(check, "migration-unannounced",
+			   "host %u begins a migration to host %u, its record says %u", check->hosts[host].id,
+			   step->next.migrate_to, m->migrating_to);
+	for (unsigned q = 0; q < CHECK_QEMUS_MAX; q++)
+		if (check->hosts[host].qemus[q].life && m->unleased_since[q] >= 0 &&
+		    now > m->unleased_since[q] + LEASE_LAG)
+			check_fail(check, "migration-unleased", "host %u migrates a VM without its lease",
+				   check->hosts[host].id);
 }
 
 static void check_kill(struct check *check, unsigned host)
@@ -250,7 +269,8 @@ void check_stepped(struct check *check, unsigned host, const struct agent *agent
 			   check->hosts[host].id, state_str(m->state), state_str(to));
 	if (step->reason >= REASON_COUNT || step->next.reason >= REASON_COUNT)
 		check_fail(check, "transition", "host %u: a step without a reason", check->hosts[host].id);
-	if (m->stepped && to != m->state && to == STATE_ENGINE_STOP && step->reason == REASON_BETTER_HOST) {
+	if (m->stepped && to != m->state && (to == STATE_ENGINE_STOP || to == STATE_ENGINE_MIGRATING_AWAY) &&
+	    step->reason == REASON_BETTER_HOST) {
 		/* One clock may run 0.1 % faster. */
 		if (m->moved_at >= 0 && now < m->moved_at + 29 * MINUTE)
 			check_fail(check, "ping-pong", "host %u: two moves for score within %lld s",
@@ -264,6 +284,8 @@ void check_stepped(struct check *check, unsigned host, const struct agent *agent
 			check_start(check, host, agent, step, now);
 		if (step->actions[i] == ACTION_KILL)
 			check_kill(check, host);
+		if (step->actions[i] == ACTION_MIGRATE)
+			check_migration(check, host, step, now);
 	}
 	check_arrival(check, host, step, now);
 	check_freshness(check, host, agent, now);

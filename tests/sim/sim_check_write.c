@@ -87,6 +87,7 @@ void check_landed(struct check *check, unsigned host, uint32_t block, struct ima
 	if (image->claim.stopped && check->hosts[host].calm && lives(check, host, now, 4 * SECOND))
 		check_fail(check, "stopped-with-qemu", "host %u says stopped while its QEMU lives",
 			   check->hosts[host].id);
+	m->migrating_to = image->claim.migrating_to;
 	if (image->claim.timestamp != m->timestamp) {
 		if (!check->hosts[host].agent && check->hosts[host].calm && now > m->spoke_at + SILENT_LAG &&
 		    now > m->calm_since + SILENT_LAG)

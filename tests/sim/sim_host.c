@@ -9,6 +9,7 @@
 
 #include "tests/sim/sim_cluster.h"
 #include "tests/sim/sim_files.h"
+#include "tests/sim/sim_libvirt.h"
 #include "tests/sim/sim_log.h"
 
 #define MONITOR_MS 10000
@@ -344,6 +345,45 @@ static void on_guard_reset(void *data, const char *why)
 
 static const struct sim_sanlock_calls sanlock_calls = {on_sanlock_kill, on_watchdog};
 
+/* What stands still elsewhere for a migration has memory of the past from now on. */
+static void note_past(const struct sim_host *host)
+{
+	for (uint16_t id = 1; id <= host->cluster->n_hosts; id++) {
+		struct sim_vm *vm = &sim_cluster_host(host->cluster, id)->vm;
+
+		if (id != host->id && vm->pid != 0 && vm->ran && vm->guest == SIM_GUEST_PAUSED &&
+		    vm->pause == PAUSE_MIGRATION && !vm->past)
+			vm->past = host->sim->reaches = true;
+	}
+}
+
+static bool on_migrates(void *data, const char *target)
+{
+	struct sim_host *host = data;
+
+	if (host->migration.stage != SIM_MIGRATION_NONE)
+		return false;
+	for (uint16_t id = 1; id <= host->cluster->n_hosts; id++) {
+		struct sim_host *to = sim_cluster_host(host->cluster, id);
+
+		if (to == host || strcmp(to->name, target) != 0)
+			continue;
+		sim_log_line(host->id, "guest is migrated to=h%u", id);
+		if (to->powered)
+			sim_migration_begin(&host->migration, &to->vm, host->vm.ways.copy_ms);
+		host->vm.ways.copy_ms = SIM_COPY_MS;
+		break;
+	}
+	if (host->migration.stage == SIM_MIGRATION_NONE)
+		sim_libvirt_migrated(&host->vm, false, true); /* it could not even begin */
+	return true;
+}
+
+static void on_cancels(void *data)
+{
+	sim_migration_cancel(&((struct sim_host *)data)->migration);
+}
+
 static void on_runs(void *data, bool runs)
 {
 	struct sim_host *host = data;
@@ -353,13 +393,14 @@ static void on_runs(void *data, bool runs)
 	sim_note(host->sim, (uint64_t)host->id << 1 | runs);
 	if (!runs)
 		return;
+	note_past(host);
 	sim_guard_wake(&host->guard);
 	if (host->broker && !sim_is_set(&host->health))
 		set_event(host, &host->health,
 			  HEALTH_EAGER_MS - (host->sim->now - host->health_at) % HEALTH_EAGER_MS);
 }
 
-static const struct sim_vm_calls vm_calls = {on_runs};
+static const struct sim_vm_calls vm_calls = {on_runs, on_migrates, on_cancels};
 
 static void fill_configs(struct sim_host *host)
 {

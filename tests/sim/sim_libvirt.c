@@ -5,6 +5,7 @@
 #include "tests/sim/sim_libvirt.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/sim/sim_domain.h"
@@ -187,7 +188,7 @@ static void resume_ended(void *data, int error)
 		if (job->action == ACTION_START)
 			job_undo(job, outcome, text);
 		else
-			job_end(job, outcome, text);
+			job_end(job, job->action == ACTION_MIGRATE ? OUTCOME_FAILED : outcome, text);
 		return;
 	}
 	if (job->action == ACTION_START && job->given_up) {
@@ -196,7 +197,7 @@ static void resume_ended(void *data, int error)
 		return;
 	}
 	sim_vm_run(vm);
-	job_end(job, OUTCOME_OK, "");
+	job_end(job, job->action == ACTION_MIGRATE ? OUTCOME_FAILED : OUTCOME_OK, "the migration failed");
 }
 
 static void resume_begin(struct sim_job *job)
@@ -229,6 +230,20 @@ static void resume_begin(struct sim_job *job)
 	}
 	if (r < 0)
 		resume_ended(job, r);
+}
+
+void sim_libvirt_migrated(struct sim_vm *vm, bool done, bool lives)
+{
+	struct sim_job *job = &vm->acting;
+
+	if (!job->under_way || job->action != ACTION_MIGRATE || job->made == 0) {
+		if (!done && lives)
+			sim_vm_resume(vm);
+	} else if (!done && lives && vm->guest == SIM_GUEST_PAUSED) {
+		resume_begin(job);
+	} else {
+		job_end(job, done ? OUTCOME_OK : OUTCOME_FAILED, "the migration failed");
+	}
 }
 
 void sim_libvirt_stopped(struct sim_vm *vm, enum domain_end end)
@@ -335,6 +350,17 @@ static void job_fired(struct sim_event *event)
 	case ACTION_DESTROY:
 		destroy_step(job);
 		return;
+	case ACTION_MIGRATE:
+		if (job->made != 0)
+			return;
+		job->made = 1;
+		if (!vm->calls->migrates(vm->calls_data, vm->target))
+			job_end(job, OUTCOME_UNDER_WAY, "somebody else migrates it");
+		return;
+	case ACTION_CANCEL:
+		vm->calls->cancels(vm->calls_data);
+		job_end(job, OUTCOME_OK, "");
+		return;
 	case ACTION_SHUTDOWN:
 		if (vm->pid == 0) {
 			job_end(job, OUTCOME_FAILED, "the domain is not here");
@@ -361,7 +387,8 @@ static void job_late(struct timer *timer)
 static int port_act(struct vm_port *port, enum action action, const char *argument, mono_t deadline)
 {
 	struct sim_vm *vm = (struct sim_vm *)port;
-	struct sim_job *job = action == ACTION_DESTROY ? &vm->destroying : &vm->acting;
+	struct sim_job *job =
+		action == ACTION_DESTROY || action == ACTION_CANCEL ? &vm->destroying : &vm->acting;
 	struct clock_port *clock = &vm->clock->daemons[SIM_DAEMON_AGENT].port;
 	int64_t ms = action == ACTION_DESTROY				       ? DESTROY_MS
 		     : action == ACTION_START || action == ACTION_START_PAUSED ? vm->ways.create_ms
@@ -373,6 +400,8 @@ static int port_act(struct vm_port *port, enum action action, const char *argume
 	job->under_way = job->asked = true;
 	job->given_up = job->resuming = job->undoing = false;
 	job->made = 0;
+	if (action == ACTION_MIGRATE)
+		snprintf(vm->target, sizeof(vm->target), "%s", argument);
 	clock->set(clock, &job->late, deadline);
 	set_event(vm, &job->step, vm->libvirt_up ? ms : EVENT_MS);
 	return 0;
@@ -392,8 +421,12 @@ void sim_vm_close(struct sim_vm *vm)
 	sim_cancel_timer(vm->sim, &vm->destroying.late);
 	sim_cancel(vm->sim, &vm->acting.told);
 	sim_cancel(vm->sim, &vm->destroying.told);
-	/* libvirt's side of them goes on. */
+	/* libvirt's side of them goes on. A migration does so by itself, in nobody's thread. */
 	vm->acting.asked = vm->destroying.asked = false;
+	if (vm->acting.action == ACTION_MIGRATE && !vm->acting.resuming) {
+		vm->acting.under_way = false;
+		sim_cancel(vm->sim, &vm->acting.step);
+	}
 	vm->view = (struct domain_view){.state = DOMAIN_UNKNOWN, .begun = MONO_UNSET};
 	vm->events_ends = 0;
 }

@@ -8,6 +8,9 @@ void sim_libvirt_init(struct sim_vm *vm);
 void sim_libvirt_power_off(struct sim_vm *vm);
 /* QEMU has ended, which libvirt tells as `end`. */
 void sim_libvirt_stopped(struct sim_vm *vm, enum domain_end end);
+/* A migration away from here has ended; `lives`: QEMU and libvirtd are here still. One that has failed goes
+ * on here when it gets its lease again. */
+void sim_libvirt_migrated(struct sim_vm *vm, bool done, bool lives);
 /* Its state has changed. */
 void sim_libvirt_told(struct sim_vm *vm);
 

@@ -37,13 +37,14 @@ static void on_changed(void *data)
 	set_event(link, &link->to_agent, LATENCY_MS);
 }
 
-static void on_published(void *data, uint64_t serial, int error)
+static void on_published(void *data, uint64_t serial, int error, const char *target)
 {
 	struct sim_link *link = data;
 
 	link->published = true;
 	link->published_serial = serial;
 	link->published_error = error;
+	snprintf(link->published_target, sizeof(link->published_target), "%s", target);
 	set_event(link, &link->to_agent, LATENCY_MS);
 }
 
@@ -107,7 +108,8 @@ static void to_agent_fired(struct sim_event *event)
 		return;
 	if (link->published) {
 		link->published = false;
-		link->calls->published(link->agent, link->published_serial, link->published_error);
+		link->calls->published(link->agent, link->published_serial, link->published_error,
+				       link->published_target);
 	}
 	if (link->changed) {
 		link->changed = false;

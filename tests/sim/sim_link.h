@@ -26,6 +26,7 @@ struct sim_link {
 	struct peer *peers; /* room for HOST_ID_MAX, shared by all hosts */
 	uint64_t serial, published_serial;
 	int published_error;
+	char published_target[HOST_NAME_MAX_SIZE];
 	bool asked, answered, changed, published, publishes;
 	struct publish_request request; /* the last one */
 	struct sim_link_command commands[SIM_LINK_COMMANDS];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Moves a guest as libvirt does. What breaks in between leaves the guest on the source if it still can be,
- * and kills the target's QEMU. Called by sim_fault.c. */
+ * and kills the target's QEMU. Called by sim_fault.c and sim_host.c. */
 #include "tests/sim/sim_migrate.h"
 
 #include <errno.h>
@@ -9,7 +9,8 @@
 #include "tests/sim/sim_libvirt.h"
 
 #define HAND_OVER_MS 30
-#define LOOK_MS 1000 /* so often it is seen whether both sides are there still */
+#define UNHEARD_MS 5000 /* until libvirt takes the other end for lost */
+#define LOOK_MS 1000	/* so often it is seen whether both sides are there still */
 
 static bool source_lives(const struct sim_migration *migration)
 {
@@ -35,8 +36,7 @@ static void fails(struct sim_migration *migration)
 	migration->failed++;
 	if (migration->to->pid != 0 && migration->to->number == migration->to_number)
 		sim_vm_kill(migration->to, END_CRASHED);
-	if (source_lives(migration))
-		sim_vm_resume(migration->from);
+	sim_libvirt_migrated(migration->from, false, source_lives(migration));
 }
 
 static void taken(void *data, int error)
@@ -54,8 +54,15 @@ static void taken(void *data, int error)
 	migration->from->sim->reaches = true;
 	migration->done++;
 	sim_vm_run(migration->to);
+	if (migration->from->ways.unheard) {
+		migration->stage = SIM_MIGRATION_UNHEARD;
+		sim_set(migration->from->sim, &migration->step, migration->from->clock->host,
+			migration->from->sim->now + UNHEARD_MS);
+		return;
+	}
 	if (source_lives(migration))
 		sim_vm_kill(migration->from, END_MIGRATED);
+	sim_libvirt_migrated(migration->from, true, source_lives(migration));
 }
 
 static void look_again(struct sim_migration *migration)
@@ -73,6 +80,13 @@ static void step_fired(struct sim_event *event)
 	struct sim_vm *from = migration->from, *to = migration->to;
 	int r;
 
+	/* It takes the guest for its own again, if it gets the lease. */
+	if (migration->stage == SIM_MIGRATION_UNHEARD) {
+		migration->stage = SIM_MIGRATION_NONE;
+		from->sim->reaches = true;
+		sim_libvirt_migrated(from, false, source_lives(migration));
+		return;
+	}
 	if (!source_lives(migration) || !target_lives(migration) ||
 	    (migration->stage == SIM_MIGRATION_COPIES && from->guest != SIM_GUEST_RUNNING)) {
 		fails(migration);
@@ -116,7 +130,9 @@ bool sim_migration_gives(const struct sim_migration *migration)
 
 bool sim_migration_takes(const struct sim_vm *to)
 {
-	return to->libvirt_up && !to->libvirt_hangs && to->pid == 0 && !to->acting.under_way;
+	/* To prepare it takes longer than to hear of the end of the one before. */
+	return to->libvirt_up && !to->libvirt_hangs && to->pid == 0 && !to->acting.under_way &&
+	       !sim_is_set(&to->told);
 }
 
 void sim_migration_begin(struct sim_migration *migration, struct sim_vm *to, int64_t copy_ms)
@@ -140,6 +156,12 @@ void sim_migration_begin(struct sim_migration *migration, struct sim_vm *to, int
 	sim_libvirt_told(to);
 	migration->copied_at = from->sim->now + copy_ms;
 	look_again(migration);
+}
+
+void sim_migration_cancel(struct sim_migration *migration)
+{
+	if (migration->stage == SIM_MIGRATION_COPIES || migration->stage == SIM_MIGRATION_HANDS_OVER)
+		fails(migration);
 }
 
 void sim_migration_init(struct sim_migration *migration, struct sim_vm *from)

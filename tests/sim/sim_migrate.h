@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A live migration that somebody else does (`virsh migrate --live`): a QEMU on the target, the source stops
- * and lets its lease go, the target takes it and runs, the source's QEMU ends. Between the release and the
- * acquire the lease is free. */
+/* A live migration, the agent's or somebody else's (`virsh migrate --live`): a QEMU on the target, the source
+ * stops and lets its lease go, the target takes it and runs, the source's QEMU ends. Between the release and
+ * the acquire the lease is free. */
 #pragma once
 
 #include "tests/sim/sim_vm.h"
@@ -10,7 +10,8 @@ enum sim_migration_stage {
 	SIM_MIGRATION_NONE,
 	SIM_MIGRATION_COPIES,
 	SIM_MIGRATION_HANDS_OVER,
-	SIM_MIGRATION_WAITS, /* for the lease */
+	SIM_MIGRATION_WAITS,   /* for the lease */
+	SIM_MIGRATION_UNHEARD, /* the target runs it, the source's libvirtd does not know */
 };
 
 /* One a source host. */
@@ -31,3 +32,5 @@ void sim_migration_init(struct sim_migration *migration, struct sim_vm *from);
 /* Begins, unless one is under way, no guest runs here, or the target can't take it (which counts as failed).
  */
 void sim_migration_begin(struct sim_migration *migration, struct sim_vm *to, int64_t copy_ms);
+/* Ends it, unless the guest was handed over. */
+void sim_migration_cancel(struct sim_migration *migration);

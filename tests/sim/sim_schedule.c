@@ -82,6 +82,10 @@ static const struct {
 	[FAULT_POKES_SHUFFLED] = {"pokes-shuffled", 4, {5 * SECOND, 10 * MINUTE}, {0}},
 	[FAULT_POKES_FORGED] = {"pokes-forged", 3, {5 * SECOND, 3 * MINUTE}, {0}},
 	[FAULT_VM_MIGRATED_SLOWLY] = {"vm-migrated-slowly", 4, {0}, {10 * SECOND, 12 * MINUTE}},
+	[FAULT_ORDER_MIGRATE] = {"order-migrate", 4, {0}, {0}},
+	[FAULT_ORDER_MIGRATE_SLOWLY] = {"order-migrate-slowly", 3, {0}, {10 * SECOND, 7 * MINUTE}},
+	[FAULT_ORDER_MIGRATE_CANCEL] = {"order-migrate-cancel", 3, {0}, {0}},
+	[FAULT_MIGRATION_UNHEARD] = {"migration-unheard", 3, {1 * SECOND, 10 * MINUTE}, {0}},
 };
 
 const char *fault_str(enum fault fault)
@@ -248,6 +252,29 @@ static const struct part recipes[][PARTS_MAX] = {
 	{{FAULT_POKES_LOST, 0, 1 * MINUTE, true}, {FAULT_VM_CRASH, 10 * SECOND, 0, false}},
 	{{FAULT_POKES_FORGED, 0, 1 * MINUTE, false}, {FAULT_VM_CRASH, 10 * SECOND, 0, false}},
 	{{FAULT_POKES_SHUFFLED, 0, 2 * MINUTE, true}, {FAULT_HOST_CUT, 10 * SECOND, 30 * SECOND, false}},
+	/* moved by the agent, and what goes meanwhile on either side, or wants the lease (rule 14) */
+	{{FAULT_ORDER_MIGRATE, 0, 0, false}, {FAULT_ORDER_START, 800, 0, true}},
+	{{FAULT_MIGRATION_UNHEARD, 0, 1 * MINUTE, false},
+	 {FAULT_ORDER_MIGRATE, 100, 0, false},
+	 {FAULT_AGENT_HANG, 800, 15 * SECOND, false},
+	 {FAULT_VM_CRASH, 3 * SECOND, 0, false}},
+	{{FAULT_MIGRATION_UNHEARD, 0, 1 * MINUTE, false},
+	 {FAULT_ORDER_MIGRATE, 100, 0, false},
+	 {FAULT_BROKER_HANG, 800, 15 * SECOND, false},
+	 {FAULT_VM_CRASH, 3 * SECOND, 0, false}},
+	{{FAULT_ORDER_MIGRATE, 0, 0, false}, {FAULT_HOST_CUT, 900, 30 * SECOND, true}},
+	{{FAULT_ORDER_MIGRATE, 0, 0, false}, {FAULT_HOST_CUT, 900, 30 * SECOND, false}},
+	{{FAULT_ORDER_MIGRATE, 0, 0, false}, {FAULT_LIBVIRT_KILL, 900, 2 * SECOND, true}},
+	{{FAULT_ORDER_MIGRATE, 0, 0, false}, {FAULT_AGENT_KILL, 500, 2 * SECOND, false}},
+	{{FAULT_ORDER_MIGRATE, 0, 0, false}, {FAULT_SANLOCK_HANG, 700, 20 * SECOND, true}},
+	{{FAULT_ORDER_MIGRATE, 0, 0, false}, {FAULT_ORDER_MIGRATE_CANCEL, 600, 0, false}},
+	{{FAULT_ORDER_MIGRATE, 0, 0, false}, {FAULT_GLOBAL_ON, 300, 0, false}},
+	{{FAULT_ORDER_MIGRATE_SLOWLY, 0, 0, false}, {FAULT_ORDER_MIGRATE_CANCEL, 20 * SECOND, 0, false}},
+	{{FAULT_ORDER_MIGRATE_SLOWLY, 0, 0, false}, {FAULT_AGENT_KILL, 40 * SECOND, 2 * SECOND, false}},
+	{{FAULT_LOCAL_ON, 0, 0, false}, {FAULT_DISK_HANG, 500, 20 * SECOND, true}},
+	{{FAULT_LOCAL_ON, 0, 0, false}, {FAULT_VM_MIGRATED_SLOWLY, 0, 0, false}},
+	/* a storage daemon holds what was written until its host has lost its host id (rule 13) */
+	{{FAULT_DISK_HELD, 0, 2 * MINUTE, false}},
 };
 #define N_RECIPES (sizeof(recipes) / sizeof(recipes[0]))
 
@@ -266,7 +293,9 @@ static size_t recipes_of(unsigned kinds_used)
 /* Some need a host beside the VM's. */
 static bool takes_two(enum fault fault)
 {
-	return fault == FAULT_VM_UNLEASED || fault == FAULT_VM_MIGRATED || fault == FAULT_VM_MIGRATED_SLOWLY;
+	return fault == FAULT_VM_UNLEASED || fault == FAULT_VM_MIGRATED ||
+	       fault == FAULT_VM_MIGRATED_SLOWLY || fault == FAULT_ORDER_MIGRATE ||
+	       fault == FAULT_ORDER_MIGRATE_SLOWLY;
 }
 
 static void add_recipe(struct schedule *schedule, uint64_t *state, size_t which, int64_t at, uint16_t host)

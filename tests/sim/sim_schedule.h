@@ -92,6 +92,11 @@ enum fault {
 	FAULT_POKES_LOST,     /* for: half of those that come to this host */
 	FAULT_POKES_SHUFFLED, /* for: they come to this host twice, and in another order */
 	FAULT_POKES_FORGED,   /* for: by a member on this host, one each 50 ms */
+	/* Once more clients */
+	FAULT_ORDER_MIGRATE,
+	FAULT_ORDER_MIGRATE_SLOWLY, /* value: ms that the memory is copied */
+	FAULT_ORDER_MIGRATE_CANCEL,
+	FAULT_MIGRATION_UNHEARD, /* for: the source's libvirtd does not hear that the target runs the VM */
 	FAULT_COUNT
 };
 

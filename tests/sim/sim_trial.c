@@ -103,6 +103,7 @@ static void look_at(const struct world *world, const struct sim_host *host, stru
 	ret->qemus[0].bare = vm->bare;
 	ret->qemus[0].arrives =
 		vm->guest == SIM_GUEST_PAUSED && vm->pause == PAUSE_MIGRATION && !vm->killed && !vm->lost;
+	ret->qemus[0].past = vm->past;
 }
 
 /* The ghosts' VMs, one at most: it is the owner. */
@@ -315,6 +316,8 @@ static void heal_fired(struct sim_event *event)
 			sim->stop = true;
 		return;
 	}
+	for (uint16_t id = 1; id <= world->cluster->n_hosts; id++)
+		sim_cluster_host(world->cluster, id)->vm.ways.copy_ms = SIM_COPY_MS;
 	check_healed(&world->check);
 	world->end_at = sim->now + check_whole_ms(&world->check.timing) + 15 * MINUTE;
 }

@@ -120,7 +120,7 @@ int32_t sim_vm_create(struct sim_vm *vm, const struct sim_vm *from)
 	vm->last_pid += 1;
 	vm->pid = 1000 + vm->last_pid;
 	vm->number++;
-	vm->killed = vm->unkillable = vm->lost = false;
+	vm->killed = vm->unkillable = vm->lost = vm->ran = vm->past = false;
 	vm->ending = END_CRASHED;
 	vm->pause = from ? PAUSE_MIGRATION : PAUSE_STARTING;
 	guest_to(vm, SIM_GUEST_PAUSED);
@@ -132,6 +132,7 @@ int32_t sim_vm_create(struct sim_vm *vm, const struct sim_vm *from)
 void sim_vm_run(struct sim_vm *vm)
 {
 	vm->pause = PAUSE_NONE;
+	vm->ran = true;
 	guest_to(vm, SIM_GUEST_RUNNING);
 	vm->starts++;
 	if (vm->ways.dies_early)
@@ -178,8 +179,10 @@ void sim_vm_init(struct sim_vm *vm, struct sim_clock *clock, struct sim_disk *di
 	vm->disk = disk;
 	vm->sanlock = sanlock;
 	vm->running_since = MONO_UNSET;
-	vm->ways = (struct sim_vm_ways){
-		.create_ms = 400, .boot_ms = 40 * MONO_SECOND, .shutdown_ms = 8 * MONO_SECOND};
+	vm->ways = (struct sim_vm_ways){.create_ms = 400,
+					.copy_ms = SIM_COPY_MS,
+					.boot_ms = 40 * MONO_SECOND,
+					.shutdown_ms = 8 * MONO_SECOND};
 	vm->dies.fire = dies_fired;
 	vm->guest_off.fire = guest_off_fired;
 	vm->dies.kind = vm->guest_off.kind = SIM_VM;

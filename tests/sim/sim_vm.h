@@ -15,12 +15,16 @@ enum sim_guest {
 	SIM_GUEST_SHUTTING_DOWN, /* likewise */
 };
 
+#define SIM_COPY_MS 800 /* of the memory of a small guest that is migrated, measured */
+
 /* How the VM behaves; settable at any time, for what begins then. */
 struct sim_vm_ways {
 	int64_t create_ms;   /* 400 */
 	int64_t boot_ms;     /* 40 s from running to a good health page */
+	int64_t copy_ms;     /* SIM_COPY_MS that the next migration from here copies memory */
 	int64_t shutdown_ms; /* 8 s from the button to the end; MONO_NEVER: the guest ignores it */
 	bool create_fails;   /* libvirt refuses to make it */
+	bool unheard;	     /* libvirt here does not hear that the target of a migration runs it */
 	bool strips_lease;   /* a hook takes the lease out of what libvirt creates, which runs without */
 	bool dies_early;     /* QEMU crashes 2 s after the start */
 	bool hangs;	     /* the guest never gets healthy, or is not any more */
@@ -50,6 +54,10 @@ struct sim_job {
 struct sim_vm_calls {
 	/* The guest began or ceased to run (`running` of all hosts is what safety is about). */
 	void (*runs)(void *data, bool runs);
+	/* Its agent wants it migrated to the host of that name; sim_libvirt_migrated() tells the end. False:
+	 * it is being migrated already. */
+	bool (*migrates)(void *data, const char *target);
+	void (*cancels)(void *data);
 };
 
 struct sim_vm {
@@ -76,11 +84,14 @@ struct sim_vm {
 	char *xml;	 /* its domain, or what was prepared for it */
 	bool bare;	 /* its domain has no lease */
 	bool lost;	 /* libvirt has forgotten it, and does not list it */
+	bool ran;	 /* its CPUs ran here once */
+	bool past;	 /* it stood still for a migration, and ran elsewhere since (rule 14) */
 
 	/* libvirtd. */
 	bool libvirt_up, libvirt_hangs;
 	uint32_t libvirt_starts; /* how often it came up */
 	struct sim_job acting, destroying;
+	char target[64]; /* of the migration that an agent asked for */
 
 	/* The agent's connection. */
 	bool attached;
