@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The engine VM is migrated by hand, behind the daemons' back: seen as what it is, and nobody answers it with a start,
-a stop or a score of 0. The witness has the last word: never two together."""
+"""The engine VM is migrated live: by hand, behind the daemons' back, and by the agent (safety rule 14), with what dies in
+between. Nobody answers it with a start, a stop or a score of 0. The witness has the last word: never two together."""
+import os
+import re
+import signal
 import time
 
 import pytest
 
+import lab_host
+import lab_network
+import lab_storage
 from lab_driver import poll
-from lab_place import Host
+from lab_place import Host, until
 
 PAUSED = 5  # seconds that a VM may be paused; the copy takes longer
 MIB_PER_SECOND = 3
@@ -41,3 +47,104 @@ def test_slow_migration_and_one_in_vain(lab):
     lab.wait("http=ok", 60)  # its announcements may be lost: then neighbours miss it until they ask anew
     lab.wait(f"state@{source}=EngineDown && state@{target}=EngineUp", 30)
     lab.wait(f"score@{source}=3400 && score@{target}=3400", 30)
+
+
+MOVES = ("-n", "3", "--set", "agent.policy.loop=2", "--set", "agent.migration.bandwidth=8")
+
+
+def said(lab, host, what):
+    """Seconds since boot of the lines that the agent of `host` has logged that begin with `what`."""
+    text = lab.run(host, "journalctl", "-q", "-u", "ovirt-ha-agent", "-o", "short-monotonic", "--no-pager").stdout
+    lines = [re.match(r"\[\s*([\d.]+)\] .*?: (.*)", line) for line in text.splitlines()]
+    return [float(line[1]) for line in lines if line and line[2].startswith(what)]
+
+
+def migrate(lab, source, target, *how):
+    """Asks the agent for a live migration in the background; returns what gives its exit code once it has ended."""
+    lab.run(source, "systemctl", "reset-failed", "move", check=False)
+    lab.run(source, "systemd-run", "-q", "--unit=move", "-p", "RemainAfterExit=yes", "-p", "KillSignal=SIGINT",
+            "hosted-engine", "--vm-migrate", f"--host={target}", "--wait", *how)
+
+    def ended():
+        shown = lab.run(source, "systemctl", "show", "-p", "SubState,ExecMainStatus", "move").stdout
+        values = dict(line.split("=") for line in shown.split())
+        return values["SubState"] in ("exited", "failed", "dead") and values
+    return lambda: int(poll(ended, 90, "the migration does not end")["ExecMainStatus"])
+
+
+def forget_move(lab, source):
+    lab.run(source, "systemctl", "stop", "move", check=False)
+
+
+@pytest.mark.lab(*MOVES)
+def test_moved_by_the_agent(lab):
+    target = lab.vm_host()
+    source, third = lab.others(target)
+    assert migrate(lab, target, source)() == 0
+    forget_move(lab, target)
+    lab.wait(f"!vm=up@{target} && lease={source} && state@{source}=EngineUp && http=ok", 30)
+    lab.wait_seen(source, 30)
+    before = lab.qemu()
+    # ^C cancels it: the VM stays, and so does the host's score.
+    ended = migrate(lab, source, target)
+    lab.wait(f"state@{source}=EngineMigratingAway && vm=up@{target}", 20)
+    lab.run(source, "systemctl", "kill", "-s", "INT", "move")
+    assert ended() == 1
+    forget_move(lab, source)
+    lab.wait(f"state@{source}=EngineUp && !vm=up@{target}", 20)
+    assert lab.stays(before) and lab.holds(f"lease={source}")
+    # The target loses its power in the middle of it: the VM stays.
+    ended = migrate(lab, source, target)
+    lab.wait(f"vm=up@{target}", 20)
+    lab.kill(target)
+    assert ended() == 1
+    forget_move(lab, source)
+    lab.wait(f"state@{source}=EngineUp && http=ok", 20)
+    assert lab.stays(before) and lab.holds(f"lease={source}")
+    # Local maintenance: it begins at once, and the VM is never shut down.
+    lab.operator(source, "--set-maintenance", "--mode=local", "--wait")
+    lab.wait(f"!vm=up@{source} && vm=up@{third} && lease={third} && http=ok", 30)
+    lab.wait(f"state@{source}=LocalMaintenance && state@{third}=EngineUp", 30)
+    begun = said(lab, source, "action migrate begun")[-1] - said(lab, source, "command local-maintenance-on")[-1]
+    assert begun <= 0.3, f"{begun} s from the command to the migration"
+    assert not said(lab, source, "action shutdown") and not said(lab, source, "action destroy")
+    assert len(said(lab, third, "action start begun")) == len(said(lab, third, "action start ended outcome=lease-held"))
+
+
+def strike(lab, dies, source, target):
+    """What ends one part at once: nothing is looked up or begun any more when the moment has come."""
+    if dies in ("source", "target"):
+        host = lab.lab.host(source if dies == "source" else target)
+        return lambda: lab_host.power_cut(host)
+    if dies == "network":
+        return lambda: lab_network.unplug(lab.lab.host(target))
+    pid, = lab.unit_pids(source if dies == "source-libvirtd" else target, [dies.split("-")[-1]])
+    return lambda: os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("dies", ["source", "target", "source-libvirtd", "target-libvirtd", "network", "sanlock"])
+@pytest.mark.lab(*MOVES)
+def test_death_in_the_hand_over(lab, dies):
+    """It dies once the source has given the lease up, and a little later, while a third host wants the VM."""
+    for late in (0, 0.05, 0.2):
+        source = lab.vm_host()
+        target, third = lab.others(source)
+        ends = strike(lab, dies, source, target)
+        migrate(lab, source, target)
+        until(lambda: str(lab_storage.lease(lab.lab)["owner"]) != source, 60, "the source's release of the lease")
+        time.sleep(late)
+        ends()
+        lab.operator(third, "--vm-start", check=False)
+        if dies == "network":
+            lab.wait(f"!state@{source}=EngineMigratingAway", 120)
+            lab.net(target, "up")
+        lab.wait("vm=up && http=ok", 240)
+        if dies in ("source", "target"):
+            lab.boot(source if dies == "source" else target)
+        elif dies == "sanlock":
+            lab.run(target, "systemctl", "start", "sanlock")
+        lab.wait_well(240)
+        lab.wait(f"state@{lab.vm_host()}=EngineUp", 60)
+        lab.wait_seen(lab.vm_host(), 60)
+        forget_move(lab, source)

@@ -20,6 +20,7 @@ MASKED = ("systemd-udevd", "systemd-udev-trigger", "systemd-timesyncd", "systemd
           "libvirt-guests", "apt-daily", "apt-daily-upgrade", "man-db", "dpkg-db-backup")
 ENABLED = ("sanlock", "libvirtd")
 ENABLED_DEPLOYED = ("ovirt-ha-broker", "ovirt-ha-agent", "ovirt-ha-guard")
+MIGRATION_URI = "qemu+tcp://{host}/system"  # the network of a lab leads nowhere, and its hosts have no certificates
 SOCKETS = ("libvirtd", "libvirtd-ro", "libvirtd-admin", "libvirtd-tcp")
 UNIT_FOLDERS = ("/usr/lib/systemd/system", "/lib/systemd/system")
 
@@ -236,7 +237,8 @@ def write_units(host, layer, settings):
 
 
 def write_project(host, layer, settings):
-    etc, values = f"{layer}/etc/ovirt-hosted-engine", settings["set"]
+    etc = f"{layer}/etc/ovirt-hosted-engine"
+    values = [("agent", "migration.uri", MIGRATION_URI), *settings["set"]]
     text = HOSTED_ENGINE.format(vmid=host.lab.vmid, host_id=host.host_id, domain_uuid=host.lab.domain_uuid,
                                 lockspace=LOCKSPACE, gateway=SWITCH_ADDRESS, io_timeout=settings["io_timeout"],
                                 paths={name: path_in_host(settings, name) for name in FILES})
