@@ -150,12 +150,17 @@ enum reason row_start_ended(struct view *view, enum outcome outcome)
 }
 
 /* Its source owns the lease until the hand-over, which takes as long as a start at most: with nobody alive
- * that has it for so long it comes from nowhere, and would keep the VM off here for ever. */
+ * that has it for so long it comes from nowhere, and would keep the VM off here for ever. So long since it
+ * came, too: what was read of the owner before may be older than its source's start. */
 bool row_arrives(const struct view *view)
 {
+	const struct machine *m = &view->step->next;
+	const int64_t limit = lease_start_ms(&view->known->cluster.lease);
+	const bool waits =
+		view->known->vm.pause != PAUSE_NONE && !mono_passed(m->paused_since, limit, view->now);
+
 	return view->known->vm.vm == VM_UP && view->known->vm.detail == DETAIL_MIGRATION_DESTINATION &&
-	       !mono_passed(view->step->next.lease_free_since, lease_start_ms(&view->known->cluster.lease),
-			    view->now);
+	       (waits || !mono_passed(m->lease_free_since, limit, view->now));
 }
 
 static void row_reinitialize(struct view *view)
