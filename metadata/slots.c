@@ -9,14 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORD_BITS 64
+#define ROW_SLOTS 64
+#define ROWS (HOST_ID_MAX / ROW_SLOTS + 1)
 #define FETCH_IMAGE 4
 #define FETCH_SLOT 8
 
 struct slots {
-	struct slot *table[HOST_ID_MAX + 1 + FETCH_SLOT]; /* the last ones are empty */
-	uint64_t used[HOST_ID_MAX / WORD_BITS +
-		      1]; /* a bit per id in use: most clusters have few of many ids */
+	/* Of neighbouring ids side by side, since all are gone through by rising id; NULL: none was ever in
+	 * use. */
+	struct slot *rows[ROWS];
+	uint64_t used[ROWS]; /* a bit per id in use: most clusters have few of many ids */
 	size_t count;
 	uint64_t decoded, news;
 	uint16_t own;
@@ -33,20 +35,16 @@ int slots_new(uint16_t own, struct slots **ret)
 	return 0;
 }
 
-static void slot_free(struct slot *slot)
-{
-	if (!slot)
-		return;
-	image_drop(slot->image);
-	free(slot);
-}
-
 void slots_free(struct slots *slots)
 {
+	const struct slot *slot;
+
 	if (!slots)
 		return;
-	for (size_t id = 0; id <= HOST_ID_MAX; id++)
-		slot_free(slots->table[id]);
+	for (slot = slots_next(slots, 0); slot; slot = slots_next(slots, slot->peer.id))
+		image_drop(slot->image);
+	for (size_t row = 0; row < ROWS; row++)
+		free(slots->rows[row]);
 	free(slots);
 }
 
@@ -63,30 +61,39 @@ static void note_news(struct slots *slots, uint16_t id)
 	slots->news += id != slots->own;
 }
 
+/* NULL: not in use. */
+static struct slot *slot_of(const struct slots *slots, uint16_t id)
+{
+	return slots->used[id / ROW_SLOTS] >> id % ROW_SLOTS & 1
+		       ? &slots->rows[id / ROW_SLOTS][id % ROW_SLOTS]
+		       : NULL;
+}
+
 static struct slot *slot_use(struct slots *slots, uint16_t id)
 {
-	assert(id >= 1 && id <= HOST_ID_MAX);
-	if (!slots->table[id]) {
-		slots->table[id] = must(calloc(1, sizeof(struct slot)));
-		peer_init(&slots->table[id]->peer, id);
-		slots->table[id]->read_at = MONO_UNSET;
-		slots->used[id / WORD_BITS] |= 1ULL << id % WORD_BITS;
-		slots->count++;
-		note_news(slots, id);
-	}
-	return slots->table[id];
+	struct slot **row = &slots->rows[id / ROW_SLOTS], *slot = slot_of(slots, id);
+
+	if (slot)
+		return slot;
+	if (!*row)
+		*row = must(calloc(ROW_SLOTS, sizeof(*slot)));
+	slot = &(*row)[id % ROW_SLOTS];
+	*slot = (struct slot){.read_at = MONO_UNSET};
+	peer_init(&slot->peer, id);
+	slots->used[id / ROW_SLOTS] |= 1ULL << id % ROW_SLOTS;
+	slots->count++;
+	note_news(slots, id);
+	return slot;
 }
 
 static void drop_unused(struct slots *slots, uint16_t id)
 {
-	struct slot *slot = slots->table[id];
+	const struct slot *slot = slot_of(slots, id);
 
 	if (!slot || slot->image || slot->peer.host_generation != 0 ||
 	    (slot->peer.host != HOST_ABSENT && slot->peer.host != HOST_UNKNOWN))
 		return;
-	slot_free(slot);
-	slots->table[id] = NULL;
-	slots->used[id / WORD_BITS] &= ~(1ULL << id % WORD_BITS);
+	slots->used[id / ROW_SLOTS] &= ~(1ULL << id % ROW_SLOTS);
 	slots->count--;
 	note_news(slots, id);
 }
@@ -102,7 +109,7 @@ static bool same_claim(const struct claim *a, const struct claim *b)
 /* A host whose block became zero is gone at once, not after its record went stale. */
 static enum slot_change take_absent(struct slots *slots, uint16_t id, mono_t now)
 {
-	struct slot *slot = slots->table[id];
+	struct slot *slot = slot_of(slots, id);
 
 	if (!slot)
 		return SLOT_SAME;
@@ -157,12 +164,14 @@ static bool moved_on(const struct image *was, const struct image *image)
  * ahead, it comes while others are taken in. */
 static void fetch_ahead(const struct slots *slots, uint16_t id)
 {
-	const struct slot *soon = slots->table[id + FETCH_IMAGE], *later = slots->table[id + FETCH_SLOT];
+	const struct slot *row = slots->rows[id / ROW_SLOTS];
+	size_t place = id % ROW_SLOTS;
 
-	if (soon)
-		__builtin_prefetch(soon->image, 1);
-	for (size_t i = 0; later && i < sizeof(*later); i += 64)
-		__builtin_prefetch((const char *)later + i, 1);
+	if (!row || place + FETCH_SLOT >= ROW_SLOTS)
+		return;
+	__builtin_prefetch(row[place + FETCH_IMAGE].image, 1);
+	for (size_t i = 0; i < sizeof(*row); i += 64)
+		__builtin_prefetch((const char *)&row[place + FETCH_SLOT] + i, 1);
 }
 
 enum slot_change slots_take_image(struct slots *slots, uint16_t id, struct image *image,
@@ -205,12 +214,13 @@ enum slot_change slots_take_block(struct slots *slots, uint16_t id, const uint8_
 bool slots_take_host(struct slots *slots, uint16_t id, enum host_state state, uint64_t generation,
 		     uint64_t timestamp, mono_t now)
 {
-	struct slot *slot = slots_get(slots, id) ? slots->table[id] : NULL;
+	struct slot *slot = slot_of(slots, id);
 	enum host_state was_state;
 	uint64_t was_generation;
 	uint8_t advances;
 	bool changed;
 
+	assert(id >= 1 && id <= HOST_ID_MAX);
 	/* Not listed and without a block: nothing to keep. */
 	if (!slot && (state == HOST_ABSENT || (state == HOST_UNKNOWN && generation == 0)))
 		return false;
@@ -230,20 +240,20 @@ bool slots_take_host(struct slots *slots, uint16_t id, enum host_state state, ui
 const struct slot *slots_get(const struct slots *slots, uint16_t id)
 {
 	assert(id >= 1 && id <= HOST_ID_MAX);
-	return slots->table[id];
+	return slot_of(slots, id);
 }
 
 const struct slot *slots_next(const struct slots *slots, uint16_t id)
 {
-	size_t word = ((size_t)id + 1) / WORD_BITS;
+	size_t row = ((size_t)id + 1) / ROW_SLOTS;
 	uint64_t left;
 
 	if (id >= HOST_ID_MAX)
 		return NULL;
-	left = slots->used[word] & UINT64_MAX << (id + 1) % WORD_BITS;
-	while (left == 0 && ++word < sizeof(slots->used) / sizeof(slots->used[0]))
-		left = slots->used[word];
-	return left == 0 ? NULL : slots->table[word * WORD_BITS + (size_t)__builtin_ctzll(left)];
+	left = slots->used[row] & UINT64_MAX << (id + 1) % ROW_SLOTS;
+	while (left == 0 && ++row < ROWS)
+		left = slots->used[row];
+	return left == 0 ? NULL : &slots->rows[row][__builtin_ctzll(left)];
 }
 
 size_t slots_count(const struct slots *slots)

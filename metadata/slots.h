@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The table of the hosts' slots as this host knows them: the image last read, and the peer that decisions
- * see. Memory is held for slots in use alone: those with a block, and those that sanlock lists. No I/O, no
- * clock. */
+ * see. Slots in use are those with a block, and those that sanlock lists; memory is held by rows of 64 ids,
+ * for rows that ever had one. No I/O, no clock. */
 #pragma once
 
 #include "core/peer.h"
