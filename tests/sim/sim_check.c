@@ -2,7 +2,8 @@
 /* The checkers of what is true at each moment: which VMs run, with what, for how long, and whether all comes
  * back. The bounds and how they come about stand in sim_check.h.
  *
- * An event touches one host, or is the world's, or says that it reaches further, and then all are looked at.
+ * An event touches one host, or none, or is the world's, or says that it reaches further, and then all are
+ * looked at.
  * For the others nothing is true that was not true before, but that time has passed, and a judgement of an
  * unchanged truth is the same whether it is made at each of some events or at the last of them alone: what is
  * remembered is either a moment of the past or "now, as long as it is so", and each bound, once passed, stays
@@ -426,9 +427,8 @@ static bool judge_all(struct check *check, unsigned touched, uint64_t version, i
 		changed = true;
 		/* A host that stood still goes on by itself. */
 		stood = was.calm != check->hosts[i].calm || was.guard != check->hosts[i].guard;
-		if (was.id && touched < CHECK_HOSTS_MAX && i != touched && !stood)
-			check_fail(check, "unseen-change", "an event of host %u reached host %u",
-				   check->hosts[touched].id, was.id);
+		if (was.id && touched != CHECK_HOSTS_MAX && i != touched && !stood)
+			check_unseen(check, i);
 	}
 	for (unsigned i = 0; i < check->n_hosts; i++)
 		judge(check, i, now);
@@ -441,11 +441,11 @@ void check_event(struct check *check, unsigned host, uint64_t version)
 	int64_t now = check_now(check);
 	bool changed;
 
-	if (host >= CHECK_HOSTS_MAX || check->whole || now >= check->whole_at + JUDGE_MS) {
+	if (host == CHECK_HOSTS_MAX || check->whole || now >= check->whole_at + JUDGE_MS) {
 		changed = judge_all(check, host, version, now);
 	} else {
 		assert(version == check->version);
-		changed = look_at(check, host);
+		changed = host != CHECK_HOSTS_NONE && look_at(check, host);
 		if (changed)
 			judge(check, host, now);
 	}
@@ -454,6 +454,12 @@ void check_event(struct check *check, unsigned host, uint64_t version)
 		sum_up(check);
 	check_two_running(check, now);
 	check_progress(check, now);
+}
+
+void check_unseen(struct check *check, unsigned host)
+{
+	check_fail(check, "unseen-change", "host %u changed in an event that said it does not",
+		   check->hosts[host].id);
 }
 
 void check_rewritten(struct check *check)

@@ -47,10 +47,13 @@
  * that may fail, which is that moment at the latest; + 60 s for monitors and loops. */
 #pragma once
 
+#include <limits.h>
+
 #include "broker/protocol.h"
 #include "core/machine.h"
 
 #define CHECK_HOSTS_MAX (HOST_ID_MAX + 1) /* and one of other versions */
+#define CHECK_HOSTS_NONE UINT_MAX
 #define CHECK_QEMUS_MAX 2
 
 struct check_qemu {
@@ -152,10 +155,13 @@ struct check {
 };
 
 void check_init(struct check *check);
-/* After every event: the host (index) that it touched, CHECK_HOSTS_MAX: it may have been any; and the version
- * of the engine lease, which is part of every host's truth: it moves with CHECK_HOSTS_MAX only. See
- * sim_check.c for why it is enough to look at that host. */
+/* After every event: the host (index) that it touched, CHECK_HOSTS_MAX: it may have been any,
+ * CHECK_HOSTS_NONE: it changed nothing that look() tells; and the version of the engine lease, which is part
+ * of every host's truth: it moves with CHECK_HOSTS_MAX only. See sim_check.c for why it is enough to look at
+ * that host. */
 void check_event(struct check *check, unsigned host, uint64_t version);
+/* An event of `host` changed what it said that it does not. */
+void check_unseen(struct check *check, unsigned host);
 /* An agent of `host` (index) took a step; `known` is what it knew. */
 struct agent;
 void check_stepped(struct check *check, unsigned host, const struct agent *agent, const struct step *step);

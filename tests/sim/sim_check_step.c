@@ -209,11 +209,22 @@ static void check_deaths(struct check *check, unsigned host, const struct agent 
 	}
 }
 
+/* `host` has looked for long enough that what it knows is what could be read. */
+static bool has_looked(const struct check *check, unsigned host, int64_t now)
+{
+	const struct check_memory *m = &check->memory[host];
+
+	return check->hosts[host].calm && now > m->calm_since + 3 * MINUTE &&
+	       now > m->agent_since + 3 * MINUTE;
+}
+
 /* A record that moves at least each 20 s is fresh to whoever reads it, one that has stood still for long is
- * not. */
-static void check_freshness(struct check *check, unsigned host, const struct agent *agent, int64_t now)
+ * not. Returns whether there is one that can't be read. */
+static bool check_freshness(struct check *check, unsigned host, const struct agent *agent, int64_t now)
 {
 	int64_t stale = agent->config.policy.stale;
+	mono_t agent_at = agent_now(agent);
+	bool looked = has_looked(check, host, now), unreadable = false;
 
 	for (size_t p = 0; p < agent->n_peers; p++) {
 		const struct peer *peer = &agent->peers[p];
@@ -221,29 +232,26 @@ static void check_freshness(struct check *check, unsigned host, const struct age
 		const struct check_memory *m = i < 0 ? NULL : &check->memory[i];
 		bool fresh;
 
+		unreadable |= peer->fault == RECORD_BAD || peer->fault == RECORD_TOO_NEW;
 		/* What others write there moves, or hides it, too. */
 		if (!m || i == (int)host || m->stamped_at == 0 || now < m->foreign_at + 3 * MINUTE)
 			continue;
-		fresh = peer_fresh(peer, &agent->config.policy, agent_now(agent));
+		if (peer->changed_at != MONO_UNSET && peer->changed_at > agent_at)
+			check_fail(check, "freshness", "host %u: the record of host %u changed in the future",
+				   check->hosts[host].id, peer->id);
+		if (!looked)
+			continue;
+		fresh = peer_fresh(peer, &agent->config.policy, agent_at);
 		/* 5 s for clocks that drift and for reads and steps under way. */
-		if (fresh && peer->changed_at != MONO_UNSET && check->hosts[host].calm &&
-		    now > check->memory[host].calm_since + 3 * MINUTE &&
-		    now > check->memory[host].agent_since + 3 * MINUTE &&
-		    now > m->stamped_at + stale + 30 * SECOND)
+		if (fresh && peer->changed_at != MONO_UNSET && now > m->stamped_at + stale + 30 * SECOND)
 			check_fail(check, "freshness",
 				   "host %u takes the record of host %u for fresh, %lld s old",
 				   check->hosts[host].id, peer->id,
 				   (long long)((now - m->stamped_at) / SECOND));
-		if (peer->changed_at != MONO_UNSET && peer->changed_at > agent_now(agent))
-			check_fail(check, "freshness", "host %u: the record of host %u changed in the future",
-				   check->hosts[host].id, peer->id);
 		/* A writer of the past hour that this host could read all the time. */
-		if (!fresh && peer->fault == RECORD_OK && check->hosts[i].calm && check->hosts[host].calm &&
-		    now > check->memory[host].calm_since + 3 * MINUTE &&
-		    now > check->memory[host].agent_since + 3 * MINUTE && now > m->calm_since + 3 * MINUTE &&
-		    now > m->agent_since + 3 * MINUTE && now < m->stamped_at + 25 * SECOND &&
-		    now > m->regular_since + MINUTE && now > check->memory[host].joined_since + 3 * MINUTE &&
-		    check->hosts[i].joined)
+		if (!fresh && peer->fault == RECORD_OK && has_looked(check, (unsigned)i, now) &&
+		    now < m->stamped_at + 25 * SECOND && now > m->regular_since + MINUTE &&
+		    now > check->memory[host].joined_since + 3 * MINUTE && check->hosts[i].joined)
 			check_fail(check, "freshness",
 				   "host %u does not take the record of host %u for fresh, %lld s "
 				   "old: it "
@@ -255,6 +263,7 @@ static void check_freshness(struct check *check, unsigned host, const struct age
 				   (unsigned long long)peer->claim_generation, host_state_str(peer->host),
 				   (unsigned long long)peer->host_generation);
 	}
+	return unreadable;
 }
 
 void check_stepped(struct check *check, unsigned host, const struct agent *agent, const struct step *step)
@@ -288,6 +297,6 @@ void check_stepped(struct check *check, unsigned host, const struct agent *agent
 			check_migration(check, host, step, now);
 	}
 	check_arrival(check, host, step, now);
-	check_freshness(check, host, agent, now);
-	check_deaths(check, host, agent, now);
+	if (check_freshness(check, host, agent, now))
+		check_deaths(check, host, agent, now);
 }

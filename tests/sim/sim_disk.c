@@ -91,8 +91,12 @@ static void io_fired(struct sim_event *event)
 	bool lands = io->sectors != 0;
 
 	forget_under_way(io->disk, io);
-	if (lands && io->fault == SIM_DISK_HELD && io->write && io->life != io->disk->life)
+	if (lands && io->fault == SIM_DISK_HELD && io->write && io->life != io->disk->life) {
 		io->disk->late_writes++;
+		io->disk->sim->changes = true;
+	}
+	/* sanlock's: of the host id, or of a lease. */
+	io->disk->sim->changes |= io->areas;
 	if (lands && io->land)
 		io->land(io);
 	if (io->end)
@@ -138,6 +142,7 @@ static int8_t choose_fault(struct sim_disk *disk, const struct sim_io *io)
 /* At the end: what hangs goes on in its order. */
 static void append(struct sim_io **list, struct sim_io *io)
 {
+	io->disk->sim->changes = true;
 	while (*list)
 		list = &(*list)->next;
 	*list = io;

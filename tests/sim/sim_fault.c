@@ -26,10 +26,7 @@ void sim_power_on(struct sim_host *host)
 
 static void hold(struct sim_host *host, int64_t ms)
 {
-	int64_t until = host->sim->now + ms;
-
-	if (host->sim->held_until[host->id] < until)
-		host->sim->held_until[host->id] = until;
+	sim_hold(host->sim, host->id, SIM_DAEMON_NONE, host->sim->now + ms);
 }
 
 void sim_stall(struct sim_host *host, int64_t ms)
@@ -75,14 +72,12 @@ void sim_stop(struct sim_host *host, enum sim_service service, int64_t back_ms)
 void sim_hang(struct sim_host *host, enum sim_service service, int64_t ms)
 {
 	enum sim_daemon daemon = sim_host_daemon(service);
-	int64_t until = host->sim->now + ms;
 
 	assert(daemon != SIM_DAEMON_NONE);
 	if (!host->powered || !host->units[service].running)
 		return;
 	sim_log_line(host->id, "fault hang service=%d ms=%lld", service, (long long)ms);
-	if (host->sim->stopped_until[host->id][daemon] < until)
-		host->sim->stopped_until[host->id][daemon] = until;
+	sim_hold(host->sim, host->id, daemon, host->sim->now + ms);
 }
 
 void sim_freeze(struct sim_host *host, enum sim_service service, bool frozen)

@@ -33,6 +33,8 @@ static void on_stepped(void *data, const struct step *step)
 {
 	struct sim_host *host = data;
 
+	host->sim->changes |= !host->stepped || host->step.score.value != step->score.value ||
+			      host->step.next.state != step->next.state;
 	host->step = *step;
 	host->stepped = true;
 	host->steps++;

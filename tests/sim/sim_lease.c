@@ -399,7 +399,7 @@ static int block0_take(struct block0_port *port, void (*taken)(void *data, int e
 
 	if (block0->taking || block0->held)
 		return -EBUSY;
-	block0->taking = true;
+	block0->taking = block0->sanlock->sim->changes = true;
 	block0->taken = taken;
 	block0->data = data;
 	block0->give_up = mono_add(block0_now(block0), BLOCK0_TAKE_MS);
@@ -421,8 +421,10 @@ void sim_block0_close(struct sim_block0 *block0)
 {
 	sim_cancel(block0->sanlock->sim, &block0->again);
 	sim_cancel(block0->sanlock->sim, &block0->told);
-	if (block0->taking || block0->held)
+	if (block0->taking || block0->held) {
+		block0->sanlock->sim->changes = true;
 		sim_sanlock_exited(block0->sanlock, SIM_LEASE_BLOCK0);
+	}
 	block0->taking = block0->held = false;
 }
 

@@ -10,6 +10,8 @@
 
 #define SAME_MAX 1000000 /* events at one moment: something spins */
 #define WORD_BITS 64
+/* Kinds of events that change nothing of a host unless they say so. */
+#define QUIET_KINDS (1U << SIM_TIMER | 1U << SIM_IO | 1U << SIM_LINK | 1U << SIM_LOCAL | 1U << SIM_MONITOR)
 
 static bool sooner(const struct sim_entry *a, const struct sim_entry *b)
 {
@@ -204,6 +206,17 @@ void sim_cancel(struct sim *sim, struct sim_event *event)
 		take_out(sim, event->place);
 }
 
+void sim_hold(struct sim *sim, uint16_t host, enum sim_daemon daemon, int64_t until)
+{
+	int64_t *held =
+		daemon == SIM_DAEMON_NONE ? &sim->held_until[host] : &sim->stopped_until[host][daemon];
+
+	if (*held < until)
+		*held = until;
+	if (sim->stands_until < until)
+		sim->stands_until = until;
+}
+
 void sim_set_timer(struct sim *sim, struct timer *timer, uint16_t host, enum sim_daemon daemon, int64_t at)
 {
 	assert(timer->fire);
@@ -276,6 +289,7 @@ void sim_run(struct sim *sim, int64_t end)
 		sim->now = entry.at;
 		sim->host = entry.host;
 		sim->reaches = false;
+		sim->changes = !(QUIET_KINDS >> entry.kind & 1);
 		sim->events++;
 		sim_note(sim, (uint64_t)entry.at << 16 ^ (uint64_t)entry.host << 4 ^ entry.kind);
 		if (entry.kind == SIM_TIMER)

@@ -64,6 +64,10 @@ struct sim {
 	bool stop;     /* sim_run() ends after this event */
 	uint16_t host; /* whose event it is, 0 the world's */
 	bool reaches;  /* this event reaches another host: whoever lets it do so says so here */
+	/* It may have changed what is true of the host, which checkers look at. Of daemons' timers, of I/O
+	 * and of what is asked and told whoever lets it do so says so here; all other kinds are taken for it.
+	 */
+	bool changes;
 
 	struct sim_entry *entries; /* from 1 on */
 	uint32_t n_entries, size, free;
@@ -80,6 +84,7 @@ struct sim {
 	int64_t held_until[HOST_ID_MAX + 1];
 	/* And one daemon of a host. */
 	int64_t stopped_until[HOST_ID_MAX + 1][SIM_DAEMON_COUNT];
+	int64_t stands_until; /* the latest that any of these ever was */
 };
 
 void sim_init(struct sim *sim, uint64_t seed);
@@ -89,6 +94,9 @@ void sim_done(struct sim *sim);
 void sim_set(struct sim *sim, struct sim_event *event, uint16_t host, int64_t at);
 /* Fine when it is not set. */
 void sim_cancel(struct sim *sim, struct sim_event *event);
+/* Lets a host, or with `daemon` but SIM_DAEMON_NONE that alone, stand still until then, or longer if it does
+ * so already. */
+void sim_hold(struct sim *sim, uint16_t host, enum sim_daemon daemon, int64_t until);
 static inline bool sim_stands(const struct sim *sim, uint16_t host, enum sim_daemon daemon)
 {
 	return sim->stopped_until[host][daemon] > sim->now;

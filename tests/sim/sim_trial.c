@@ -38,6 +38,7 @@ struct world {
 		enum sim_space space;
 		bool block0_taking;
 		unsigned late_writes;
+		int64_t looked_at; /* then it was looked at last */
 	} before[SCHEDULE_HOSTS_MAX];
 };
 
@@ -135,21 +136,24 @@ static void check_look(void *data, unsigned host, struct check_host *ret)
 		look_at_ghosts(world, ret);
 }
 
-/* What the models don't tell by a call: the change since the event before. */
-static void notice(struct world *world, unsigned i)
+/* What the models don't tell by a call: the change since the event before. True: there is one. */
+static bool notice(struct world *world, unsigned i)
 {
 	struct sim_host *host = &world->cluster->hosts[i];
 	typeof(world->before[0]) *before = &world->before[i];
+	bool changed = host->agent != before->agent || host->sanlock.space != before->space ||
+		       host->disk.late_writes != before->late_writes ||
+		       host->block0.taking != before->block0_taking || host->broker != before->broker;
 
+	before->looked_at = host->sim->now;
+	if (!changed)
+		return false;
 	if (host->agent && host->agent != before->agent)
 		check_agent_began(&world->check, i);
 	before->agent = host->agent;
 	if (host->broker && host->broker != before->broker)
 		before->broker_began = sim_clock_mono(&host->clock);
 	before->broker = host->broker;
-	if (host->broker && host->cluster->config.corosync)
-		check_poked(&world->check, i, host->broker->board.poked_reads,
-			    sim_clock_mono(&host->clock) - before->broker_began);
 	if (host->sanlock.space != before->space) {
 		if (host->sanlock.space == SIM_SPACE_ADDING)
 			check_join(&world->check, i);
@@ -165,24 +169,45 @@ static void notice(struct world *world, unsigned i)
 	before->block0_taking = host->block0.taking;
 	if (!host->broker)
 		check_block0_ended(&world->check, i);
+	return true;
 }
 
-/* The host (index) that the event touched, CHECK_HOSTS_MAX: it may have been any. Who owns the engine lease
- * is part of every host's truth. */
+/* Since it was looked at last, it, or a daemon of it, stands still no more. */
+static bool goes_on(const struct world *world, const struct sim *sim)
+{
+	int64_t latest = sim->held_until[sim->host];
+
+	if (sim->stands_until <= world->before[sim->host - 1].looked_at)
+		return false;
+	for (int i = 0; i < SIM_DAEMON_COUNT; i++)
+		latest =
+			sim->stopped_until[sim->host][i] > latest ? sim->stopped_until[sim->host][i] : latest;
+	return latest > world->before[sim->host - 1].looked_at;
+}
+
+static bool lease_moved(const struct world *world)
+{
+	const struct sim_lease *lease = &world->cluster->storage.leases[SIM_LEASE_ENGINE];
+
+	return lease->owner != world->lease.owner || lease->generation != world->lease.generation ||
+	       lease->version != world->lease.version;
+}
+
+/* The host (index) that the event touched, CHECK_HOSTS_MAX: it may have been any, CHECK_HOSTS_NONE: it
+ * changed nothing. Who owns the engine lease is part of every host's truth. */
 static unsigned touched(struct world *world)
 {
 	const struct sim *sim = &world->cluster->sim;
-	const struct sim_lease *lease = &world->cluster->storage.leases[SIM_LEASE_ENGINE];
-	bool moved = lease->owner != world->lease.owner || lease->generation != world->lease.generation ||
-		     lease->version != world->lease.version;
+	bool ours = sim->host >= 1 && sim->host <= world->cluster->n_hosts;
 
-	if (moved)
-		world->lease = *lease;
+	if (ours && !sim->changes && !sim->reaches && !goes_on(world, sim))
+		return CHECK_HOSTS_NONE;
 	if (sim->host == 0)
 		see_disturbed(world);
-	return sim->host >= 1 && sim->host <= world->cluster->n_hosts && !sim->reaches && !moved
-		       ? sim->host - 1u
-		       : CHECK_HOSTS_MAX;
+	if (!lease_moved(world))
+		return ours && !sim->reaches ? sim->host - 1u : CHECK_HOSTS_MAX;
+	world->lease = world->cluster->storage.leases[SIM_LEASE_ENGINE];
+	return CHECK_HOSTS_MAX;
 }
 
 static void tell_answers(struct world *world)
@@ -205,18 +230,33 @@ static void tell_answers(struct world *world)
 	}
 }
 
+/* What its pokes have cost so far. */
+static void see_pokes(struct world *world, unsigned i)
+{
+	struct sim_host *host = &world->cluster->hosts[i];
+
+	if (host->broker)
+		check_poked(&world->check, i, host->broker->board.poked_reads,
+			    sim_clock_mono(&host->clock) - world->before[i].broker_began);
+}
+
 static void after(void *data, struct sim_cluster *cluster)
 {
 	struct world *world = data;
 
 	unsigned host = touched(world);
+	bool changed = false;
 
 	check_event(&world->check, host, world->lease.version);
 	if (host < cluster->n_hosts && !world->check.whole)
 		notice(world, host);
-	else
+	else if (host == CHECK_HOSTS_MAX || world->check.whole)
 		for (unsigned i = 0; i < cluster->n_hosts; i++)
-			notice(world, i);
+			changed |= notice(world, i);
+	if (host == CHECK_HOSTS_NONE && world->check.whole && (changed || lease_moved(world)))
+		check_unseen(&world->check, cluster->sim.host - 1u);
+	if (cluster->config.corosync && cluster->sim.host >= 1 && cluster->sim.host <= cluster->n_hosts)
+		see_pokes(world, cluster->sim.host - 1u);
 	if (cluster->answered_at == cluster->sim.now)
 		tell_answers(world);
 	if (world->check.failed)

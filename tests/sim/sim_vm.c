@@ -64,7 +64,7 @@ void sim_vm_kill(struct sim_vm *vm, enum domain_end end)
 	if (vm->pid == 0)
 		return;
 	vm->ending = end;
-	vm->killed = true;
+	vm->killed = vm->sim->changes = true;
 	/* It writes no more of its own will; what its kernel has begun may land. */
 	if (!in_state_d(vm))
 		set_event(vm, &vm->dies, 5);
