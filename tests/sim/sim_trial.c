@@ -36,7 +36,7 @@ struct world {
 		struct broker *broker;
 		mono_t broker_began; /* by its clock */
 		enum sim_space space;
-		bool block0_taking;
+		bool block0_taking, block0_held;
 		unsigned late_writes;
 		int64_t looked_at; /* then it was looked at last */
 	} before[SCHEDULE_HOSTS_MAX];
@@ -143,7 +143,8 @@ static bool notice(struct world *world, unsigned i)
 	typeof(world->before[0]) *before = &world->before[i];
 	bool changed = host->agent != before->agent || host->sanlock.space != before->space ||
 		       host->disk.late_writes != before->late_writes ||
-		       host->block0.taking != before->block0_taking || host->broker != before->broker;
+		       host->block0.taking != before->block0_taking ||
+		       host->block0.held != before->block0_held || host->broker != before->broker;
 
 	before->looked_at = host->sim->now;
 	if (!changed)
@@ -167,6 +168,10 @@ static bool notice(struct world *world, unsigned i)
 	if (host->block0.taking && !before->block0_taking)
 		check_block0_asked(&world->check, i);
 	before->block0_taking = host->block0.taking;
+	/* What it has got it asks for no more: lost again, it counts from the next time. */
+	if (host->block0.held && !before->block0_held)
+		check_block0_ended(&world->check, i);
+	before->block0_held = host->block0.held;
 	if (!host->broker)
 		check_block0_ended(&world->check, i);
 	return true;
