@@ -22,6 +22,7 @@
 #include "util/paths.h"
 
 #define UNIT "ovirt-ha-storage-daemon@"
+#define FUSE_COPY LIBEXECDIR "/ovirt-ha-fuse-copy.so"
 #define FILE_MODE 0660 /* root and group sanlock, which the unit gives */
 #define MOUNTS_MAX 64  /* one on the other, of daemons that were killed */
 #define WORDS STORAGE_RUN_DIR "/" STORAGE_DAEMON_WORDS
@@ -174,7 +175,9 @@ static int begin(const struct engine_conf *conf, const struct storage_exports *e
 	r = speak_to_file();
 	if (r < 0)
 		return r;
-	execvp(options.args[0], options.args);
+	/* Without it what QEMU writes may be mixed up: fuse_copy.c. ld.so would go on when it is missing. */
+	if (access(FUSE_COPY, R_OK) == 0 && setenv("LD_PRELOAD", FUSE_COPY, true) == 0)
+		execvp(options.args[0], options.args);
 	r = -errno;
 	storage_daemon_options_done(&options);
 	return r;
