@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "storage/storage_export.h"
 #include "util/engine_conf.h"
 
 #define FIRST_HOST_ID "1"
@@ -75,9 +76,13 @@ int host_conf_connection(const struct answers *answers, const char *domain, stru
 
 int host_conf_disk(const struct domain *domain, char ret[PATH_MAX], bool *ret_block)
 {
-	*ret_block = !domain->files;
+	*ret_block = !domain->files && !domain->image;
 	if (domain->files)
 		snprintf(ret, PATH_MAX, "%s", domain->areas[AREA_DISK].path);
+	else if (domain->image && strncmp(domain->areas[AREA_DISK].path, STORAGE_RUN_DIR "/",
+					  strlen(STORAGE_RUN_DIR "/")) == 0)
+		storage_part_path(domain->areas[AREA_DISK].path, domain->areas[AREA_DISK].offset,
+				  domain->areas[AREA_DISK].size, ret);
 	else if (domain->areas[AREA_DISK].partition_uuid[0])
 		snprintf(ret, PATH_MAX, "/dev/disk/by-partuuid/%s", domain->areas[AREA_DISK].partition_uuid);
 	else

@@ -159,12 +159,25 @@ static bool nobodys(const char *name)
 	return false;
 }
 
+void content_take_name(struct content_names *names, const char *name)
+{
+	if (!nobodys(name) && ++names->n <= ENTRIES_SHOWN)
+		add(names->text, "%.40s", name);
+}
+
+int content_tell_names(struct content_names *names, char ret[CONTENT_TEXT_SIZE])
+{
+	if (names->n > ENTRIES_SHOWN)
+		add(names->text, "%u more", names->n - ENTRIES_SHOWN);
+	strcpy(ret, names->text);
+	return names->n > 0;
+}
+
 int content_of_folder(int fd, char ret[CONTENT_TEXT_SIZE])
 {
 	int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_(closedir_p) DIR *folder = own < 0 ? NULL : fdopendir(own);
-	char text[CONTENT_TEXT_SIZE] = "";
-	unsigned entries = 0;
+	struct content_names names = {.n = 0};
 
 	if (!folder) {
 		int error = errno;
@@ -180,15 +193,9 @@ int content_of_folder(int fd, char ret[CONTENT_TEXT_SIZE])
 		entry = readdir(folder);
 		if (!entry)
 			break;
-		if (!nobodys(entry->d_name) && ++entries <= ENTRIES_SHOWN)
-			add(text, "%.40s", entry->d_name);
+		content_take_name(&names, entry->d_name);
 	}
-	if (errno != 0)
-		return -errno;
-	if (entries > ENTRIES_SHOWN)
-		add(text, "%u more", entries - ENTRIES_SHOWN);
-	strcpy(ret, text);
-	return entries > 0;
+	return errno != 0 ? -errno : content_tell_names(&names, ret);
 }
 
 static int zero_at(int fd, uint64_t at, uint64_t size)

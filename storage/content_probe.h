@@ -14,5 +14,13 @@ int content_of_disk(int fd, uint64_t size, unsigned sector_size, char ret[CONTEN
 /* A folder. What a filesystem or a server puts there by itself (lost+found, .snapshot) is nothing. */
 int content_of_folder(int fd, char ret[CONTENT_TEXT_SIZE]);
 
+/* The same of a folder that is listed otherwise: name by name, then the answer. */
+struct content_names {
+	char text[CONTENT_TEXT_SIZE]; /* "" at first */
+	unsigned n;
+};
+void content_take_name(struct content_names *names, const char *name);
+int content_tell_names(struct content_names *names, char ret[CONTENT_TEXT_SIZE]);
+
 /* Erases all that content_of_disk() looks for, durably. 0 or -errno; -EBUSY: a signature is still there. */
 int content_erase(int fd, uint64_t size, unsigned sector_size);

@@ -15,6 +15,7 @@
 
 #include "lockspace/lease_write.h"
 #include "storage/domain_parts.h"
+#include "storage/storage_export.h"
 #include "util/cleanup.h"
 
 #define LOCK_NAME_MAX 47 /* sanlock's names have 48 bytes */
@@ -60,42 +61,47 @@ static int check_request(const struct domain_request *request, char ret_why[DOMA
 }
 
 /* Stays as it is given: stable names of disks are links. */
-static int find_kind(const char *path, bool *ret_files, char ret_why[DOMAIN_WHY_SIZE])
+static int find_kind(const char *path, const struct domain_kind **ret, char ret_why[DOMAIN_WHY_SIZE])
 {
+	const char *folder = "";
+	char server[256];
 	struct stat st;
 
+	if (strlen(path) < PATH_MAX / 2 && path[0] != '/' && storage_server(path, server, &folder) == 0 &&
+	    folder[0]) {
+		*ret = &domain_share;
+		return 0;
+	}
 	if (path[0] != '/' || strlen(path) >= PATH_MAX / 2)
-		return domain_why(ret_why, -EINVAL, "'%.200s' is not an absolute path", path);
+		return domain_why(ret_why, -EINVAL, "'%.200s' is neither an absolute path nor SERVER:/PATH",
+				  path);
 	if (stat(path, &st) < 0)
 		return domain_why(ret_why, -errno, "%.200s: %s", path, strerror(errno));
 	if (!S_ISDIR(st.st_mode) && !S_ISBLK(st.st_mode) && !S_ISREG(st.st_mode))
 		return domain_why(ret_why, -EINVAL, "%.200s is neither a folder nor a block device", path);
-	*ret_files = S_ISDIR(st.st_mode);
+	*ret = S_ISDIR(st.st_mode) ? &domain_files : &domain_lun;
 	return 0;
 }
 
 int domain_format(const struct domain_request *request, struct domain *ret, char ret_why[DOMAIN_WHY_SIZE])
 {
-	bool files;
+	const struct domain_kind *kind;
 	int r;
 
 	r = check_request(request, ret_why);
 	if (r == 0)
-		r = find_kind(request->path, &files, ret_why);
+		r = find_kind(request->path, &kind, ret_why);
 	if (r == 0)
-		r = files ? domain_files_format(request, ret_why) : domain_lun_format(request, ret_why);
+		r = kind->format(request, ret_why);
 	return r < 0 ? r : domain_read(request->path, request->sector_size, ret, ret_why);
 }
 
 int domain_read(const char *path, unsigned sector_size, struct domain *ret, char ret_why[DOMAIN_WHY_SIZE])
 {
-	bool files;
-	int r = find_kind(path, &files, ret_why);
+	const struct domain_kind *kind;
+	int r = find_kind(path, &kind, ret_why);
 
-	if (r < 0)
-		return r;
-	return files ? domain_files_read(path, ret, ret_why)
-		     : domain_lun_read(path, sector_size, ret, ret_why);
+	return r < 0 ? r : kind->read(path, sector_size, ret, ret_why);
 }
 
 static int write_at(int fd, const void *from, size_t size, uint64_t at)
@@ -166,19 +172,17 @@ int area_put_leases(int lockspace, int leases, const struct domain_layout *layou
 
 int domain_vacant(const char *path, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE])
 {
-	bool files;
-	int r = find_kind(path, &files, ret_why);
+	const struct domain_kind *kind;
+	int r = find_kind(path, &kind, ret_why);
 
-	if (r < 0)
-		return r;
-	return files ? domain_files_vacant(path, ret_why) : domain_lun_vacant(path, sector_size, ret_why);
+	return r < 0 ? r : kind->vacant(path, sector_size, ret_why);
 }
 
 int domain_erase(const char *path, const char *uuid, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE])
 {
 	_cleanup_free_ struct domain *domain = calloc(1, sizeof(*domain));
-	bool files;
-	int r = find_kind(path, &files, ret_why);
+	const struct domain_kind *kind;
+	int r = find_kind(path, &kind, ret_why);
 
 	if (r < 0)
 		return r;
@@ -196,9 +200,9 @@ int domain_erase(const char *path, const char *uuid, unsigned sector_size, char 
 		return r;
 	/* A LUN without a table has nothing more of a format. What is found is somebody else's: since then
 	 * the LUN may have been used for something, or its path may lead to another disk. */
-	if (r == -ENODATA && !files) {
-		r = domain_lun_vacant(path, sector_size, ret_why);
+	if (r == -ENODATA && kind == &domain_lun) {
+		r = kind->vacant(path, sector_size, ret_why);
 		return r == -EEXIST ? -EXDEV : r;
 	}
-	return files ? domain_files_erase(path, ret_why) : domain_lun_erase(path, sector_size, ret_why);
+	return kind->erase(path, sector_size, ret_why);
 }

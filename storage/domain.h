@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A storage domain on storage that this host sees: laid out anew, or found. Files in a folder (a mounted
- * share), or areas of a LUN, any block device or an image of one. Called by deployment; all calls block for
- * as long as the storage does and belong in a process or thread that may be left behind. Nothing is logged.
- */
+ * share), areas of a LUN, any block device or an image of one, or files in a folder that a server exports by
+ * NFS version 3 and that nobody has mounted (SERVER:/PATH). Called by deployment; all calls block for as long
+ * as the storage does and belong in a process or thread that may be left behind. Nothing is logged. */
 #pragma once
 
 #include <limits.h>
@@ -19,13 +19,15 @@
 #define DOMAIN_FILE_MODE 0660
 
 struct domain_request {
-	const char *path;	  /* folder, block device or image; absolute */
+	const char *path;	  /* folder, block device or image, absolute; or SERVER:/PATH */
 	struct identity identity; /* domain: a uuid; lockspace: sanlock's name of it, 1..47 characters */
 	uint64_t disk_size;	  /* bytes of the VM's disk; on a LUN 0 is all that is left */
 	uint32_t io_timeout_s;	  /* 1..60, sanlock's */
 	uid_t uid;		  /* of the files */
 	gid_t gid;
-	unsigned sector_size; /* of an image: 512 or 4096; 0: 512. Other storage is asked. */
+	/* Of an image: 512 or 4096; 0: as a storage daemon says of its file, 512 of another. Other storage is
+	 * asked. */
+	unsigned sector_size;
 	/* What is there may be lost. In a folder only files of the domain's names are replaced. It does not
 	 * look whether other hosts use what is there: safety rule 15 is the caller's. */
 	bool force;
@@ -34,6 +36,7 @@ struct domain_request {
 struct domain {
 	struct identity identity;
 	bool files;
+	bool image; /* a LUN that is a file, as a storage daemon shows it: no partition has a device */
 	unsigned sector_size;
 	uint64_t alignment;
 	struct {
@@ -44,15 +47,16 @@ struct domain {
 };
 
 /* Lays a domain out and reads it back: `ret` is what domain_read() then says. 0, or -errno with one line for
- * people in `ret_why`: -EEXIST it holds something, named; -EBUSY in use on this host, by whom, forced or not;
- * -ENOSPC too small or full; -EROFS; -EINVAL the request; others as the storage gave them. After a failure at
- * any point, a power cut too, there is no domain: what domain_read() goes by is written last, and an old
- * domain's is erased first. New files are removed again when a format fails; after a power cut they stay, and
- * are named by the next one. */
+ * people in `ret_why`: -EEXIST it holds something, named; -EBUSY in use on this host, by whom, forced or not
+ * (of SERVER:/PATH that is the caller's to know); -ENOSPC too small or full; -EROFS; -EINVAL the request;
+ * others as the storage gave them. After a failure at any point, a power cut too, there is no domain: what
+ * domain_read() goes by is written last, and an old domain's is erased first. New files are removed again
+ * when a format fails; after a power cut they stay, and are named by the next one. */
 int domain_format(const struct domain_request *request, struct domain *ret, char ret_why[DOMAIN_WHY_SIZE]);
 
-/* Finds the whole domain at an absolute path. 0, or -errno with a line in `ret_why`: -ENODATA there is none;
- * -EBADMSG some of it is. sector_size: of an image, as above. */
+/* Finds the whole domain at a path as above; of SERVER:/PATH its areas' paths are for people. 0, or -errno
+ * with a line in `ret_why`: -ENODATA there is none; -EBADMSG some of it is. sector_size: of an image, as
+ * above. */
 int domain_read(const char *path, unsigned sector_size, struct domain *ret, char ret_why[DOMAIN_WHY_SIZE]);
 
 /* Nothing is there that domain_format() would refuse without `force`. 0; -EEXIST something is, named; or

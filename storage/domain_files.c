@@ -280,7 +280,7 @@ static int as_owner(const struct domain_request *request,
 	return r;
 }
 
-int domain_files_format(const struct domain_request *request, char ret_why[DOMAIN_WHY_SIZE])
+static int files_format(const struct domain_request *request, char ret_why[DOMAIN_WHY_SIZE])
 {
 	return as_owner(request, format_here, ret_why);
 }
@@ -309,14 +309,14 @@ static int erase_here(const struct domain_request *request, char ret_why[DOMAIN_
 	return r < 0 ? domain_why(ret_why, r, "%.200s: %s", request->path, strerror(-r)) : 0;
 }
 
-int domain_files_vacant(const char *path, char ret_why[DOMAIN_WHY_SIZE])
+static int files_vacant(const char *path, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE])
 {
 	const struct domain_request request = {.path = path, .uid = DOMAIN_OWNER_ID, .gid = DOMAIN_OWNER_ID};
 
 	return as_owner(&request, vacant_here, ret_why);
 }
 
-int domain_files_erase(const char *path, char ret_why[DOMAIN_WHY_SIZE])
+static int files_erase(const char *path, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE])
 {
 	const struct domain_request request = {.path = path, .uid = DOMAIN_OWNER_ID, .gid = DOMAIN_OWNER_ID};
 
@@ -330,11 +330,29 @@ static int read_whiteboard(int folder, struct identity *ret)
 	return fd < 0 ? -errno : area_get_identity(fd, 0, ret);
 }
 
+int domain_files_judge(const char *path, struct domain *domain, char ret_why[DOMAIN_WHY_SIZE])
+{
+	struct domain_layout least;
+
+	/* The lockspace is one alignment: that is how the sectors' size is kept. */
+	if (domain_layout_files(512, 1, &least) < 0 ||
+	    (domain->areas[AREA_LOCKSPACE].size != least.alignment &&
+	     domain_layout_files(4096, 1, &least) < 0))
+		return domain_why(ret_why, -EINVAL, "no layout");
+	for (int i = 0; i < AREA_COUNT; i++)
+		if (domain->areas[i].size < least.areas[i].size)
+			return domain_why(ret_why, -EBADMSG, "%.200s: the file %s is too small", path,
+					  domain_area_names[i]);
+	domain->files = true;
+	domain->sector_size = least.sector_size;
+	domain->alignment = least.alignment;
+	return 0;
+}
+
 static int read_here(const char *path, struct domain *ret, char ret_why[DOMAIN_WHY_SIZE])
 {
 	_cleanup_free_ struct domain *domain = calloc(1, sizeof(*domain));
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct domain_layout least;
 	struct stat st;
 	int r;
 
@@ -357,23 +375,14 @@ static int read_here(const char *path, struct domain *ret, char ret_why[DOMAIN_W
 		snprintf(domain->areas[i].path, sizeof(domain->areas[i].path), "%.4000s/%s", path,
 			 domain_area_names[i]);
 	}
-	/* The lockspace is one alignment: that is how the sectors' size is kept. */
-	if (domain_layout_files(512, 1, &least) < 0 ||
-	    (domain->areas[AREA_LOCKSPACE].size != least.alignment &&
-	     domain_layout_files(4096, 1, &least) < 0))
-		return domain_why(ret_why, -EINVAL, "no layout");
-	for (int i = 0; i < AREA_COUNT; i++)
-		if (domain->areas[i].size < least.areas[i].size)
-			return domain_why(ret_why, -EBADMSG, "%.200s: the file %s is too small", path,
-					  domain_area_names[i]);
-	domain->files = true;
-	domain->sector_size = least.sector_size;
-	domain->alignment = least.alignment;
-	*ret = *domain;
-	return 0;
+	r = domain_files_judge(path, domain, ret_why);
+	if (r == 0)
+		*ret = *domain;
+	return r;
 }
 
-int domain_files_read(const char *path, struct domain *ret, char ret_why[DOMAIN_WHY_SIZE])
+static int files_read(const char *path, unsigned sector_size, struct domain *ret,
+		      char ret_why[DOMAIN_WHY_SIZE])
 {
 	struct stat st;
 	int r = read_here(path, ret, ret_why);
@@ -386,3 +395,10 @@ int domain_files_read(const char *path, struct domain *ret, char ret_why[DOMAIN_
 	act_as(geteuid(), getegid());
 	return r;
 }
+
+const struct domain_kind domain_files = {
+	.format = files_format,
+	.read = files_read,
+	.vacant = files_vacant,
+	.erase = files_erase,
+};

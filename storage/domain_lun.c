@@ -6,11 +6,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #undef BLOCK_SIZE /* the kernel's, of another meaning */
@@ -60,12 +62,21 @@ static int check_writable(const char *path, char ret_why[DOMAIN_WHY_SIZE])
 	return 0;
 }
 
+/* A storage daemon tells the sectors of what it shows as the size of a block; of another file that is its
+ * filesystem's, and says nothing. */
+static unsigned image_sectors(int fd, const struct stat *st)
+{
+	struct statfs fs;
+
+	return st->st_blksize == 4096 && fstatfs(fd, &fs) == 0 && fs.f_type == FUSE_SUPER_MAGIC ? 4096 : 512;
+}
+
 /* Exclusive where it is written: mounted, part of a volume group or of a multipath map is EBUSY. */
 static int open_lun(const char *path, unsigned sector_size, bool writing, struct lun *ret,
 		    char ret_why[DOMAIN_WHY_SIZE])
 {
 	_cleanup_close_ int fd = -1;
-	struct lun lun = {.sector_size = sector_size ? sector_size : 512};
+	struct lun lun = {.sector_size = sector_size};
 	struct stat st;
 	int r = 0;
 
@@ -87,6 +98,8 @@ static int open_lun(const char *path, unsigned sector_size, bool writing, struct
 		lun.size = (uint64_t)st.st_size;
 	if (r < 0)
 		return domain_why(ret_why, r, "%.200s: %s", path, strerror(-r));
+	if (lun.sector_size == 0)
+		lun.sector_size = image_sectors(fd, &st);
 	lun.fd = TAKE_FD(fd);
 	*ret = lun;
 	return 0;
@@ -158,7 +171,7 @@ static int put_all(const struct domain_request *request, const struct lun *lun,
 	return r < 0 ? r : put_table(request, lun, layout);
 }
 
-int domain_lun_format(const struct domain_request *request, char ret_why[DOMAIN_WHY_SIZE])
+static int lun_format(const struct domain_request *request, char ret_why[DOMAIN_WHY_SIZE])
 {
 	_cleanup_close_ int fd = -1;
 	struct domain_layout layout;
@@ -191,7 +204,7 @@ int domain_lun_format(const struct domain_request *request, char ret_why[DOMAIN_
 	return 0;
 }
 
-int domain_lun_vacant(const char *path, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE])
+static int lun_vacant(const char *path, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE])
 {
 	const struct domain_request request = {.path = path};
 	_cleanup_close_ int fd = -1;
@@ -204,7 +217,7 @@ int domain_lun_vacant(const char *path, unsigned sector_size, char ret_why[DOMAI
 	return refuse_content(&request, &lun, ret_why);
 }
 
-int domain_lun_erase(const char *path, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE])
+static int lun_erase(const char *path, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE])
 {
 	const struct domain_request request = {.path = path};
 	_cleanup_close_ int fd = -1;
@@ -253,7 +266,7 @@ static int take_areas(const struct gpt_partition *partitions, int n, const char 
 	return found;
 }
 
-int domain_lun_read(const char *path, unsigned sector_size, struct domain *ret, char ret_why[DOMAIN_WHY_SIZE])
+static int lun_read(const char *path, unsigned sector_size, struct domain *ret, char ret_why[DOMAIN_WHY_SIZE])
 {
 	_cleanup_free_ struct gpt_partition *partitions = calloc(PARTITIONS_MAX, sizeof(*partitions));
 	_cleanup_free_ struct domain *domain = calloc(1, sizeof(*domain));
@@ -285,8 +298,16 @@ int domain_lun_read(const char *path, unsigned sector_size, struct domain *ret, 
 	if (r < 0)
 		return domain_why(ret_why, r == -ENODATA ? -EBADMSG : r,
 				  "%.200s: the whiteboard does not say whose it is", path);
+	domain->image = !lun.device;
 	domain->sector_size = lun.sector_size;
 	domain->alignment = least.alignment;
 	*ret = *domain;
 	return 0;
 }
+
+const struct domain_kind domain_lun = {
+	.format = lun_format,
+	.read = lun_read,
+	.vacant = lun_vacant,
+	.erase = lun_erase,
+};

@@ -9,17 +9,19 @@
 int domain_why(char ret_why[DOMAIN_WHY_SIZE], int error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* The path is known to be of the kind. As domain_format(), which reads back itself, and domain_read(). */
-int domain_files_format(const struct domain_request *request, char ret_why[DOMAIN_WHY_SIZE]);
-int domain_files_read(const char *path, struct domain *ret, char ret_why[DOMAIN_WHY_SIZE]);
-int domain_lun_format(const struct domain_request *request, char ret_why[DOMAIN_WHY_SIZE]);
-int domain_lun_read(const char *path, unsigned sector_size, struct domain *ret,
+/* A kind of storage, whose path is known to be of it. As domain_format(), which reads back itself,
+ * domain_read(), domain_vacant(), and domain_erase() once it is known whose it is. */
+struct domain_kind {
+	int (*format)(const struct domain_request *request, char ret_why[DOMAIN_WHY_SIZE]);
+	int (*read)(const char *path, unsigned sector_size, struct domain *ret,
 		    char ret_why[DOMAIN_WHY_SIZE]);
-/* As domain_vacant(), and domain_erase() once it is known whose it is. */
-int domain_files_vacant(const char *path, char ret_why[DOMAIN_WHY_SIZE]);
-int domain_lun_vacant(const char *path, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE]);
-int domain_files_erase(const char *path, char ret_why[DOMAIN_WHY_SIZE]);
-int domain_lun_erase(const char *path, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE]);
+	int (*vacant)(const char *path, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE]);
+	int (*erase)(const char *path, unsigned sector_size, char ret_why[DOMAIN_WHY_SIZE]);
+};
+extern const struct domain_kind domain_files, domain_lun, domain_share;
+
+/* The areas of a domain of files are as large as they have to be; says of which sectors. 0 or -EBADMSG. */
+int domain_files_judge(const char *path, struct domain *domain, char ret_why[DOMAIN_WHY_SIZE]);
 
 /* Zeros from `at` on, in large pieces. Not durable. 0 or -errno. */
 int area_clear(int fd, uint64_t at, uint64_t size);

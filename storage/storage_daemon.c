@@ -107,13 +107,20 @@ int storage_daemon_options(const struct engine_conf *conf, const struct storage_
 				       password_file));
 	for (size_t i = 0; r == 0 && i < exports->n; i++) {
 		const struct storage_export *export = &exports->all[i];
-		char name[32];
+		char name[32], whole[32];
 
 		snprintf(name, sizeof(name), "part%zu", i);
+		snprintf(whole, sizeof(whole), "%s%zu", export->size ? "unit" : "part", i);
 		r = add_json(&options, "--blockdev",
-			     conf->domain_type == DOMAIN_ISCSI ? iscsi(conf, host, initiator, name, export)
+			     conf->domain_type == DOMAIN_ISCSI ? iscsi(conf, host, initiator, whole, export)
 			     : conf->domain_type == DOMAIN_GLUSTERFS ? gluster(host, path, name, export)
 								     : nfs(host, path, name, export));
+		if (r == 0 && export->size)
+			r = add_json(
+				&options, "--blockdev",
+				merged(node("raw", name), json_pack("{s:s, s:I, s:I}", "file", whole,
+								    "offset", (json_int_t) export->offset,
+								    "size", (json_int_t) export->size)));
 		if (r == 0)
 			r = add_json(&options, "--export",
 				     json_pack("{s:s, s:s, s:s, s:s, s:b, s:s}", "type", "fuse", "id", name,

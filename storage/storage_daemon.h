@@ -4,7 +4,7 @@
 
 #include "storage/storage_export.h"
 
-#define DAEMON_ARGS_MAX 32
+#define DAEMON_ARGS_MAX 40
 
 struct daemon_options {
 	char *args[DAEMON_ARGS_MAX + 1]; /* up to a NULL */
@@ -14,5 +14,5 @@ struct daemon_options {
 /* For these exports of this domain. `host_name` goes into the name that a target knows this host by;
  * `password_file`: where the daemon will find CHAP's password, used when there is a user. 0 or -ENOMEM. */
 int storage_daemon_options(const struct engine_conf *conf, const struct storage_exports *exports,
-			const char *host_name, const char *password_file, struct daemon_options *ret);
+			   const char *host_name, const char *password_file, struct daemon_options *ret);
 void storage_daemon_options_done(struct daemon_options *options);

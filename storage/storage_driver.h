@@ -113,6 +113,15 @@ struct storage_driver {
 };
 
 extern const struct storage_driver storage_kernel, storage_userspace;
+/* All of them, in the order in which they are tried; NULL ends them. */
+extern const struct storage_driver *const storage_drivers[];
+
+/* The one that storage_driver= names, or the first that can, of those up to a NULL. NULL: none can, and `why`
+ * says of the first what is missing. Looks at files only. */
+const struct storage_driver *storage_driver_choose(const struct storage_driver *const *drivers,
+						   const struct storage_world *world,
+						   const struct engine_conf *conf,
+						   char why[STORAGE_WHY_SIZE]);
 
 /* For drivers. The number of mounts whose mount point is exactly `path`, -errno. Octal escapes are undone. */
 int storage_mounts(const struct storage_world *world, const char *path);

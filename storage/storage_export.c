@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define NAME_BYTES "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+#define LUN_MAX 16383
+#define BYTES_MAX (UINT64_C(1) << 62)
 
 static int refuse(char why[STORAGE_EXPORT_WHY_SIZE], int error, const char *text)
 {
@@ -67,19 +69,34 @@ static int check_kind(const struct engine_conf *conf, char why[STORAGE_EXPORT_WH
 	return 0;
 }
 
-/* `lun`, or `lun-N`. */
-static bool name_lun(const struct engine_conf *conf, const char *name, unsigned *ret)
+/* The number that begins here, up to `most`; what follows it, or NULL where none does. */
+static const char *take_number(const char *text, uint64_t most, uint64_t *ret)
 {
-	const char *number = strcmp(name, "lun") == 0	     ? conf->lun
-			     : strncmp(name, "lun-", 4) == 0 ? name + 4
-							     : "";
 	char *end;
-	unsigned long lun = strtoul(number, &end, 10);
 
-	if (number[0] < '0' || number[0] > '9' || *end || lun > 16383)
-		return false;
-	*ret = (unsigned)lun;
-	return true;
+	errno = 0;
+	*ret = strtoull(text, &end, 10);
+	return text[0] < '0' || text[0] > '9' || errno || *ret > most ? NULL : end;
+}
+
+/* `lun` or `lun-N`, and perhaps `.OFFSET.SIZE`. */
+static bool name_lun(const struct engine_conf *conf, const char *name, struct storage_export *ret)
+{
+	const char *end = NULL;
+	uint64_t lun = 0;
+
+	if (strncmp(name, "lun-", 4) == 0)
+		end = take_number(name + 4, LUN_MAX, &lun);
+	else if (strncmp(name, "lun", 3) == 0 && take_number(conf->lun, LUN_MAX, &lun))
+		end = name + 3;
+	if (end && *end == '.') {
+		end = take_number(end + 1, BYTES_MAX, &ret->offset);
+		end = end && *end == '.' ? take_number(end + 1, BYTES_MAX, &ret->size) : NULL;
+		if (ret->size == 0)
+			return false;
+	}
+	ret->lun = (unsigned)lun;
+	return end && !*end;
 }
 
 static int add(const struct engine_conf *conf, const char *folder, const char *path,
@@ -102,9 +119,10 @@ static int add(const struct engine_conf *conf, const char *folder, const char *p
 			 path);
 		return -EINVAL;
 	}
-	if (conf->domain_type == DOMAIN_ISCSI && !name_lun(conf, name, &new->lun)) {
+	if (conf->domain_type == DOMAIN_ISCSI && !name_lun(conf, name, new)) {
 		snprintf(why, STORAGE_EXPORT_WHY_SIZE,
-			 "%.150s: of a target a storage daemon shows whole units: call it lun, or lun-NUMBER",
+			 "%.140s: of a target a storage daemon shows units: call it lun or lun-NUMBER, with "
+			 ".OFFSET.SIZE for a part of it",
 			 path);
 		return -EINVAL;
 	}

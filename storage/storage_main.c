@@ -18,8 +18,6 @@
 #include "util/paths.h"
 #include "util/seqpacket.h"
 
-static const struct storage_driver *const drivers[] = {&storage_kernel, &storage_userspace, NULL};
-
 static bool stopping(void *data)
 {
 	sd_notify(0, "STOPPING=1");
@@ -39,7 +37,7 @@ static int serve(struct loop *loop, const char *conf_path)
 			  fd == -EADDRINUSE ? "; another ovirt-ha-storage runs" : "");
 		return fd;
 	}
-	r = storage_service_new(loop, fd, conf_path, drivers, &storage_machine, &service);
+	r = storage_service_new(loop, fd, conf_path, storage_drivers, &storage_machine, &service);
 	if (r == 0)
 		r = loop_on_signals(loop, stopping, NULL);
 	if (r < 0) {

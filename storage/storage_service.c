@@ -122,10 +122,7 @@ static bool conf_read(struct storage_service *service)
 /* Whose work is there already, else who is to do it. */
 static bool find_driver(struct storage_service *service)
 {
-	static const char *const words[STORAGE_CHOICE_COUNT] = {
-		[STORAGE_KERNEL] = "kernel", [STORAGE_USERSPACE] = "userspace"};
-	const char *forced = words[service->conf.storage_driver];
-	char why[STORAGE_WHY_SIZE] = "there is no such driver", first[STORAGE_WHY_SIZE] = "";
+	char why[STORAGE_WHY_SIZE];
 
 	for (const struct storage_driver *const *driver = service->drivers; *driver; driver++) {
 		enum storage_state state = STORAGE_DISCONNECTED;
@@ -143,18 +140,10 @@ static bool find_driver(struct storage_service *service)
 	}
 	if (service->doing != STORAGE_CONNECT)
 		return true;
-	for (const struct storage_driver *const *driver = service->drivers; *driver; driver++) {
-		if (forced && strcmp((*driver)->name, forced) != 0)
-			continue;
-		if ((*driver)->probe(service->world, &service->conf, why) == 0) {
-			service->driver = *driver;
-			return true;
-		}
-		if (!first[0])
-			memcpy(first, why, sizeof(first));
-	}
-	say(service, -EOPNOTSUPP, "this storage can't be connected here: %s", first[0] ? first : why);
-	return false;
+	service->driver = storage_driver_choose(service->drivers, service->world, &service->conf, why);
+	if (!service->driver)
+		say(service, -EOPNOTSUPP, "this storage can't be connected here: %s", why);
+	return service->driver;
 }
 
 static void plan_touch(struct storage_service *service)

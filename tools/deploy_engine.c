@@ -171,7 +171,10 @@ int stage_run_shared(void *data, char why[STAGE_WHY_SIZE])
 			return stage_fail(why, r, "the conf volume can't be written: %s", cause);
 	}
 	r = stage_conf_save(file);
-	return r < 0 ? stage_fail(why, r, "hosted-engine.conf can't be written: %s", strerror(-r)) : 0;
+	if (r < 0)
+		return stage_fail(why, r, "hosted-engine.conf can't be written: %s", strerror(-r));
+	/* A storage daemon shows the VM's disk as a file of its own, once it is told where it lies. */
+	return deployment->domain.image ? stage_reconnect(deployment, why) : 0;
 }
 
 static int wait_engine(struct deployment *deployment, const struct engine_conf *conf,

@@ -49,6 +49,10 @@ STAGE_DECLARE(storage_service);
 STAGE_DECLARE(daemons);
 
 /* deploy_storage.c */
+/* Connected anew, as hosted-engine.conf has it by now. Refused while the VM runs here or this host has
+ * joined.
+ */
+int stage_reconnect(struct deployment *deployment, char why[STAGE_WHY_SIZE]);
 STAGE_DECLARE(storage);
 STAGE_DECLARE(domain);
 int stage_run_disk(void *data, char why[STAGE_WHY_SIZE]);

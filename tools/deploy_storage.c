@@ -11,6 +11,7 @@
 #include "metadata/identity.h"
 #include "util/direct_read.h"
 #include "storage/lockspace_watch.h"
+#include "storage/storage_driver.h"
 #include "tools/deploy_stages.h"
 #include "tools/deploy_terminal.h"
 #include "tools/storage_ask.h"
@@ -43,10 +44,49 @@ static int ask_storage(enum storage_request_kind kind, char why[STAGE_WHY_SIZE])
 	return reply.error < 0 ? stage_fail(why, reply.error, "%s", reply.text) : 0;
 }
 
+/* NFS without the kernel's client: a storage daemon shows files that are there, so the domain is laid out,
+ * and looked for, before anything is connected. */
+static bool is_share(struct engine_conf *ret)
+{
+	char why[STORAGE_WHY_SIZE];
+
+	stage_conf_load(ret);
+	return (ret->domain_type == DOMAIN_NFS || ret->domain_type == DOMAIN_NFS3) &&
+	       storage_driver_choose(storage_drivers, &storage_machine, ret, why) == &storage_userspace;
+}
+
+/* Of a share with a domain that is connected: where its files are. */
+static void see_share(const struct engine_conf *conf, char ret[PATH_MAX])
+{
+	char file[PATH_MAX];
+
+	snprintf(file, sizeof(file), STORAGE_RUN_DIR "/%s/%s", conf->sd_uuid,
+		 domain_area_names[AREA_METADATA]);
+	if (storage_mounts(&storage_machine, file) > 0)
+		snprintf(ret, PATH_MAX, STORAGE_RUN_DIR "/%s", conf->sd_uuid);
+	else
+		snprintf(ret, PATH_MAX, "%s", conf->storage);
+}
+
 int stage_run_storage(void *data, char why[STAGE_WHY_SIZE])
 {
-	(void)data;
-	return ask_storage(STORAGE_CONNECT, why);
+	struct deployment *deployment = data;
+	struct engine_conf conf;
+	int r = is_share(&conf) ? domain_read(conf.storage, 0, &deployment->domain, why) : 0;
+
+	if (r == 0)
+		return ask_storage(STORAGE_CONNECT, why);
+	if (r != -ENODATA && r != -EBADMSG)
+		return r;
+	why[0] = '\0'; /* there is nothing yet */
+	return 0;
+}
+
+int stage_reconnect(struct deployment *deployment, char why[STAGE_WHY_SIZE])
+{
+	int r = ask_storage(STORAGE_DISCONNECT, why);
+
+	return r < 0 ? r : stage_run_storage(deployment, why);
 }
 
 int stage_undo_storage(void *data, char why[STAGE_WHY_SIZE])
@@ -62,9 +102,12 @@ void deployment_place(const struct deployment *deployment, char ret[PATH_MAX])
 {
 	bool lun = answer_is(&deployment->answers, ANSWER_STORAGE_TYPE, "iscsi") ||
 		   answer_is(&deployment->answers, ANSWER_STORAGE_TYPE, "fc");
+	struct engine_conf conf;
 
 	if (answer_is(&deployment->answers, ANSWER_STORAGE_TYPE, "path"))
 		snprintf(ret, PATH_MAX, "%s", deployment_answer(deployment, ANSWER_STORAGE));
+	else if (is_share(&conf))
+		see_share(&conf, ret);
 	else
 		snprintf(ret, PATH_MAX, STORAGE_RUN_DIR "/%s%s", deployment_answer(deployment, ANSWER_DOMAIN),
 			 lun ? "/lun" : "");
@@ -108,11 +151,13 @@ int stage_run_domain(void *data, char why[STAGE_WHY_SIZE])
 		.io_timeout_s = request.io_timeout_s,
 		.watchdog_fire_s =
 			(uint32_t)strtoul(deployment_answer(deployment, ANSWER_WATCHDOG_TIMEOUT), NULL, 10)};
+	struct engine_conf conf;
 	char path[PATH_MAX];
+	bool share = is_share(&conf);
 	int r;
 
 	deployment_place(deployment, path);
-	request.path = path;
+	request.path = share ? conf.storage : path;
 	snprintf(request.identity.domain, sizeof(request.identity.domain), "%s",
 		 deployment_answer(deployment, ANSWER_DOMAIN));
 	r = domain_read(path, 0, &deployment->domain, why);
@@ -141,13 +186,21 @@ int stage_run_domain(void *data, char why[STAGE_WHY_SIZE])
 	if (r == 0)
 		r = journal_set(deployment->journal, "domain.uuid", request.identity.domain);
 	if (r == 0)
-		r = journal_set(deployment->journal, "domain.path", path);
+		r = journal_set(deployment->journal, "domain.path", request.path);
+	if (r == 0 && share)
+		r = ask_storage(STORAGE_DISCONNECT, why); /* an old one's files go */
 	if (r < 0)
 		return r;
 	r = domain_format(&request, &deployment->domain, why);
 	if (r < 0)
 		(void)journal_set(deployment->journal, "domain.path", NULL); /* it has cleaned up */
-	return r;
+	if (r < 0 || !share)
+		return r;
+	r = ask_storage(STORAGE_CONNECT, why);
+	if (r < 0)
+		return r;
+	see_share(&conf, path);
+	return domain_read(path, 0, &deployment->domain, why);
 }
 
 /* Hosts that are switched off renew nothing: their records tell of them. The first host's own is that of id
@@ -178,6 +231,8 @@ int stage_undo_domain(void *data, char why[STAGE_WHY_SIZE])
 	const char *path = journal_get(deployment->journal, "domain.path"),
 		   *uuid = journal_get(deployment->journal, "domain.uuid");
 	struct engine_conf conf;
+	char seen[PATH_MAX];
+	bool share;
 	int r = 0;
 
 	if (!path || !uuid)
@@ -186,24 +241,29 @@ int stage_undo_domain(void *data, char why[STAGE_WHY_SIZE])
 		snprintf(why, STAGE_WHY_SIZE, "the domain in %.400s stays, with the engine's disk", path);
 		return 0;
 	}
-	/* The host may have been rebooted since. */
+	/* The host may have been rebooted since, or its configuration changed after it was connected. */
 	if (journal_get(deployment->journal, "stage.storage"))
-		r = ask_storage(STORAGE_CONNECT, why);
+		r = stage_reconnect(deployment, why);
 	if (r < 0)
 		return r;
+	share = path[0] != '/';
+	snprintf(seen, sizeof(seen), "%s", path);
+	stage_conf_load(&conf);
+	if (share)
+		see_share(&conf, seen);
 	/* Once others could know of it they are looked for; those of another domain that is there are not. */
 	if (journal_get(deployment->journal, "shared") &&
-	    domain_read(path, 0, &deployment->domain, why) == 0 &&
+	    domain_read(seen, 0, &deployment->domain, why) == 0 &&
 	    strcasecmp(deployment->domain.identity.domain, uuid) == 0) {
-		struct lease_timing timing;
+		const struct lease_timing timing = {.io_timeout_s = conf.io_timeout_s,
+						    .watchdog_fire_s = conf.watchdog_fire_s};
 
-		stage_conf_load(&conf);
-		timing = (struct lease_timing){.io_timeout_s = conf.io_timeout_s,
-					       .watchdog_fire_s = conf.watchdog_fire_s};
 		r = watch_domain(&deployment->domain, &timing, why);
 		if (r == 0)
 			r = find_others(&deployment->domain, why);
 	}
+	if (r == 0 && share)
+		r = ask_storage(STORAGE_DISCONNECT, why); /* its files go */
 	if (r < 0)
 		return r;
 	r = domain_erase(path, uuid, 0, why);

@@ -4,11 +4,14 @@ takes a host back to before, and what was broken off anywhere can be cleaned and
 """
 import json
 import os
+import subprocess
 
 import pexpect
 import pytest
 
 from lab_driver import LAB, poll
+from lab_place import STORAGE_ADDRESS
+from storage_servers import CHAP_PASSWORD, CHAP_USER, IQN
 
 CONF = "/etc/ovirt-hosted-engine/hosted-engine.conf"
 BEFORE = "find /etc /var/lib/ovirt-hosted-engine-ha /run/ovirt-ha-storage -xdev -type f -not -name '*.log' " \
@@ -84,6 +87,47 @@ def test_two_hosts(undeployed_lab):
     lab.wait("vm=up@2 && http=ok && lease=2", 60)
     alone = lab.operator(2, "--undeploy", check=False)
     assert alone.returncode == 1 and "This host stays deployed" in alone.stderr
+
+
+# Of a server each: what is on the storage already, and its way back; and what every host is told.
+SERVERS = {
+    "nfs3": ("touch {}/shared/somebodys", "rm {}/shared/somebodys", "holds somebodys",
+             {"storage_type": "nfs", "storage": f"{STORAGE_ADDRESS}:{{}}/shared"}),
+    "iscsi": ("printf 'anything' | dd of={}/lun conv=notrunc status=none", "dd if=/dev/zero of={}/lun bs=8 count=1 conv=notrunc status=none",
+              "data of no known kind in the first MiB",
+              {"storage_type": "iscsi", "storage": STORAGE_ADDRESS, "iqn": f"{IQN}:storage", "lun": 1, "user": CHAP_USER,
+               "password": CHAP_PASSWORD}),
+}
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.lab("-n", "2", "--storage", kind)) for kind in SERVERS])
+def test_on_a_server(undeployed_lab, kind):
+    """The hosts reach it by themselves: here by a storage daemon each, since the kernel has no client."""
+    lab = undeployed_lab
+    put, remove, words, storage = SERVERS[kind]
+    place = f"{lab.lab.folder}/storage"
+    storage = {key: str(value).format(place) for key, value in storage.items()}
+    before = {host: state_of(lab, host) for host in lab.keys()}
+
+    def held():
+        return subprocess.run(["sh", "-c", f"cd {place} && find -L shared lun -type f -exec cat {{}} + 2>/dev/null | sha256sum"],
+                              check=True, capture_output=True).stdout
+    subprocess.run(["sh", "-c", put.format(place)], check=True)
+    holds = held()
+    refused = deploy(lab, 1, {**first(lab), **storage}, check=False)
+    assert refused.returncode == 1 and words in refused.stdout + refused.stderr and held() == holds
+    clean(lab, 1)
+    assert state_of(lab, 1) == before["1"] and held() == holds
+    subprocess.run(["sh", "-c", remove.format(place)], check=True)
+
+    done = deploy(lab, 1, {**first(lab), **storage})
+    assert CHAP_PASSWORD not in done.stdout + done.stderr
+    lab.wait("vm=up@1 && http=ok && lease=1", 10)
+    deploy(lab, 2, storage)
+    lab.wait("lockspace@2=joined && score@2>0", 30)
+    clean(lab, 2)
+    assert state_of(lab, 2) == before["2"]
+    lab.wait("vm=up@1 && http=ok", 10)
 
 
 @pytest.mark.full

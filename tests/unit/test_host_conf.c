@@ -164,7 +164,22 @@ static void test_further_host(void **state)
 	answers_done(&mine);
 }
 
-/* An image of a LUN: its areas have no device of their own, and QEMU is given paths. */
+/* Where partitions have no devices a storage daemon shows the VM's disk as a file. */
+static void test_disk_as_a_file(void **state)
+{
+	struct domain domain;
+	char path[PATH_MAX];
+	bool block = true;
+
+	make_domain(false, &domain);
+	domain.image = true;
+	domain.areas[AREA_DISK].size = 1 << 30;
+	assert_int_equal(host_conf_disk(&domain, path, &block), 0);
+	assert_string_equal(path, FOLDER "/lun.5242880.1073741824");
+	assert_false(block);
+}
+
+/* QEMU is given paths, and an image elsewhere has none for its areas. */
 static void test_disk_without_a_path(void **state)
 {
 	_cleanup_keyfile_ struct keyfile *file = NULL;
@@ -172,6 +187,8 @@ static void test_disk_without_a_path(void **state)
 	struct domain domain;
 
 	make_domain(false, &domain);
+	domain.image = true;
+	strcpy(domain.areas[AREA_DISK].path, "/srv/image");
 	domain.areas[AREA_DISK].partition_uuid[0] = '\0';
 	assert_int_equal(keyfile_new("x", false, &file), 0);
 	assert_int_equal(host_conf_whole(&answers, &domain, file), -EOPNOTSUPP);
@@ -182,6 +199,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_storage),
 		cmocka_unit_test(test_further_host),
+		cmocka_unit_test(test_disk_as_a_file),
 		cmocka_unit_test(test_disk_without_a_path),
 	};
 

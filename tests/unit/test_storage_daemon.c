@@ -30,7 +30,7 @@ static void test_rows(void **state)
 		 DOMAIN_NFS3,
 		 "server:/a/b",
 		 "",
-		 {{{"/r/lockspace", "lockspace", 0}, {"/r/disk", "disk", 0}}, 2},
+		 {{{"/r/lockspace", "lockspace", 0, 0, 0}, {"/r/disk", "disk", 0, 0, 0}}, 2},
 		 BEGIN
 		 "--blockdev {\"driver\":\"nfs\",\"node-name\":\"part0\",\"cache\":{\"direct\":true},"
 		 "\"server\":{\"type\":\"inet\",\"host\":\"server\"},\"path\":\"/a/b/lockspace\","
@@ -45,7 +45,7 @@ static void test_rows(void **state)
 		 DOMAIN_GLUSTERFS,
 		 "[2001:db8::1]:/volume",
 		 "",
-		 {{{"/r/disk", "disk", 0}}, 1},
+		 {{{"/r/disk", "disk", 0, 0, 0}}, 1},
 		 BEGIN
 		 "--blockdev {\"driver\":\"gluster\",\"node-name\":\"part0\",\"cache\":{\"direct\":true},"
 		 "\"server\":[{\"type\":\"inet\",\"host\":\"2001:db8::1\",\"port\":\"24007\"}],"
@@ -54,7 +54,7 @@ static void test_rows(void **state)
 		 DOMAIN_ISCSI,
 		 "2001:db8::1",
 		 "",
-		 {{{"/r/lun", "lun", 7}}, 1},
+		 {{{"/r/lun", "lun", 7, 0, 0}}, 1},
 		 BEGIN
 		 "--blockdev {\"driver\":\"iscsi\",\"node-name\":\"part0\",\"cache\":{\"direct\":true},"
 		 "\"transport\":\"tcp\",\"portal\":\"[2001:db8::1]:3260\",\"target\":\"iqn.x:y\",\"lun\":7,"
@@ -63,13 +63,24 @@ static void test_rows(void **state)
 		 DOMAIN_ISCSI,
 		 "192.0.2.1,192.0.2.2",
 		 "me \"&\\",
-		 {{{"/r/lun", "lun", 0}}, 1},
+		 {{{"/r/lun", "lun", 0, 0, 0}}, 1},
 		 BEGIN
 		 "--object {\"qom-type\":\"secret\",\"id\":\"chap\",\"file\":\"/dev/fd/9\"} "
 		 "--blockdev {\"driver\":\"iscsi\",\"node-name\":\"part0\",\"cache\":{\"direct\":true},"
 		 "\"transport\":\"tcp\",\"portal\":\"192.0.2.1:3260\",\"target\":\"iqn.x:y\",\"lun\":0,"
 		 "\"initiator-name\":\"iqn.2014-07.org.ovirt:host-1.example\",\"user\":\"me \\\"&\\\\\","
 		 "\"password-secret\":\"chap\"} " FUSE("part0", "/r/lun")},
+		{"a part of a unit",
+		 DOMAIN_ISCSI,
+		 "192.0.2.1",
+		 "",
+		 {{{"/r/lun.1048576.4096", "lun.1048576.4096", 7, 1048576, 4096}}, 1},
+		 BEGIN
+		 "--blockdev {\"driver\":\"iscsi\",\"node-name\":\"unit0\",\"cache\":{\"direct\":true},"
+		 "\"transport\":\"tcp\",\"portal\":\"192.0.2.1:3260\",\"target\":\"iqn.x:y\",\"lun\":7,"
+		 "\"initiator-name\":\"iqn.2014-07.org.ovirt:host-1.example\"} --blockdev "
+		 "{\"driver\":\"raw\",\"node-name\":\"part0\",\"cache\":{\"direct\":true},\"file\":\"unit0\","
+		 "\"offset\":1048576,\"size\":4096} " FUSE("part0", "/r/lun.1048576.4096")},
 	};
 
 	(void)state;

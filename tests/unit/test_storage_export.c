@@ -58,6 +58,31 @@ static void test_rows(void **state)
 		 {FOLDER "/lun", FOLDER "/lun", FOLDER "/lun", FOLDER "/lun", FOLDER "/lun-12"},
 		 0,
 		 "lun/3 lun-12/12 "},
+		{"parts of units",
+		 DOMAIN_ISCSI,
+		 {FOLDER "/lun", NULL, FOLDER "/lun-12.0.512", NULL, FOLDER "/lun.17825792.1073741824"},
+		 0,
+		 "lun/3 lun-12.0.512/12+0,512 lun.17825792.1073741824/3+17825792,1073741824 "},
+		{"a part of no size",
+		 DOMAIN_ISCSI,
+		 {FOLDER "/lun", NULL, NULL, NULL, FOLDER "/lun.17825792"},
+		 -EINVAL,
+		 "lun-NUMBER"},
+		{"a part of nothing",
+		 DOMAIN_ISCSI,
+		 {FOLDER "/lun", NULL, NULL, NULL, FOLDER "/lun.17825792.0"},
+		 -EINVAL,
+		 "lun-NUMBER"},
+		{"a part of more than there can be",
+		 DOMAIN_ISCSI,
+		 {FOLDER "/lun", NULL, NULL, NULL, FOLDER "/lun.18446744073709551615.512"},
+		 -EINVAL,
+		 "lun-NUMBER"},
+		{"a part, and more",
+		 DOMAIN_ISCSI,
+		 {FOLDER "/lun", NULL, NULL, NULL, FOLDER "/lun.512.512.512"},
+		 -EINVAL,
+		 "lun-NUMBER"},
 		{"not a unit",
 		 DOMAIN_ISCSI,
 		 {FOLDER "/lun", NULL, NULL, NULL, FOLDER "/disk"},
@@ -120,9 +145,16 @@ static void test_rows(void **state)
 
 		if (r != rows[i].error)
 			fail_msg("%s: %d %s", rows[i].name, r, why);
-		for (size_t j = 0; r == 0 && j < exports.n; j++)
-			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s/%u ",
-				 exports.all[j].name, exports.all[j].lun);
+		for (size_t j = 0; r == 0 && j < exports.n; j++) {
+			const struct storage_export *export = &exports.all[j];
+			char part[64] = "";
+
+			if (export->size)
+				snprintf(part, sizeof(part), "+%" PRIu64 ",%" PRIu64, export->offset,
+					 export->size);
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s/%u%s ", export->name,
+				 export->lun, part);
+		}
 		if (r == 0 ? strcmp(text, rows[i].expected) != 0 : !strstr(why, rows[i].expected))
 			fail_msg("%s: %s%s", rows[i].name, text, why);
 	}

@@ -79,7 +79,7 @@ class Observation:
             out = host.ask("sanlock", "client", "status")
             if out is None:
                 return None
-            return "joined" if re.search(rf"^s {lab_storage.LOCKSPACE}:{host.host_id}:\S+:0$", out, re.M) else "none"
+            return "joined" if re.search(rf"^s {lab_storage.LOCKSPACE}:{host.host_id}:\S+:\d+$", out, re.M) else "none"
         return self.keep(f"lockspace {host.key}", ask)
 
 

@@ -26,6 +26,7 @@ EXPORTED = ("lockspace", "leases", "metadata", "conf")
 LOCKSPACE = "hosted-engine"
 KINDS = ("path", "block", "nfs3", "nfs4", "iscsi", "gluster")
 LOCAL = ("path", "block")  # without a server
+UNDEPLOYED = ("path", "nfs3", "iscsi")  # what hosts can reach by themselves, without the lab's way
 ALIGNMENTS = {512: MIB, 4096: 8 * MIB}  # sanlock's, by the size of the sectors
 SECTORS = tuple(ALIGNMENTS)
 RESOURCES = ("engine", "whiteboard", "conf")  # one alignment apart, in this order
@@ -67,9 +68,10 @@ def server(lab, settings):
     """The server of the lab's kind of storage; None where there is none."""
     kind, place = settings["storage"], (f"{folder(lab)}/server", lab_network.storage_space(lab), STORAGE_ADDRESS)
     if kind == "iscsi":
-        return IscsiServer(*place, [f"{folder(lab)}/{name}" for name in FILES], settings["sector"])
+        names = ["lun"] if settings.get("undeployed") else FILES
+        return IscsiServer(*place, [f"{folder(lab)}/{name}" for name in names], settings["sector"])
     if kind in ("nfs3", "nfs4"):
-        return NfsServer(*place, folder(lab), kind[3:])
+        return NfsServer(*place, shared(lab) if settings.get("undeployed") else folder(lab), kind[3:])
     if kind == "gluster":
         return GlusterServer(*place, folder(lab))
     return None
@@ -102,14 +104,14 @@ def path_in_host(settings, name):
 
 
 def shared(lab):
-    """The empty folder that hosts of an undeployed lab get in the place of a domain."""
+    """The empty folder that hosts of an undeployed lab get, or its server exports, in the place of a domain."""
     return f"{folder(lab)}/shared"
 
 
 def binds(host, settings):
     """What a host gets bound into it, {its path there: here}."""
     if settings.get("undeployed"):
-        return {"/srv/shared": shared(host.lab)}
+        return {"/srv/shared": shared(host.lab)} if settings["storage"] == "path" else {}
     devices = {f"/dev/{name}": f"{host.folder}/device/{name}" for name in os.listdir(f"{host.folder}/device")}
     return {"/srv/storage": f"{host.folder}/storage", **devices}
 
@@ -148,20 +150,33 @@ def fill(lab, settings, place):
         sanlock_direct(lab, "init", "-r", f"{LOCKSPACE}:{resource}:{device(lab, 'leases')}:{index * alignment}", *shape)
 
 
-def make_domain(lab, settings):
-    """The files, and the server before or after them."""
-    os.makedirs(f"{folder(lab)}/device")
-    if settings.get("undeployed"):
+def make_empty(lab, settings):
+    """What hosts of an undeployed lab share, and where the parts will be that a deployment makes."""
+    where = {name: f"{shared(lab)}/{name}" for name in FILES}
+    if settings["storage"] == "iscsi":
+        lun, offset = f"{folder(lab)}/lun", ALIGNMENTS[settings["sector"]]
+        with open(lun, "wb") as file:
+            file.truncate(1280 * MIB)
+        for name, size in sizes(settings).items():  # one after the other, each from a multiple of the alignment on
+            where[name] = make_loop(lun, settings["sector"], "--offset", str(offset), "--sizelimit", str(size))
+            offset += -(-size // ALIGNMENTS[settings["sector"]]) * ALIGNMENTS[settings["sector"]]
+    else:
         os.mkdir(shared(lab))
         os.chown(shared(lab), OWNER, OWNER)
         os.chmod(shared(lab), 0o775)
-        for name in FILES:  # what a deployment will make
-            for link in (f"{folder(lab)}/device/{name}", f"{folder(lab)}/{name}"):
-                os.symlink(f"{shared(lab)}/{name}", link)
-        return
+    for name in FILES:
+        for link in (f"{folder(lab)}/device/{name}", f"{folder(lab)}/{name}"):
+            os.symlink(where[name], link)
+
+
+def make_domain(lab, settings):
+    """The files, and the server before or after them."""
+    os.makedirs(f"{folder(lab)}/device")
     if settings["storage"] not in LOCAL:
         lab_network.make_storage_switch(lab)
-    if settings["storage"] != "gluster":
+    if settings.get("undeployed"):
+        make_empty(lab, settings)
+    elif settings["storage"] != "gluster":
         fill(lab, settings, folder(lab))
     if settings["storage"] not in LOCAL:
         server(lab, settings).start()
@@ -178,10 +193,10 @@ def make_domain(lab, settings):
 def attach(host, settings):
     """Starts the host's own way to the storage; returns when all parts are there."""
     os.makedirs(f"{host.folder}/device")
-    if settings.get("undeployed"):
-        return
     if settings["storage"] not in LOCAL:
         lab_network.connect_storage(host)
+    if settings.get("undeployed"):
+        return
     export(host, settings)
     if settings["storage"] == "path":
         add_device(host, "disk", f"{folder(host.lab)}/disk", settings["sector"])
