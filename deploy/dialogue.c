@@ -59,9 +59,11 @@ static int take(const struct dialogue *dialogue, struct answers *answers, enum a
 	int r = answer_check(answers, which, value, wrong);
 
 	if (r < 0) {
-		snprintf(what, DIALOGUE_LINE_SIZE, "%s%s%s%s", answer_rows[which].secret ? "" : "'",
-			 answer_rows[which].secret ? "the password" : value,
-			 answer_rows[which].secret ? " " : "' ", wrong);
+		if (answer_rows[which].secret)
+			snprintf(what, DIALOGUE_LINE_SIZE, "the password %s", wrong);
+		else /* a long one is known by its beginning */
+			snprintf(what, DIALOGUE_LINE_SIZE, "'%.200s%s' %s", value,
+				 strlen(value) > 200 ? ".." : "", wrong);
 		return r;
 	}
 	r = answer_set(answers, which, value);
@@ -132,7 +134,9 @@ static int hear(const struct dialogue *dialogue, const struct answers *answers, 
 		int r;
 
 		show(dialogue, &choices);
-		r = dialogue->ask(dialogue->data, prompt, secret, line, ANSWER_SIZE);
+		while ((r = dialogue->ask(dialogue->data, prompt, secret, line, ANSWER_SIZE)) == -EMSGSIZE)
+			say(dialogue,
+			    "That is too long, or has a character that no answer has: it was not taken");
 		if (r < 0)
 			return r;
 		picked = choices_pick(&choices, line);

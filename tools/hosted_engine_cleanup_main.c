@@ -56,7 +56,7 @@ int main(int argc, char *argv[])
 			fputs(usage, stdout);
 			return 0;
 		} else {
-			fprintf(stderr, "Invalid option\n%s", usage);
+			fprintf(stderr, "Invalid option '%s'\n%s", argv[i], usage);
 			return 1;
 		}
 	}

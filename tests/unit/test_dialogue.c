@@ -13,6 +13,8 @@
 #include <cmocka.h>
 #include <errno.h>
 
+#define TOO_LONG "a line of more than ANSWER_SIZE"
+
 struct script {
 	const char *lines[40]; /* what is typed, up to a NULL: the end of the input */
 	unsigned at, secrets;
@@ -30,6 +32,10 @@ static int ask(void *data, const char *prompt, bool secret, char *ret, size_t si
 	script->secrets += secret;
 	if (!script->lines[script->at])
 		return -ECANCELED;
+	if (strcmp(script->lines[script->at], TOO_LONG) == 0) {
+		script->at++;
+		return -EMSGSIZE;
+	}
 	snprintf(ret, size, "%s", script->lines[script->at++]);
 	return 0;
 }
@@ -162,6 +168,11 @@ static void test_chosen(void **state)
 		 ANSWER_IQN,
 		 "iqn.2003-01.org.example:a",
 		 "'3' is"},
+		{"what does not fit is asked for again",
+		 {"iscsi", "192.0.2.1", "", "", TOO_LONG, TOO_LONG, "2"},
+		 ANSWER_IQN,
+		 "iqn.2003-01.org.example:b",
+		 "too long"},
 		{"a server's export",
 		 {"nfs", "server", "1"},
 		 ANSWER_STORAGE,
