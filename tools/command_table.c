@@ -150,6 +150,7 @@ static const struct tool_command tool_commands[] = {
 	},
 	{
 		.name = "check-liveliness",
+		.options = {{.name = "json", .help = "one line of JSON"}},
 		.help = "ask the engine whether it is up",
 		.details =
 			"Exit code 0: it is; 1: it is not; 2: the configuration does not tell whom to ask.\n",
@@ -157,6 +158,7 @@ static const struct tool_command tool_commands[] = {
 	},
 	{
 		.name = "check-deployed",
+		.options = {{.name = "json", .help = "one line of JSON"}},
 		.help = "tell whether the hosted engine has been deployed on this host",
 		.details = "Exit code 0: it has been; 1: it has not.\n",
 		.run = command_run_check_deployed,

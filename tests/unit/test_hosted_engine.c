@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "tests/unit/command_run.h"
+#include "tools/command_table.h"
 
 #define NO_DAEMON "Cannot connect to the HA daemon, please check the logs.\n"
 #define VMID "vmid=11111111-2222-4333-8444-555555555555\n"
@@ -129,6 +130,24 @@ static void test_rows(void **state)
 		 "The hosted engine has been deployed\n",
 		 NULL},
 		{"no uuid", "vmid=x\n", {"--check-deployed"}, 1, NULL, dir},
+		{"deployed, as JSON",
+		 DEPLOYED,
+		 {"--check-deployed", "--json"},
+		 0,
+		 "{\"deployed\": true}\n",
+		 NULL},
+		{"not deployed, as JSON",
+		 NULL,
+		 {"--check-deployed", "--json"},
+		 1,
+		 "{\"deployed\": false}\n",
+		 NULL},
+		{"no uuid, as JSON",
+		 "vmid=x\n",
+		 {"--check-deployed", "--json"},
+		 1,
+		 "{\"deployed\": null}\n",
+		 dir},
 
 		{"E1 status", NULL, {"--vm-status"}, 1, "You must run deploy first\n", NULL},
 		{"E1 status as JSON",
@@ -207,6 +226,19 @@ static void test_rows(void **state)
 		 "Hosted Engine is not up!\n",
 		 "http://127.0.0.1:1/x: "},
 
+		{"nobody answers, as JSON",
+		 "health_url=http://127.0.0.1:1/x\n",
+		 {"--check-liveliness", "--json"},
+		 1,
+		 "{\"up\": false, \"detail\": \"",
+		 "http://127.0.0.1:1/x: "},
+		{"whom to ask, as JSON",
+		 NULL,
+		 {"--check-liveliness", "--json"},
+		 2,
+		 "{\"up\": null, \"detail\": \"hosted-engine.conf does not name",
+		 "hosted-engine.conf does not name the engine"},
+
 		{"no such whiteboard",
 		 NULL,
 		 {"--dump-whiteboard", "/nonexistent"},
@@ -227,6 +259,29 @@ static void test_rows(void **state)
 		assert_begins(output.err, rows[i].err);
 		assert_begins(output.out, rows[i].out);
 		assert_int_equal(output.code, rows[i].code);
+		output_free(&output);
+	}
+}
+
+/* Every command that needs a deployed host says so where it is none, whoever reads the table. */
+static void test_e1(void **state)
+{
+	write_conf(NULL);
+	for (size_t i = 0; i < hosted_engine_commands.n_commands; i++) {
+		const struct tool_command *command = &hosted_engine_commands.commands[i];
+		char name[64];
+		const char *args[COMMAND_ARGS_MAX] = {name,
+						      command->options[0].needed ? "--mode=none" : NULL};
+		struct output output;
+
+		if (!command->deployed || (command->root && geteuid() != 0))
+			continue;
+		print_message("# %s\n", command->name);
+		snprintf(name, sizeof(name), "--%s", command->name);
+		output = run(args);
+		assert_string_equal(output.out, "You must run deploy first\n");
+		assert_string_equal(output.err, "");
+		assert_int_equal(output.code, 1);
 		output_free(&output);
 	}
 }
@@ -396,8 +451,11 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),	   cmocka_unit_test(test_error_json),
-		cmocka_unit_test(test_liveliness), cmocka_unit_test(test_large_whiteboards),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_e1),
+		cmocka_unit_test(test_error_json),
+		cmocka_unit_test(test_liveliness),
+		cmocka_unit_test(test_large_whiteboards),
 		cmocka_unit_test(test_full_disk),
 	};
 
