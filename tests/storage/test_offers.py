@@ -5,25 +5,42 @@ SIGTERM or ^D leaves nothing behind. Nothing is connected here: the dialogue is 
 import os
 import re
 import signal
+import socket
+import struct
+import threading
 
 import pexpect
 import pytest
 
 from storage_kinds import COMMAND
 from storage_servers import CHAP_PASSWORD, CHAP_USER
-from storage_space import ADDRESSES, SILENT
+from storage_space import ADDRESSES, SILENT, until
 
 ISCSI = pytest.mark.parametrize("kind", ["iscsi512"], indirect=True)
 NFS = pytest.mark.parametrize("kind", ["nfs3"], indirect=True)
 LEFT = "nothing on this host was changed"
 
 
+# On what no test may change: a copy of /etc, a systemctl that says that nothing runs and starts nothing.
+ON_A_COPY = """mount -t tmpfs copy "$1/copy" && mkdir "$1/copy/upper" "$1/copy/work" &&
+    mount -t overlay etc -o "lowerdir=/etc,upperdir=$1/copy/upper,workdir=$1/copy/work" /etc && shift && exec "$@" """
+SYSTEMCTL = """#!/bin/sh
+case "$*" in *ActiveState*) echo inactive ;; *Timestamp*) echo ;; *is-*) exit 1 ;; esac
+"""
+
+
 @pytest.fixture
 def terminal(space, tmp_path):
-    """--deploy in the servers' namespace, on a host of its own; left by `last`, which leaves nothing."""
+    """--deploy in the servers' namespace, on a host of its own."""
     (tmp_path / "ovirt-hosted-engine").mkdir()
-    child = pexpect.spawn("nsenter", [f"--net=/run/netns/{space.name}", "--", COMMAND, "--deploy"], encoding="utf-8", timeout=30,
-                          echo=False, dimensions=(24, 1000), env={**os.environ, "OVIRT_HA_CONF_DIR": str(tmp_path)})
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "systemctl").write_text(SYSTEMCTL)
+    (tmp_path / "systemctl").chmod(0o755)
+    environment = {**os.environ, "OVIRT_HA_CONF_DIR": str(tmp_path), "OVIRT_HA_STORAGE_SOCKET": f"{tmp_path}/socket",
+                   "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    child = pexpect.spawn("nsenter", [f"--net=/run/netns/{space.name}", "--", "unshare", "--mount", "--", "sh", "-c", ON_A_COPY,
+                                      "sh", str(tmp_path), COMMAND, "--deploy"],
+                          encoding="utf-8", timeout=30, echo=False, dimensions=(24, 1000), env=environment)
     child.folder = tmp_path / "ovirt-hosted-engine"
     yield child
     child.close(force=True)
@@ -103,3 +120,33 @@ def test_exports(kind, terminal):
     answer(terminal, "connection path", terminal.match.group(1))
     terminal.expect_exact("mount options")
     left(terminal, lambda: os.kill(terminal.pid, signal.SIGTERM))
+
+
+def test_left_while_the_storage_is_connected(terminal):
+    """The service never answers: it is told to disconnect, and nothing is left."""
+    asked, clients = [], []
+
+    def serve(listener):
+        for reply in (None, struct.pack("IIiI384s", 1, 2, 0, 0, b"")):
+            client, _ = listener.accept()
+            asked.append(struct.unpack("II", client.recv(64))[1])
+            clients.append(client)
+            if reply:
+                client.send(reply)
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(f"{terminal.folder.parent}/socket")
+        listener.listen()
+        listener.settimeout(30)
+        service = threading.Thread(target=serve, args=(listener,))
+        service.start()
+        answer(terminal, "would like to use", "nfs")
+        answer(terminal, "connection path", "10.77.0.1:/export")
+        answer(terminal, "mount options", "")
+        until(lambda: asked == [1], 20, "the storage was not asked for")
+        assert (terminal.folder / "deploy.journal").exists()
+        left(terminal, lambda: terminal.sendcontrol("c"))
+        service.join(10)
+    assert asked == [1, 2]
+    for client in clients:
+        client.close()
