@@ -13,7 +13,7 @@ static volatile sig_atomic_t asked;
 
 static void leave(int number)
 {
-	static const char line[] = "\nLeaving; a second time leaves the storage to hosted-engine-cleanup\n";
+	static const char line[] = "\nLeaving; another ^C leaves the storage to hosted-engine-cleanup\n";
 
 	(void)number;
 	asked = 1;

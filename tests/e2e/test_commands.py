@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The operator's commands that change what all hosts share: one lab of three hosts for the module, whose agents
 have the VM's configuration from the conf volume alone."""
+import glob
 import io
+import json
 import os
 import pty
 import re
 import select
+import shutil
 import subprocess
 import tarfile
 import termios
@@ -17,7 +20,8 @@ import pytest
 import lab_config
 import lab_storage
 from conftest import finish, make_lab, UP_SECONDS
-from lab_driver import LAB, poll
+from lab_driver import LAB, TOP, poll
+from lab_place import call
 from witness import Witness
 
 ENTRIES = ("version", "hosted-engine.conf", "broker.conf", "vm.conf", "fhanswers.conf")
@@ -94,6 +98,53 @@ def test_vm_comes_from_the_conf_volume(lab):
 def test_values_come_back(lab, key, value):
     lab.operator(1, "--set-shared-config", key, value, "--type=he_shared")
     assert shared(lab, 2, key, "he_shared") == value
+
+
+def test_the_guides_session(lab):
+    """Mail is set up for all hosts as the guide has it; the next maintenance is mailed by each of them, once, within a second."""
+    server, root = lab.lab.host(1).address, f"{lab.lab.host(1).root}/root"
+    shutil.copy(f"{TOP}/tests/mail/mail_server.py", f"{root}/mail_server.py")
+    call("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=mail", "-addext",
+         f"subjectAltName=IP:{server}", "-keyout", f"{root}/key", "-out", f"{root}/ca")
+    with open(f"{root}/key") as key, open(f"{root}/ca") as authority:
+        known = {"/etc/mail.ca": authority.read(), "/etc/mail.password": "se cret\n", "/root/both": key.read()}
+    known["/root/both"] += known["/etc/mail.ca"]
+    for host in lab.keys():
+        for path, text in known.items():
+            with open(os.open(f"{lab.lab.host(host).root}{path}", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+                file.write(text)
+        lab.run(host, "chown", "ovirt-ha:", "/etc/mail.ca", "/etc/mail.password")
+    lab.run(1, "systemd-run", "--quiet", "--unit=mail", "/usr/bin/python3", "-B", "/root/mail_server.py", "/root/mails", "--address",
+            server, "--port", "25", "--tls", "starttls", "--certificate", "/root/both", "--login", "ha:se cret")
+
+    lab.operator(2, "--set-shared-config", "smtp-server", server, "--type=broker")
+    assert lab.operator(3, "--get-shared-config", "smtp-port", "--type=broker").stdout == "\nbroker : 25, type : broker\n\n"
+    for key, value in {"source-email": "ha@lab", "destination-emails": "you@lab", "smtp-tls": "starttls", "smtp-user": "ha",
+                       "smtp-ca": "/etc/mail.ca", "smtp-password-file": "/etc/mail.password"}.items():
+        lab.operator(2, "--set-shared-config", key, value, "--type=broker")
+    poll(lambda: all("mail.password" in lab.run(host, "cat", "/var/lib/ovirt-hosted-engine-ha/broker.conf").stdout
+                     for host in lab.keys()), 30, "the hosts do not get the new broker.conf")
+
+    begun = time.time()
+    lab.operator(1, "--set-maintenance", "--mode=global")
+    lab.wait(" && ".join(f"state@{host}=GlobalMaintenance" for host in lab.keys()), 20)
+
+    def mails():
+        found = []
+        for path in glob.glob(f"{root}/mails/*.json"):
+            with open(path) as file:
+                found.append(json.load(file))
+        return [mail for mail in found if mail["wall"] > begun and "-GlobalMaintenance" in mail["text"]]
+    poll(lambda: len(mails()) == 3, 10, "not every host has mailed")
+    taken = [float(line.split()[0]) for host in lab.keys() for line in lab.run(
+        host, "journalctl", "-q", "--no-pager", "-o", "short-unix", "-u", "ovirt-ha-agent").stdout.splitlines()
+        if "-> GlobalMaintenance" in line and float(line.split()[0]) > begun]
+    for mail in mails():
+        assert mail["tls"] and mail["login"] and mail["to"] == ["you@lab"] and min(abs(mail["wall"] - when) for when in taken) < 1
+    lab.operator(1, "--set-maintenance", "--mode=none")
+    lab.wait_well(UP_SECONDS)
+    lab.run(1, "systemctl", "stop", "mail")
+    assert len(mails()) == 3
 
 
 def test_writers_at_once(lab):

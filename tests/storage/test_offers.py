@@ -21,17 +21,19 @@ NFS = pytest.mark.parametrize("kind", ["nfs3"], indirect=True)
 LEFT = "nothing on this host was changed"
 
 
-# On what no test may change: a copy of /etc, a systemctl that says that nothing runs and starts nothing.
-ON_A_COPY = """mount -t tmpfs copy "$1/copy" && mkdir "$1/copy/upper" "$1/copy/work" &&
-    mount -t overlay etc -o "lowerdir=/etc,upperdir=$1/copy/upper,workdir=$1/copy/work" /etc && shift && exec "$@" """
+# On what no test may change: a copy of /etc, a systemctl that says that nothing runs and starts nothing. Names have one address,
+# and no server is asked for them.
+ON_A_COPY = """mount -t sysfs sysfs /sys && mount -t tmpfs copy "$1/copy" && mkdir "$1/copy/upper" "$1/copy/work" &&
+    mount -t overlay etc -o "lowerdir=/etc,upperdir=$1/copy/upper,workdir=$1/copy/work" /etc &&
+    printf '10.77.1.2 four.lab\\nfd77::2 six.lab\\n' >>/etc/hosts && rm -f /etc/resolv.conf && shift && exec "$@" """
 SYSTEMCTL = """#!/bin/sh
 case "$*" in *ActiveState*) echo inactive ;; *Timestamp*) echo ;; *is-*) exit 1 ;; esac
 """
 
 
 @pytest.fixture
-def terminal(space, tmp_path):
-    """--deploy in the servers' namespace, on a host of its own."""
+def terminal(request, space, tmp_path):
+    """--deploy in the servers' namespace, on a host of its own, with the options that a case is parametrized by."""
     (tmp_path / "ovirt-hosted-engine").mkdir()
     (tmp_path / "copy").mkdir()
     (tmp_path / "systemctl").write_text(SYSTEMCTL)
@@ -39,7 +41,7 @@ def terminal(space, tmp_path):
     environment = {**os.environ, "OVIRT_HA_CONF_DIR": str(tmp_path), "OVIRT_HA_STORAGE_SOCKET": f"{tmp_path}/socket",
                    "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     child = pexpect.spawn("nsenter", [f"--net=/run/netns/{space.name}", "--", "unshare", "--mount", "--", "sh", "-c", ON_A_COPY,
-                                      "sh", str(tmp_path), COMMAND, "--deploy"],
+                                      "sh", str(tmp_path), COMMAND, "--deploy", *getattr(request, "param", [])],
                           encoding="utf-8", timeout=30, echo=False, dimensions=(24, 1000), env=environment)
     child.folder = tmp_path / "ovirt-hosted-engine"
     yield child
@@ -122,7 +124,9 @@ def test_exports(kind, terminal):
     left(terminal, lambda: os.kill(terminal.pid, signal.SIGTERM))
 
 
-def test_left_while_the_storage_is_connected(terminal):
+@pytest.mark.parametrize("end", [lambda terminal: terminal.sendcontrol("c"), lambda terminal: os.kill(terminal.pid, signal.SIGHUP)],
+                         ids=("ctrl-c", "hangup"))
+def test_left_while_the_storage_is_connected(terminal, end):
     """The service never answers: it is told to disconnect, and nothing is left."""
     asked, clients = [], []
 
@@ -145,8 +149,41 @@ def test_left_while_the_storage_is_connected(terminal):
         answer(terminal, "mount options", "")
         until(lambda: asked == [1], 20, "the storage was not asked for")
         assert (terminal.folder / "deploy.journal").exists()
-        left(terminal, lambda: terminal.sendcontrol("c"))
+        left(terminal, lambda: end(terminal))
         service.join(10)
     assert asked == [1, 2]
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def routes(space):
+    """A bridge with default routes of both kinds."""
+    space.ip("link", "add", "br0", "up", "type", "bridge")
+    for address, gateway in (("10.77.1.1/24", "10.77.1.254"), ("fd77::1/64", "fd77::fe")):
+        space.ip("address", "add", address, "dev", "br0", *(["nodad"] if ":" in address else []))
+        space.ip("route", "add", "default", "via", gateway, "dev", "br0")
+    yield
+    space.ip("link", "delete", "br0")
+
+
+@pytest.mark.parametrize("terminal, gateway, name, other_gateway, other_name", [
+    ((), "10.77.1.254", "six.lab", None, None),
+    (("--4",), "10.77.1.254", "four.lab", "fd77::fe", "six.lab"),
+    (("--6",), "fd77::fe", "six.lab", "10.77.1.254", "four.lab"),
+], indirect=["terminal"], ids=("either", "4", "6"))
+def test_addresses_of_one_kind(routes, terminal, tmp_path, gateway, name, other_gateway, other_name):
+    (tmp_path / "domain").mkdir()
+    answer(terminal, "would like to use", "path")
+    answer(terminal, "connection path", str(tmp_path / "domain"))
+    answer(terminal, "management bridge", "br0")
+    if other_gateway:
+        answer(terminal, "gateway IP address", other_gateway)
+        terminal.expect_exact(f"'{other_gateway}' is not of IPv")
+    answer(terminal, f"gateway IP address[{gateway}]", "")
+    if other_name:
+        answer(terminal, "FQDN for the engine", other_name)
+        terminal.expect_exact(f"'{other_name}' does not resolve to an address of IPv")
+    answer(terminal, "FQDN for the engine", name)
+    terminal.expect_exact("engine's appliance")
+    left(terminal, terminal.sendeof)
