@@ -33,6 +33,7 @@ struct alert_sender {
 	struct worker *worker;
 	struct alert_scripts *scripts;
 	struct mail_plan plan;
+	struct mail_server server; /* of the last look, without the password */
 	bool sending;
 	bool bad_conf;		 /* said */
 	bool stuck;		 /* said that the disk lets no transition be taken on */
@@ -125,6 +126,8 @@ static void job_done(struct job *base)
 	sender->sending = false;
 	if (job->entries[0].kind == SPOOL_TEST) {
 		gone = tell_test(sender, &job->entries[0], job->error, job->why);
+		if (job->error == 0)
+			mail_plan_renew(&sender->plan);
 	} else if (job->error < 0) {
 		mail_failed(sender, job->why, job->retry_ms, job->n);
 	} else {
@@ -337,6 +340,19 @@ static int load_conf(struct alert_sender *sender, struct alert_conf *conf, const
 	return r;
 }
 
+/* Who has just set mail up is not kept waiting by the failures of before. */
+static void take_server(struct alert_sender *sender, const struct mail_server *now)
+{
+	struct mail_server server;
+
+	memcpy(&server, now, sizeof(server)); /* with what is between its members: it is compared */
+	explicit_bzero(server.password, sizeof(server.password));
+	if (memcmp(&server, &sender->server, sizeof(server)) == 0)
+		return;
+	memcpy(&sender->server, &server, sizeof(server));
+	mail_plan_renew(&sender->plan);
+}
+
 static void look(struct timer *timer)
 {
 	struct alert_sender *sender = (struct alert_sender *)timer;
@@ -359,6 +375,7 @@ static void look(struct timer *timer)
 		return;
 	}
 	if (waiting > 0) {
+		take_server(sender, &conf->server);
 		next = work(sender, conf, entries, n);
 		alert_conf_done(conf);
 		explicit_bzero(conf->server.password, sizeof(conf->server.password));

@@ -43,6 +43,11 @@ void mail_plan_sent(struct mail_plan *plan, mono_t now)
 	plan->at = (plan->at + 1) % MAILS_PER_MINUTE_MAX;
 	if (plan->n_sent < MAILS_PER_MINUTE_MAX)
 		plan->n_sent++;
+	mail_plan_renew(plan);
+}
+
+void mail_plan_renew(struct mail_plan *plan)
+{
 	plan->retry_at = plan->retry_ms = 0;
 }
 

@@ -22,5 +22,7 @@ struct mail_plan {
 size_t mail_plan_next(const struct mail_plan *plan, size_t pending, size_t per_minute, mono_t now,
 		      mono_t *ret_wake);
 void mail_plan_sent(struct mail_plan *plan, mono_t now);
+/* What failed says nothing any more: another server, or one that works now. */
+void mail_plan_renew(struct mail_plan *plan);
 /* The next try is in `first_ms`, then in twice the time before, up to RETRY_MAX_MS. */
 void mail_plan_failed(struct mail_plan *plan, int64_t first_ms, mono_t now);

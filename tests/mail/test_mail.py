@@ -283,6 +283,23 @@ def test_the_server_is_away_for_a_while(place):
         assert file.read().count("\n") == 1
 
 
+@pytest.mark.parametrize("by", ["settings", "test-alert"])
+def test_mail_that_was_just_set_up_is_not_kept_waiting(place, by):
+    """After failures whose next try is a minute away."""
+    place.configure(smtp_retry="60s")
+    place.send()
+    place.transition()
+    poll(lambda: "is not sent, tried again" in place.said(), 10, "it did not fail")
+    place.serve()
+    if by == "settings":
+        place.configure(smtp_retry="60s", source_email="other@example.com")
+        place.transition("EngineStart", "EngineUp")
+    else:
+        assert place.test_alert().returncode == 0
+    place.wait_mails(2)
+    place.wait_empty()
+
+
 def test_the_server_hangs(place):
     """It takes the connection and says nothing: the command runs at once all the same, and the mail comes in the end."""
     told = f"{place.folder}/told"

@@ -88,6 +88,8 @@ static void test_pauses(void **state)
 	assert_int_equal(mail_plan_next(&plan, 1, 10, now, &wake), 1);
 	mail_plan_failed(&plan, 10000, now);
 	assert_int_equal(plan.retry_at, now + 10000);
+	mail_plan_renew(&plan);
+	assert_int_equal(mail_plan_next(&plan, 1, 10, now, &wake), 1);
 }
 
 int main(void)
