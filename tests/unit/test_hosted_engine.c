@@ -194,6 +194,13 @@ static void test_rows(void **state)
 		 "The hosted engine configuration has not been retrieved from shared storage yet,\n",
 		 NULL},
 
+		{"E3 clean",
+		 DEPLOYED "conf=/nonexistent/vm.conf\n",
+		 {"--clean-metadata"},
+		 1,
+		 "The hosted engine configuration has not been retrieved from shared storage yet,\n",
+		 NULL},
+
 		{"status, broker away", DEPLOYED "vm_xml=/x\n", {"--vm-status"}, 1, NULL, NO_DAEMON},
 		{"status as JSON, broker away",
 		 DEPLOYED "vm_xml=/x\n",
