@@ -124,6 +124,10 @@ def test_the_guides_session(lab):
         lab.operator(2, "--set-shared-config", key, value, "--type=broker")
     poll(lambda: all("mail.password" in lab.run(host, "cat", "/var/lib/ovirt-hosted-engine-ha/broker.conf").stdout
                      for host in lab.keys()), 30, "the hosts do not get the new broker.conf")
+    for host in lab.keys():  # what could not be mailed until now comes with it
+        lab.operator(host, "--test-alert")
+    poll(lambda: all(lab.run(host, "ls", "/var/lib/ovirt-hosted-engine-ha/spool").stdout == "" for host in lab.keys()), 20,
+         "the spools are not empty")
 
     begun = time.time()
     lab.operator(1, "--set-maintenance", "--mode=global")
