@@ -26,6 +26,9 @@
 
 _Static_assert(BLOCK_SIZE % ALIGNMENT == 0, "every block starts at a sector of either size");
 
+/* A buffer kept may be so much larger than what is read or written. */
+#define BUFFER_SLACK 16
+
 struct path_queue;
 
 /* What a thread is given. Nothing in it is shared. */
@@ -264,7 +267,8 @@ static struct path_job *job_new(struct path_queue *queue, uint32_t first, uint32
 		.buffer = TAKE_PTR(queue->buffer),
 		.buffer_size = queue->buffer_size,
 	};
-	if (!job->buffer || job->buffer_size < job->size) {
+	/* What the scan at start took is not kept for the few blocks of each cycle. */
+	if (!job->buffer || job->buffer_size < job->size || job->buffer_size / BUFFER_SLACK > job->size) {
 		free(job->buffer);
 		job->buffer = aligned_alloc(ALIGNMENT, job->size);
 		job->buffer_size = job->size;
