@@ -8,13 +8,15 @@ network does not: it has HAND_OVER_US more for each call. Called by tests/run --
 import argparse
 import contextlib
 import os
+import statistics
 import subprocess
 import sys
 
 TOP = os.path.realpath(f"{os.path.dirname(__file__)}/../..")
-sys.path[:0] = [f"{TOP}/tests/storage", f"{TOP}/tools/lab.d"]
+sys.path[:0] = [f"{TOP}/tests/storage", f"{TOP}/tools/lab.d", f"{TOP}/tests/bench"]
 sys.dont_write_bytecode = True
 
+from bench_figures import record  # noqa: E402
 from storage_kinds import BLOCKS, KINDS  # noqa: E402
 from storage_space import BLOCK, Space  # noqa: E402
 from lab_place import call  # noqa: E402
@@ -45,10 +47,13 @@ def measure(build, kind, space, spec, *access):
                          check=True, timeout=SECONDS).stdout
     good = True
     for line in out.splitlines():
-        what, calls, bare, store = (word if at == 0 else float(word) for at, word in enumerate(line.split("|")))
+        what, calls, *times = line.split("|")
+        bares, stores = ([float(word) for word in words.split(",")] for words in times)
+        bare, store, calls = statistics.median(bares), statistics.median(stores), int(calls)
         ratio, limit = store / bare, LIMIT + (0 if space else HAND_OVER_US * calls / bare)
+        record(f"{kind}: {what}", "x bare", limit, [time / bare for time in stores])
         good &= ratio <= limit
-        print(f"{kind:<10} {what:<20} {calls:>5.0f} {bare:>10.0f} {store:>10.0f} {ratio:>7.2f} {limit:>7.2f}"
+        print(f"{kind:<10} {what:<20} {calls:>5} {bare:>10.0f} {store:>10.0f} {ratio:>7.2f} {limit:>7.2f}"
               f"{'' if ratio <= limit else '  over'}", flush=True)
     return good
 
