@@ -75,6 +75,7 @@ struct board {
 	mono_t cycled_at;    /* begin of the last cycle over all blocks in use, MONO_UNSET: none */
 	uint32_t cycle_next; /* id to go on from */
 	bool cycle_all;	     /* else the one block of `watched` */
+	bool cycling;	     /* it is under way, maybe behind a poked block */
 	mono_t rescanned_at; /* begin of the cycle with the last piece, MONO_UNSET: the scan at start goes on
 			      */
 	uint32_t rescan_next;

@@ -70,6 +70,8 @@ static void cycle_go_on(struct board *board)
 	if (board->scanned && board->n_poked > 0) {
 		io = BOARD_SCAN_POKED;
 		first = take_poked(board);
+	} else if (!board->cycling) {
+		return;
 	} else if (board->cycle_all && (board->domain_at == MONO_UNSET ||
 					mono_passed(board->domain_at, DOMAIN_MS, board_now(board)))) {
 		/* Before the hosts' blocks: who reads those knows whose they are. */
@@ -99,6 +101,7 @@ static void cycle_go_on(struct board *board)
 	if (first == 0 || count == 0) {
 		bool ended_scan = !board->scanned;
 
+		board->cycling = false;
 		if (!ended_scan)
 			return;
 		board->scanned = true;
@@ -122,6 +125,7 @@ static void cycle_go_on(struct board *board)
 							 board->scan_images, &board->scan_op);
 	if (r < 0) {
 		board->scan_io = BOARD_SCAN_IDLE;
+		board->cycling = false;
 		board_note_read(board, r);
 	}
 }
@@ -167,6 +171,7 @@ static void read_done(struct store_op *op, int error)
 	/* What was read before stays, and grows old by itself. */
 	if (error < 0) {
 		board->scan_io = BOARD_SCAN_IDLE;
+		board->cycling = false;
 		return;
 	}
 	if (io == BOARD_SCAN_DOMAIN) {
@@ -186,8 +191,9 @@ static void cycle(struct board *board)
 	mono_t now = board_now(board);
 
 	board_set_timer(board, &board->cycle_timer, board->scanned ? cycle_gap(board) : BOARD_RETRY_MS);
-	if (board->scan_io != BOARD_SCAN_IDLE && board->scan_io != BOARD_SCAN_POKED)
+	if (board->cycling)
 		return;
+	board->cycling = true;
 	board->cycle_all = board->closely || !board->scanned || board->cycled_at == MONO_UNSET ||
 			   mono_passed(board->cycled_at, board->policy.loop, now);
 	if (board->cycle_all)

@@ -184,6 +184,10 @@ static void flood_starves_no_cycle(void **state)
 	world_record(world, 7, "host7.example", 5, 1, 500);
 	world->hosts[world->n_hosts++] = (struct lease_host){.id = 7, .state = HOST_LIVE, .generation = 1};
 	world_run(world, 11000);
+	world_fault(world, (struct store_fault){.kind = STORE_FAULT_DELAY,
+						.ops = STORE_FAULT_READS,
+						.delay_ms = 450,
+						.block = 2});
 	for (int round = 0; round < 5; round++) {
 		struct slot_block block;
 		uint32_t next;
