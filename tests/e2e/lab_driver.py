@@ -8,6 +8,7 @@ import concurrent.futures
 import glob
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -126,6 +127,14 @@ class LabDriver:
             assert len(pids) == 1, f"{unit}: {pids}"
             found += pids
         return found
+
+    def scanned_bytes(self, host):
+        """Read from the whiteboard since the broker's start: the bytes that its threads for others' blocks read."""
+        total = 0
+        for thread in glob.glob(f"/proc/{self.unit_pids(host, ['ovirt-ha-broker'])[0]}/task/*"):
+            if (read(f"{thread}/comm") or "").startswith("store-scan"):
+                total += int(re.search(r"rchar: (\d+)", read(f"{thread}/io")).group(1))
+        return total
 
     def wait_elsewhere(self, host, timeout):
         self.wait(f"!vm=up@{host} && vm=up && http=ok", timeout)
