@@ -19,7 +19,7 @@
 #define POKE_MEMBERS_MAX 128 /* CPG has no larger groups */
 #define POKE_BURST 16
 #define POKE_PER_SECOND 2
-#define POKE_BURST_ALL 40
+#define POKE_BURST_ALL 128
 #define POKE_PER_SECOND_ALL 10
 #define POKE_DISTRUST_MS 60000
 #define POKE_GONE_MAX 16 /* of those that left last */

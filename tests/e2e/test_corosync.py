@@ -12,7 +12,7 @@ from lab_driver import poll
 SOON_FIT = ("--set", "agent.policy.unexpected=5")
 FLOOD_SECONDS = 8
 # broker/poke_intake.h: what the pokes of all members may cost, in reads of 4 KiB.
-BURST, PER_SECOND = 40, 10
+BURST, PER_SECOND = 128, 10
 # Besides: the owner's block each second, all three and 16 more of all at times.
 USUAL_BLOCKS_PER_SECOND = 6
 

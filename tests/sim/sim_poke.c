@@ -11,7 +11,7 @@
 #define LATENCY_MS 2
 #define AGAIN_MS 1000
 #define LATE_MS 5000
-#define FORGE_MS 50
+#define FORGE_MS 10
 
 #define OF(pointer, member) ((struct sim_poke *)((char *)(pointer)-offsetof(struct sim_poke, member)))
 

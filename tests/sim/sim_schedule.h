@@ -91,7 +91,7 @@ enum fault {
 	FAULT_COROSYNC_KILL,  /* for: until it is started again */
 	FAULT_POKES_LOST,     /* for: half of those that come to this host */
 	FAULT_POKES_SHUFFLED, /* for: they come to this host twice, and in another order */
-	FAULT_POKES_FORGED,   /* for: by a member on this host, one each 50 ms */
+	FAULT_POKES_FORGED,   /* for: by a member on this host, one each 10 ms */
 	/* Once more clients */
 	FAULT_ORDER_MIGRATE,
 	FAULT_ORDER_MIGRATE_SLOWLY, /* value: ms that the memory is copied */

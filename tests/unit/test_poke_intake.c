@@ -109,6 +109,22 @@ static void all_of_them_cost_so_many(void **state)
 			POKE_BURST_ALL + POKE_PER_SECOND_ALL * 10);
 }
 
+/* They tell whose member is whose, and ask for no read. */
+static void greetings_cost_nothing(void **state)
+{
+	struct poke hello = {.cluster = CLUSTER, .what = POKE_HELLO, .host_id = 2};
+	uint8_t bytes[POKE_SIZE];
+
+	poke_intake_came(&intake, member(2));
+	while (++hello.sequence <= 1000) {
+		poke_encode(&hello, bytes);
+		assert_int_equal(poke_intake_take(&intake, member(2), bytes, sizeof(bytes), now), 0);
+	}
+	assert_int_equal(intake.dropped, 0);
+	assert_true(poke_intake_trusts(&intake, 2, now));
+	assert_int_equal(poke_of(2, 2, hello.sequence, CLUSTER), 2);
+}
+
 /* Each time with a bucket of its own. */
 static void who_comes_and_goes_costs_so_many(void **state)
 {
@@ -181,6 +197,7 @@ int main(void)
 		cmocka_unit_test_setup(repeated_and_late_ones_cost_nothing, setup),
 		cmocka_unit_test_setup(one_member_costs_so_many, setup),
 		cmocka_unit_test_setup(all_of_them_cost_so_many, setup),
+		cmocka_unit_test_setup(greetings_cost_nothing, setup),
 		cmocka_unit_test_setup(who_comes_and_goes_costs_so_many, setup),
 		cmocka_unit_test_setup(who_leaves_is_read_once_and_noted, setup),
 		cmocka_unit_test_setup(trusts_whom_it_hears, setup),
