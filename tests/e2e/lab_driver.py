@@ -123,7 +123,7 @@ class LabDriver:
             pids = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
                     if (read(f"/proc/{pid}/cgroup") or "").rstrip().endswith(f"/{unit}.service")
                     and host_of_process(pid, self.lab.name) == str(host)
-                    and f"\t{inside}\n" in (read(f"/proc/{pid}/status") or "")]
+                    and re.search(rf"^NSpid:.*\t{inside}$", read(f"/proc/{pid}/status") or "", re.M)]
             assert len(pids) == 1, f"{unit}: {pids}"
             found += pids
         return found
