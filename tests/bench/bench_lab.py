@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Measures the daemons in labs of three hosts, beside what the same hosts need without them.
 
-How long the VM is gone when its QEMU is killed or its host loses power, what the daemons weigh and use idle, what they
+How long the VM is gone when its QEMU is killed, with corosync and without, or its host loses power; how long its page is
+away when it is moved, beside a bare `virsh migrate` by turns in the same lab; what the daemons weigh and use idle, what they
 read, and how soon the broker answers while its storage hangs. Prints each figure and keeps it for the table (bench_figures.py).
 Judges nothing: a busy machine makes any of it slower. Called by tests/run --suite bench; runs alone, since a second lab
 or a compiler beside it is seen in the numbers.
@@ -23,11 +24,12 @@ sys.dont_write_bytecode = True
 
 from bench_figures import record  # noqa: E402
 from lab_driver import LabDriver  # noqa: E402
-from lab_place import call, monotonic, read  # noqa: E402
+from lab_place import LabError, call, monotonic, read  # noqa: E402
 import lab_engine  # noqa: E402
 import lab_storage  # noqa: E402
+from service_gap import ServiceGap  # noqa: E402
 
-KILLS = 10
+KILLS = MOVES = 10
 CUTS, CUTS_FULL = 3, 10  # each waits more than a minute for sanlock
 IDLE_MINUTES = 2
 # ovirt-ha-notify is none: it lives while there is mail to be sent.
@@ -35,6 +37,8 @@ DAEMONS = ("ovirt-ha-agent", "ovirt-ha-broker", "ovirt-ha-guard", "ovirt-ha-stor
 # A host stands back after an unexpected end for 560 s. Ten kills on three hosts need it shorter, but long enough that
 # it does not take the VM back itself.
 SETTINGS = ("--set", "agent.policy.unexpected=15")
+# A maintenance command returns two loops after its write, and each move has two.
+MOVES_SETTINGS = ("--set", "agent.policy.loop=2")
 # Idle as clusters are: with an io_timeout of 1 s what sanlock tells by itself is always too old for the guard, which
 # has to ask further (daemon/guard_rule.h).
 IDLE_IO_TIMEOUT = 10
@@ -53,7 +57,7 @@ def runs_elsewhere(lab, host, seconds):
     while monotonic() - begin < seconds:
         lease = lab_storage.lease(lab.lab)
         if lease and lease["owner"] not in (None, int(host)) and \
-                set(lab_engine.processes(lab.lab).values()) == {str(lease["owner"])}:
+                str(lease["owner"]) in lab_engine.processes(lab.lab).values():  # others may try in vain yet
             return monotonic() - begin
         time.sleep(0.02)
     raise AssertionError(f"the VM of host {host} runs nowhere else after {seconds} s")
@@ -77,7 +81,7 @@ def bare_kills(lab):
     return statistics.median(taken)
 
 
-def kills(lab, bare):
+def kills(lab, what, limit):
     taken = []
     for _ in range(KILLS):
         lab.wait_well(90)
@@ -85,7 +89,7 @@ def kills(lab, bare):
         lab.wait_seen(host, 60)
         _, gone = lab_engine.kill(lab.lab)
         taken.append(gone + runs_elsewhere(lab, host, 60))
-    figure("VM killed, running on another host, no corosync", "s", min(3, 2 * bare + 0.3), taken)
+    figure(f"VM killed, running on another host, {what}", "s", limit, taken)
 
 
 def last_renewal(lab, host):
@@ -111,6 +115,56 @@ def power_cuts(lab, count):
         lab.boot(host)
     figure("power cut, running on another host", "s", None, taken)
     figure("power cut, over sanlock's dead time", "s", 1, over)
+
+
+def gap_of(lab, move):
+    """Where the VM was, and the seconds that the engine's page was away while `move` took it elsewhere."""
+    source = lab.vm_host()
+    gap = ServiceGap(lab.lab)
+    try:
+        move(source)
+        lab.wait(f"!vm=up@{source} && vm=up && http=ok", 60)
+        return source, gap.longest()
+    finally:
+        gap.end()
+
+
+def moves(lab):
+    """By turns, so that what slows one slows the other."""
+    begun, ours, bare = [], [], []
+
+    def maintain(source):
+        before = monotonic()
+        lab.lab.host(source).ask("hosted-engine", "--set-maintenance", "--mode=local", timeout=60)
+        begun.append(journal_time(lab, source, "action migrate begun") - before)
+
+    def migrate(source):
+        target = lab.lab.host(lab.others(source)[0])
+        lab.run(source, "virsh", "migrate", "--live", "--p2p", "HostedEngine", f"qemu+tcp://{target.address}/system")
+
+    for _ in range(MOVES):
+        settle(lab)
+        source, gap = gap_of(lab, maintain)
+        ours.append(gap)
+        lab.operator(source, "--set-maintenance", "--mode=none")
+        settle(lab)
+        bare.append(gap_of(lab, migrate)[1])
+    figure("maintenance command, migration begun", "s", 0.3, begun)
+    figure("bare: page away while virsh migrates", "s", None, bare)
+    figure("page away in a planned move", "s", 1.5 * statistics.median(bare), ours)
+
+
+def settle(lab):
+    """The VM's host has seen it well, and that every other one could take it."""
+    lab.wait_well(90)
+    lab.wait(f"state@{lab.vm_host()}=EngineUp", 60)
+    lab.wait_seen(lab.vm_host(), 60)
+
+
+def journal_time(lab, host, what):
+    """Of the agent's last line that begins so, by the clock that all hosts share."""
+    lines = lab.run(host, "journalctl", "-b", "-q", "-o", "short-monotonic", "--no-pager", "-u", "ovirt-ha-agent").stdout
+    return float(re.findall(rf"^\[ *([0-9.]+)\] .*?: {what}", lines, re.M)[-1])
 
 
 def daemons(lab, host):
@@ -143,15 +197,6 @@ def kib(pid, name):
     raise AssertionError(f"no {name} of {pid}")
 
 
-def read_bytes(pid, *threads):
-    """What the broker's threads of these names have read from the whiteboard since its start, in KiB."""
-    total = 0
-    for thread in glob.glob(f"/proc/{pid}/task/*"):
-        if (read(f"{thread}/comm") or "").rstrip() in threads:
-            total += int(re.search(r"rchar: (\d+)", read(f"{thread}/io")).group(1))
-    return total / 1024
-
-
 def first_decision(lab):
     """From the join of the lockspace until the agent may decide to start the VM, by the hosts' own journals."""
     taken = []
@@ -163,27 +208,26 @@ def first_decision(lab):
     figure("join, then first decision", "s", None, taken)
 
 
-def idle(lab):
+def idle(lab, what, limit):
     lab.wait("vm=up && http=ok", 240)
     lab.wait_well(240)
     lab.wait_seen(lab.vm_host(), 60)
     pids = {host: daemons(lab, host) for host in lab.keys()}
-    brokers = {host: pids[host]["ovirt-ha-broker"] for host in pids}
     dirty, cpu, scans, all_reads = [], [], [], []
     for _ in range(IDLE_MINUTES):
         used = {host: cpu_seconds(pids[host].values()) for host in pids}
-        scanned = {host: read_bytes(brokers[host], "store-scan") for host in pids}
-        own = {host: read_bytes(brokers[host], "store-own") for host in pids}
+        scanned = {host: lab.board_kib(host, "store-scan") for host in pids}
+        own = {host: lab.board_kib(host, "store-own") for host in pids}
         time.sleep(60)
         for host in pids:
             cpu.append(cpu_seconds(pids[host].values()) - used[host])
-            scans.append((read_bytes(brokers[host], "store-scan") - scanned[host]) / 6)
-            all_reads.append(scans[-1] + (read_bytes(brokers[host], "store-own") - own[host]) / 6)
+            scans.append((lab.board_kib(host, "store-scan") - scanned[host]) / 6)
+            all_reads.append(scans[-1] + (lab.board_kib(host, "store-own") - own[host]) / 6)
             dirty.append(sum(kib(pid, "Private_Dirty") for pid in pids[host].values()) / 1024)
-    figure("private dirty memory of all daemons", "MB", 6, dirty)
-    figure("CPU of all daemons idle, per minute", "s", 0.03, cpu)
-    figure("whiteboard read per 10 s, no corosync", "KiB", 64, scans)
-    figure("the same, with the looks at the own block", "KiB", None, all_reads)
+    figure(f"private dirty memory of all daemons, {what}", "MB", 6, dirty)
+    figure(f"CPU of all daemons idle, per minute, {what}", "s", 0.03, cpu)
+    figure(f"whiteboard read per 10 s, {what}", "KiB", limit, scans)
+    figure(f"the same, with the looks at the own block, {what}", "KiB", None, all_reads)
 
 
 def query_of_hung_storage(lab):
@@ -225,12 +269,20 @@ def main():
             figure("lab up, then engine answers", "s", None, [monotonic() - begin])
             lab.wait_well(90)
             first_decision(lab)
-            kills(lab, bare)
+            kills(lab, "no corosync", min(3, 2 * bare + 0.3))
             query_of_hung_storage(lab)
             power_cuts(lab, CUTS_FULL if args.full else CUTS)
-        with lab_up(args.build, "--io-timeout", str(IDLE_IO_TIMEOUT)) as lab:
-            idle(lab)
-    except AssertionError as error:
+        with lab_up(args.build, "--corosync", *SETTINGS) as lab:
+            lab.wait("vm=up && http=ok", 90)
+            kills(lab, "corosync", min(1, 2 * bare + 0.3))
+        with lab_up(args.build, *MOVES_SETTINGS) as lab:
+            moves(lab)
+        with lab_up(args.build, "--corosync", "--io-timeout", str(IDLE_IO_TIMEOUT)) as lab:
+            idle(lab, "corosync", 32)
+            for key in lab.keys():
+                lab.run(key, "systemctl", "stop", "corosync")
+            idle(lab, "no corosync", 64)
+    except (AssertionError, LabError) as error:
         print(f"bench_lab: {error}", file=sys.stderr)
         return 1
     return 0

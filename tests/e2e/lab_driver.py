@@ -128,13 +128,14 @@ class LabDriver:
             found += pids
         return found
 
-    def scanned_bytes(self, host):
-        """Read from the whiteboard since the broker's start: the bytes that its threads for others' blocks read."""
+    def board_kib(self, host, *threads):
+        """What the broker's threads of these names have read from the whiteboard since its start: `store-scan` those for
+        others' blocks, `store-own` that of its own."""
         total = 0
         for thread in glob.glob(f"/proc/{self.unit_pids(host, ['ovirt-ha-broker'])[0]}/task/*"):
-            if (read(f"{thread}/comm") or "").startswith("store-scan"):
+            if (read(f"{thread}/comm") or "").rstrip() in threads:
                 total += int(re.search(r"rchar: (\d+)", read(f"{thread}/io")).group(1))
-        return total
+        return total / 1024
 
     def wait_elsewhere(self, host, timeout):
         self.wait(f"!vm=up@{host} && vm=up && http=ok", timeout)

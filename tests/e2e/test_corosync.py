@@ -74,12 +74,12 @@ def test_forged_pokes(lab):
     group = f"ovirt-ha/{lab.lab.domain_uuid}/hosted-engine"
     with open(f"{os.path.dirname(__file__)}/poke_forger.py") as file:
         source = file.read()
-    read, begun = {key: lab.scanned_bytes(key) for key in lab.keys()}, time.monotonic()
+    read, begun = {key: lab.board_kib(key, "store-scan") for key in lab.keys()}, time.monotonic()
     flood = subprocess.Popen([*lab.lab.host(forger).enter(lab.lab.host(forger).pid1()), "python3", "-c", source, group,
                               str(FLOOD_SECONDS), host], stdout=subprocess.PIPE, text=True)
     sent, _ = flood.communicate(timeout=FLOOD_SECONDS + 20)
     seconds = time.monotonic() - begun
-    blocks = {key: (lab.scanned_bytes(key) - read[key]) / 4096 for key in lab.keys()}
+    blocks = {key: (lab.board_kib(key, "store-scan") - read[key]) / 4 for key in lab.keys()}
     assert int(sent) > 100 * FLOOD_SECONDS, f"{sent} were sent"
     most = BURST + (PER_SECOND + USUAL_BLOCKS_PER_SECOND) * seconds + 3 * 16
     assert all(count < most for count in blocks.values()), f"{blocks}, at most {most:.0f}"

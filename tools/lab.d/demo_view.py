@@ -36,10 +36,14 @@ class PlainView:
 
     def done(self, step):
         print(f"{MARKS[step['ok']]} {step['name']}: {step['seconds']:.1f} s, host {clean(step['host_before'])} -> "
-              f"{clean(step['host_after'])}{'' if step['ok'] else '  ' + step['reason']}", flush=True)
+              f"{clean(step['host_after'])}{away(step)}{'' if step['ok'] else '  ' + step['reason']}", flush=True)
 
     def close(self):
         pass
+
+
+def away(step):
+    return "" if step["gap"] is None else f", page away {step['gap']:.2f} s"
 
 
 def line_of(status):
@@ -88,7 +92,7 @@ class TerminalView:
             else:
                 colour = GREEN if step["ok"] else RED
                 lines.append(f"  {colour}{MARKS[step['ok']]}{OFF} {step['name']}  {DIM}{step['seconds']:5.1f} s  host "
-                             f"{clean(step['host_before'])} -> {clean(step['host_after'])}{OFF}")
+                             f"{clean(step['host_before'])} -> {clean(step['host_after'])}{away(step)}{OFF}")
         lines.append("")
         if status is not None:
             lines.append(f"  {BOLD}{'host':<6}{'':<5}{'state':<24}{'score':>6}{'age':>6}  {'engine VM':<19}{OFF}")
@@ -132,11 +136,11 @@ class TerminalView:
 
 def table(steps):
     """The last word: one row per step."""
-    rows = [("", "step", "seconds", "host", "lease")]
+    rows = [("", "step", "seconds", "host", "lease", "")]
     for step in steps:
         seconds = "-" if step["seconds"] is None else f"{step['seconds']:.1f}"
         rows.append((MARKS[step["ok"]] if step["ok"] is not None else "--", step["name"], seconds,
                      f"{clean(step['host_before'])} -> {clean(step['host_after'])}",
-                     f"{clean(step['lease_before'])} -> {clean(step['lease_after'])}"))
+                     f"{clean(step['lease_before'])} -> {clean(step['lease_after'])}", away(step)[2:]))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows)
