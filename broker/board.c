@@ -49,7 +49,7 @@ const char *board_advice(int error)
 	case EACCES:
 	case EPERM:
 		return "let the service's user write it; a server may ask for another user, password or "
-		       "address";
+		       "address, or have it for reading alone";
 	default:
 		return "check that the storage is there and that the service's user may write it";
 	}

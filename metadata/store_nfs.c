@@ -65,6 +65,16 @@ static int translate(int error)
 	}
 }
 
+/* Of a write by version 3 the library keeps the server's answer, such as a full disk, in its text alone:
+ * "NFS: Write failed with NFS3ERR_NOSPC(-28)". What it says of itself ends with no number. */
+static int translate_write(int error, struct nfs_context *nfs)
+{
+	const char *text = nfs_get_error(nfs), *number = text ? strrchr(text, '(') : NULL;
+	long said = number ? strtol(number + 1, NULL, 10) : 0;
+
+	return error == -EFAULT && said < 0 && said > -4096 ? (int)said : translate(error);
+}
+
 static int begun(int r)
 {
 	return r < 0 ? -ENOMEM : 0; /* nothing else keeps the library from queueing a call */
@@ -77,7 +87,7 @@ static void write_done(int error, struct nfs_context *nfs, void *data, void *pri
 	struct nfs_link *link = private;
 
 	if (error < 0 || (size_t)error != link->asked) {
-		remote_ended(link->queue, error < 0 ? translate(error) : -EIO);
+		remote_ended(link->queue, error < 0 ? translate_write(error, nfs) : -EIO);
 		return;
 	}
 	link->done += link->asked;

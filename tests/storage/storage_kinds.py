@@ -2,6 +2,7 @@
 """Each networked kind of store: its server in a space, its whiteboard there, and specs of it and of what is wrong.
 Decides nothing about what a case expects. Called by test_stores.py and by the bench of stores.
 """
+import contextlib
 import errno
 import os
 
@@ -28,6 +29,10 @@ class Kind:
         make_file(self.file)
         make_file(self.closed)
         make_file(self.short, 5 * BLOCK + 512)
+        make_file(self.full)
+        with contextlib.suppress(OSError), open(f"{os.path.dirname(self.full)}/rest", "wb", buffering=0) as rest:
+            while True:
+                rest.write(bytes(BLOCK))
 
     def stored(self, block):
         with open(self.file, "rb") as file:
@@ -36,13 +41,15 @@ class Kind:
 
 
 class Nfs(Kind):
-    port, process, unreachable = NfsServer.port, "ganesha", errno.ENETUNREACH
+    port, process, unreachable, no_room = NfsServer.port, "ganesha", errno.ENETUNREACH, errno.ENOSPC
 
     def __init__(self, space, version):
         self.version = version
         self.folder, closed = f"{space.folder}/export", f"{space.folder}/closed"
         self.file, self.short, self.closed = f"{self.folder}/domain/board", f"{self.folder}/short", f"{closed}/board"
-        self.server = NfsServer(f"{space.folder}/nfs", space.name, self.address, self.folder, read_only=closed)
+        self.full = f"{space.full}/board"
+        self.server = NfsServer(f"{space.folder}/nfs", space.name, self.address, self.folder, read_only=closed,
+                                further=(space.full,))
         self.wrong = {"export": ("/missing/board", (errno.ENOENT, errno.EACCES)),
                       "file": (f"{self.folder}/missing", (errno.ENOENT,)),
                       "folder": (f"{self.folder}/domain", (errno.EISDIR, errno.EINVAL)),
@@ -54,16 +61,20 @@ class Nfs(Kind):
     def short_path(self):
         return self.short
 
+    def full_path(self):
+        return self.full
+
 
 class Iscsi(Kind):
-    port, process, unreachable = IscsiServer.port, "tgtd", errno.ECONNREFUSED
+    port, process, unreachable, no_room = IscsiServer.port, "tgtd", errno.ECONNREFUSED, errno.EIO  # a thin unit
     access = (CHAP_USER, CHAP_PASSWORD)
 
     def __init__(self, space, sector):
         self.step, self.address = sector, ADDRESSES[sector != 512]
         folder = f"{space.folder}/iscsi{sector}"
         self.file, self.short, self.closed = f"{folder}/board", f"{folder}/short", f"{folder}/closed"
-        self.server = IscsiServer(f"{folder}/tgt", space.name, self.address, (self.file, self.short, self.closed), sector,
+        self.full = f"{space.full}/board{sector}"
+        self.server = IscsiServer(f"{folder}/tgt", space.name, self.address, (self.file, self.short, self.closed, self.full), sector,
                                   read_only=(self.closed,))
         self.wrong = {"export": ("/iqn.2026-11.lab:none/1", (errno.EACCES,)),
                       "file": (f"/{self.server.target}/9", (errno.ENXIO,)),
@@ -76,6 +87,9 @@ class Iscsi(Kind):
 
     def short_path(self):
         return f"/{self.server.target}/2"
+
+    def full_path(self):
+        return f"/{self.server.target}/4"
 
 
 KINDS = {"nfs3": (Nfs, 3), "nfs4": (Nfs, 4), "iscsi512": (Iscsi, 512), "iscsi4096": (Iscsi, 4096)}

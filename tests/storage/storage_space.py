@@ -43,6 +43,12 @@ def remove_space(name):
     call("ip", "netns", "delete", name, check=False)
 
 
+def remove_folder(folder):
+    if os.path.ismount(f"{folder}/full"):
+        call("umount", f"{folder}/full")
+    shutil.rmtree(folder)
+
+
 def run_is_over(found):
     return found and not os.path.exists(f"/proc/{found.group(1)}")
 
@@ -53,7 +59,7 @@ def remove_left_behind():
             remove_space(name)
     for folder in os.listdir(tempfile.gettempdir()):  # also of one that was killed before or after its namespace
         if run_is_over(FOLDER.fullmatch(folder)):
-            shutil.rmtree(f"{tempfile.gettempdir()}/{folder}")
+            remove_folder(f"{tempfile.gettempdir()}/{folder}")
 
 
 class Space:
@@ -62,6 +68,9 @@ class Space:
         self.name = f"ovhast{os.getpid()}"
         self.folder = tempfile.mkdtemp(prefix=f"{self.name}.")
         os.chmod(self.folder, 0o755)
+        self.full = f"{self.folder}/full"  # a file system without room
+        os.mkdir(self.full)
+        call("mount", "-t", "tmpfs", "-o", "size=256k", "full", self.full)
         call("ip", "netns", "add", self.name)
         try:
             self.ip("link", "set", "lo", "up")
@@ -92,7 +101,7 @@ class Space:
 
     def down(self):
         remove_space(self.name)
-        shutil.rmtree(self.folder)
+        remove_folder(self.folder)
 
 
 class Store:

@@ -183,6 +183,14 @@ def test_other_storage_behind_the_same_address(kind, store):
     assert works(store, 1, 0x33)
 
 
+def test_full(kind, open_store):
+    store = open_store(kind, path=kind.full_path())
+    assert store.read(1)[0] == 0
+    error, ms = store.write(1, 0x34)
+    assert -error == kind.no_room and ms < 2000
+    assert store.read(1)[2] == [[0, 1]]
+
+
 @pytest.mark.parametrize("what", ["export", "file", "folder", "read-only"])
 def test_wrong_place(kind, open_store, what):
     path, errors = kind.wrong[what]

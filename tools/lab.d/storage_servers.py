@@ -113,6 +113,17 @@ class IscsiServer(Server):
         return call("tgtadm", "--lld", "iscsi", *words, timeout=5, check=check,
                     env={"TGT_IPC_SOCKET": f"{self.folder}/tgtd.socket"})
 
+    def add(self, number, file, read_only=False):
+        """A LUN; `sync`: what was answered is on the storage."""
+        lun = ("--tid", "1", "--lun", str(number))
+        self.admin("--op", "new", "--mode", "logicalunit", *lun, "-b", file, "--bstype", "rdwr", "--bsoflags", "sync",
+                   "--blocksize", str(self.sector))
+        self.admin("--op", "update", "--mode", "logicalunit", *lun, "--params",
+                   f"vendor_id=LAB,product_id=STORAGE,scsi_sn=LAB{number:05},readonly={int(read_only)}")
+
+    def remove(self, number):
+        self.admin("--op", "delete", "--mode", "logicalunit", "--tid", "1", "--lun", str(number))
+
     def start(self):
         process = self.begin("tgtd", "tgtd", "-f", "--iscsi", f"portal={self.address}:{self.port}",
                              env={"TGT_IPC_SOCKET": f"{self.folder}/tgtd.socket"})
@@ -120,11 +131,7 @@ class IscsiServer(Server):
         one = ("--tid", "1")
         self.admin("--op", "new", "--mode", "target", *one, "-T", self.target)
         for number, file in enumerate(self.files, 1):
-            # `sync`: what was answered is on the storage.
-            self.admin("--op", "new", "--mode", "logicalunit", *one, "--lun", str(number), "-b", file,
-                       "--bstype", "rdwr", "--bsoflags", "sync", "--blocksize", str(self.sector))
-            self.admin("--op", "update", "--mode", "logicalunit", *one, "--lun", str(number), "--params",
-                       f"vendor_id=LAB,product_id=STORAGE,scsi_sn=LAB{number:05},readonly={int(file in self.read_only)}")
+            self.add(number, file, file in self.read_only)
         self.admin("--op", "new", "--mode", "account", "--user", CHAP_USER, "--password", CHAP_PASSWORD)
         self.admin("--op", "bind", "--mode", "account", *one, "--user", CHAP_USER)
         self.admin("--op", "bind", "--mode", "target", *one, "-I", "ALL")
@@ -137,19 +144,19 @@ class IscsiServer(Server):
 
 
 class NfsServer(Server):
-    """The folder `export`, mounted as its own path by either version, and `read_only` for reading alone; versions "3", "4"
-    or "3,4"."""
+    """The folder `export`, mounted as its own path by either version, further ones, and `read_only` for reading alone;
+    versions "3", "4" or "3,4"."""
     kind, programs, commands = "nfs", ("rpcbind", "ganesha"), ("rpcbind", "ganesha.nfsd")
     port, backend = 2049, "Name = VFS;"
 
-    def __init__(self, folder, space, address, export, versions="3,4", read_only=None):
+    def __init__(self, folder, space, address, export, versions="3,4", read_only=None, further=()):
         super().__init__(folder, space, address)
-        self.export, self.versions, self.read_only = export, versions, read_only
+        self.export, self.versions, self.read_only, self.further = export, versions, read_only, further
 
     def start(self):
         configuration = f"{self.folder}/ganesha.conf"
         os.makedirs(f"{self.folder}/recovery", exist_ok=True)
-        folders = {self.export: "RW"} | ({self.read_only: "RO"} if self.read_only else {})
+        folders = dict.fromkeys((self.export, *self.further), "RW") | ({self.read_only: "RO"} if self.read_only else {})
         exports = (GANESHA_EXPORT.format(number=number, export=export, versions=self.versions, access=access,
                                          backend=self.backend)
                    for number, (export, access) in enumerate(folders.items(), 1))
@@ -157,8 +164,8 @@ class NfsServer(Server):
                                             plugins=GANESHA_PLUGINS) + "".join(exports))
         # Clients of version 3 ask rpcbind for mountd's port. Its socket has one name in each mount namespace.
         portmapper = self.begin("rpcbind", "unshare", "--mount", "--propagation", "private", "sh", "-c",
-                                'mount --bind "$1" /mnt && mount -t tmpfs rpcbind /run && mkdir -p "$1" && '
-                                'mount --bind /mnt "$1" && exec rpcbind -f', "sh",
+                                'mount --rbind "$1" /mnt && mount -t tmpfs rpcbind /run && mkdir -p "$1" && '
+                                'mount --rbind /mnt "$1" && exec rpcbind -f', "sh",
                                 os.path.commonpath([self.folder, self.export]))
         self.answers(portmapper, "rpcbind", lambda: self.listens(111))
         process = self.begin("ganesha", "ganesha.nfsd", "-F", "-f", configuration, "-L", f"{self.folder}/ganesha.log",
@@ -207,8 +214,8 @@ class GlusterServer(Server):
         # Its folders have one name in each mount namespace: in this one they are the lab's.
         process = self.begin("glusterd", "unshare", "--mount", "--propagation", "private", "sh", "-c",
                              'mount --bind "$1/work" /var/lib/glusterd && mount --bind "$1/log" /var/log/glusterfs && '
-                             'mount --bind "$2" /mnt && mount -t tmpfs gluster /run && mkdir -p "$2" /run/gluster && '
-                             'mount --bind /mnt "$2" && exec glusterd -N', "sh", self.folder,
+                             'mount --rbind "$2" /mnt && mount -t tmpfs gluster /run && mkdir -p "$2" /run/gluster && '
+                             'mount --rbind /mnt "$2" && exec glusterd -N', "sh", self.folder,
                              os.path.commonpath([self.folder, *self.bricks]))
         self.answers(process, "glusterd", lambda: self.gluster("volume", "list", timeout=5, check=False) is not None)
         if new:
