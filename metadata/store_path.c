@@ -152,6 +152,16 @@ static int check_end(const struct path_job *job)
 	return job->at + job->size > end ? -EFBIG : 0;
 }
 
+/* The kernel says "not permitted" of a disk that is read-only, as it says of what its rights forbid. */
+static int write_error(int fd, int error)
+{
+	int read_only = 0;
+
+	if (error == EPERM && ioctl(fd, BLKROGET, &read_only) == 0 && read_only)
+		return -EROFS;
+	return -error;
+}
+
 static int write_all(struct path_job *job)
 {
 	size_t done = 0;
@@ -165,7 +175,7 @@ static int write_all(struct path_job *job)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return -errno;
+			return write_error(job->fd, errno);
 		done += (size_t)n;
 		if (n == 0 || done % 512 != 0)
 			return -EIO;

@@ -423,14 +423,14 @@ static void test_close_while_hanging(void **state)
 }
 
 /* The device is gone with its last descriptor, whatever happens to the test. */
-static int loop_device(const char *backing, unsigned sector, char ret_path[32])
+static int loop_device(const char *backing, unsigned sector, unsigned flags, char ret_path[32])
 {
 	_cleanup_close_ int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
 	_cleanup_close_ int file = open(backing, O_RDWR | O_CLOEXEC);
 	struct loop_config config = {
 		.fd = (uint32_t)file,
 		.block_size = sector,
-		.info = {.lo_flags = LO_FLAGS_AUTOCLEAR},
+		.info = {.lo_flags = LO_FLAGS_AUTOCLEAR | flags},
 	};
 
 	for (int tries = 0; control >= 0 && tries < 8; tries++) {
@@ -455,7 +455,7 @@ static void test_large_sectors(void **state)
 	int fd;
 
 	file_make(f.path, 64 * BLOCK_SIZE, 'd');
-	fd = loop_device(f.path, 4096, device);
+	fd = loop_device(f.path, 4096, 0, device);
 	assert_true(fd >= 0);
 	snprintf(spec, sizeof(spec), "%s:8192", device);
 	store_make(spec);
@@ -479,6 +479,22 @@ static void test_large_sectors(void **state)
 	close(fd);
 }
 
+static void test_read_only_disk(void **state)
+{
+	char device[32];
+	int fd;
+
+	(void)state;
+	file_make(f.path, 64 * BLOCK_SIZE, 'd');
+	fd = loop_device(f.path, 512, LO_FLAGS_READ_ONLY, device);
+	assert_true(fd >= 0);
+	store_make(device);
+	assert_int_equal(write_block(1, 's'), -EROFS);
+	assert_int_equal(read_blocks(0, 3), 0);
+	assert_true(filled(0, 3 * BLOCK_SIZE, 'd'));
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -495,6 +511,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_hang, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_close_while_hanging, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_large_sectors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_read_only_disk, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
