@@ -26,10 +26,10 @@ UNITS = ("ovirt-ha-agent", "ovirt-ha-broker", "ovirt-ha-guard", "ovirt-ha-notify
 
 
 def poll(ask, seconds, what):
-    """Waits until `ask` holds; its value. `what` is said when it does not come true."""
+    """Waits until `ask` holds; its value. `what`, or what it returns, is said when it does not come true."""
     deadline = time.monotonic() + seconds
     while not (answer := ask()):
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, what() if callable(what) else what
         time.sleep(0.2)
     return answer
 

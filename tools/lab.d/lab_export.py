@@ -22,12 +22,12 @@ SPLIT = {"block": {"lockspace": 3, "leases": 3, "disk": 3}}  # a loop device mak
 EIO = 5
 
 
-def blockdev(host, server, path, number):
-    """The lowest node of a part: options of its driver as --blockdev takes them; `path` its file or device."""
+def blockdev(host, server, path):
+    """The lowest node of a part: options of its driver as --blockdev takes them; `path` its file, device or LUN."""
     if server is None:
         return f"driver=host_device,filename={path},locking=off"
     if server.kind == "iscsi":
-        return (f"driver=iscsi,transport=tcp,portal={server.address}:{server.port},target={server.target},lun={number},"
+        return (f"driver=iscsi,transport=tcp,portal={server.address}:{server.port},target={server.target},lun={path},"
                 f"user={CHAP_USER},password-secret=chap,initiator-name={IQN}:host{host.number}")
     if server.kind == "gluster":
         return (f"driver=gluster,server.0.type=inet,server.0.host={server.address},server.0.port={server.port},"
@@ -42,10 +42,10 @@ def start(host, server, parts):
     command = ["nsenter", f"--net=/run/netns/{host.full_name}", "--"] if server else []
     command += ["qemu-storage-daemon", "--chardev", f"socket,id=control,path={host.folder}/storage.qmp,server=on,wait=off",
                 "--monitor", "chardev=control", "--object", f"secret,id=chap,data={CHAP_PASSWORD}"]
-    for number, (name, path) in enumerate(parts.items(), 1):
+    for name, path in parts.items():
         open(f"{exports}/{name}", "a").close()
         command += ["--object", f"throttle-group,id=pace-{name}",
-                    "--blockdev", f"node-name=way-{name},cache.direct=on," + blockdev(host, server, path, number),
+                    "--blockdev", f"node-name=way-{name},cache.direct=on," + blockdev(host, server, path),
                     "--blockdev", f"driver=throttle,node-name={name},throttle-group=pace-{name},file=way-{name},"
                     "cache.direct=on", "--export", f"type=fuse,id={name},node-name={name},mountpoint={exports}/{name},"
                     "writable=on,allow-other=on"]

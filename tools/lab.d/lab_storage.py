@@ -21,6 +21,7 @@ from storage_servers import GlusterServer, IscsiServer, NfsProxy, NfsServer, Ser
 
 MIB = 1 << 20
 FILES = ("lockspace", "leases", "metadata", "conf", "disk")
+SPARE_MIB = 24
 OWNER = 36  # of the files and their folder, by number: their names' numbers may differ between hosts
 EXPORTED = ("lockspace", "leases", "metadata", "conf")
 LOCKSPACE = "hosted-engine"
@@ -34,6 +35,12 @@ RESOURCES = ("engine", "whiteboard", "conf")  # one alignment apart, in this ord
 
 def folder(lab):
     return f"{lab.folder}/storage"
+
+
+def spare(lab):
+    """A small file system beside the domain, for storage that is not what it should be; NFS serves `closed` in it for
+    reading alone."""
+    return f"{folder(lab)}/spare"
 
 
 def device(lab, name):
@@ -71,7 +78,8 @@ def server(lab, settings):
         names = ["lun"] if settings.get("undeployed") else FILES
         return IscsiServer(*place, [f"{folder(lab)}/{name}" for name in names], settings["sector"])
     if kind in ("nfs3", "nfs4"):
-        return NfsServer(*place, shared(lab) if settings.get("undeployed") else folder(lab), kind[3:])
+        top = shared(lab) if settings.get("undeployed") else folder(lab)
+        return NfsServer(*place, top, kind[3:], f"{spare(lab)}/closed", (spare(lab),))
     if kind == "gluster":
         return GlusterServer(*place, folder(lab))
     return None
@@ -95,6 +103,8 @@ def parts(lab, settings):
         return {name: device(lab, name) for name in names(settings)}
     if settings["storage"] == "gluster":
         return {name: f"/{name}" for name in FILES}
+    if settings["storage"] == "iscsi":
+        return {name: number for number, name in enumerate(FILES, 1)}
     return {name: f"{folder(lab)}/{name}" for name in FILES}
 
 
@@ -174,6 +184,9 @@ def make_domain(lab, settings):
     os.makedirs(f"{folder(lab)}/device")
     if settings["storage"] not in LOCAL:
         lab_network.make_storage_switch(lab)
+    os.mkdir(spare(lab))
+    call("mount", "-t", "tmpfs", "-o", f"size={SPARE_MIB}m", "spare", spare(lab))
+    os.mkdir(f"{spare(lab)}/closed")
     if settings.get("undeployed"):
         make_empty(lab, settings)
     elif settings["storage"] != "gluster":
@@ -197,7 +210,7 @@ def attach(host, settings):
         lab_network.connect_storage(host)
     if settings.get("undeployed"):
         return
-    export(host, settings)
+    export(host, settings, {})
     if settings["storage"] == "path":
         add_device(host, "disk", f"{folder(host.lab)}/disk", settings["sector"])
     if settings["storage"] == "block":
@@ -206,20 +219,21 @@ def attach(host, settings):
             add_device(host, name, f"{host.folder}/storage/{name}", settings["sector"], "--direct-io=on")
 
 
-def export(host, settings):
+def export(host, settings, instead):
     if proxy(host, settings):
         proxy(host, settings).start()
-    lab_export.start(host, proxy(host, settings) or server(host.lab, settings), parts(host.lab, settings))
+    lab_export.start(host, proxy(host, settings) or server(host.lab, settings), parts(host.lab, settings) | instead)
 
 
-def begin_anew(host, settings):
-    """What an operator does whose client of the storage does not come back: another one, at the same paths."""
+def begin_anew(host, settings, instead={}):
+    """What an operator does whose client of the storage does not come back: another one, at the same paths; or, by
+    {part: path}, what stands there instead of a part."""
     if settings["storage"] in LOCAL:
         raise LabError(f"storage {settings['storage']} is open by devices of the host, which can't begin anew")
     if proxy(host, settings):
         proxy(host, settings).stop()
     lab_export.stop(host, parts(host.lab, settings))
-    export(host, settings)
+    export(host, settings, instead)
 
 
 def set_fault(host, settings, fault):
