@@ -211,8 +211,11 @@ static void finish(struct storage_service *service)
 	if (reply->error == 0 && service->driver &&
 	    (doing == STORAGE_CONNECT ? reply->state != STORAGE_CONNECTED
 				      : doing == STORAGE_DISCONNECT && reply->state != STORAGE_DISCONNECTED))
-		say(service, -EIO, "all was done, and yet the storage is %s connected",
-		    doing == STORAGE_CONNECT ? "not" : "still");
+		say(service, -EIO, "all was done, and yet the storage is %s connected%s",
+		    doing == STORAGE_CONNECT ? "not" : "still",
+		    doing == STORAGE_CONNECT ? ": check that the server has what storage= in "
+					       "hosted-engine.conf names, and what its client logged"
+					     : "");
 	if (reply->error == 0 && service->plan.n_steps > 1)
 		log_info("storage %s domain=%s driver=%s ms=%lld",
 			 doing == STORAGE_CONNECT ? "connected" : "disconnected", service->conf.sd_uuid,

@@ -305,7 +305,8 @@ static void test_failures(void **state)
 	expect(STORAGE_CONNECT, -EIO, STORAGE_DISCONNECTED, "mount: refused");
 	put("prog", "exit 0\n");
 	expect(STORAGE_CONNECT, -EIO, STORAGE_DISCONNECTED,
-	       "all was done, and yet the storage is not connected");
+	       "all was done, and yet the storage is not connected: check that the server has what "
+	       "storage= in hosted-engine.conf names, and what its client logged");
 	/* It is there and says that it is not well. */
 	put("kernel", "");
 	rmdir(at(SD));
