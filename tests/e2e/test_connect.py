@@ -32,8 +32,18 @@ def test_storage_that_a_host_connects(lab):
     lab.run(host, "systemctl", "kill", "--kill-whom=main", "-s", "KILL", "ovirt-ha-storage")
     poll(lambda: lab.operator(host, "--connect-storage", check=False).returncode == 0, 20, "the service is not back")
     assert mounts() == ["fuse.glusterfs"] and lab.qemu() == before
+    # The server restarts, all of its bricks: the client comes back by itself, and so does all that needs it. The VM may have
+    # died of it: the bricks of a busy machine take longer than sanlock waits at this io_timeout.
+    lab.storage("server", "stop")
+    poll(lambda: lab.run(host, "stat", "--file-system", folder, check=False).returncode, 20, "it is still there")
+    lab.storage("server", "start")
+    poll(lambda: lab.run(host, "stat", "--file-system", folder, check=False).returncode == 0, 60, "it does not come back")
+    lab.wait_well(120)
+    poll(lambda: "trouble" not in lab.own_status(host), 60, lambda: lab.own_status(host).get("trouble"))
+    assert mounts() == ["fuse.glusterfs"]
     says("--disconnect-storage", 1, "the engine VM runs on this host")
     lab.operator(host, "--set-maintenance", "--mode=global")
+    before = lab.qemu()
     lab.run(host, "systemctl", "stop", "ovirt-ha-agent")
     assert lab.qemu() == before
     lab.run(host, "virsh", "-q", "destroy", "HostedEngine")
@@ -45,6 +55,12 @@ def test_storage_that_a_host_connects(lab):
     assert mounts() == []
     says("--connect-storage", 0)
     says("--disconnect-storage", 0)
+    # A volume that the server has not.
+    conf = "/etc/ovirt-hosted-engine/hosted-engine.conf"
+    lab.run(host, "sed", "-i.right", "s|^storage=.*|storage=storage:/none|", conf)
+    says("--connect-storage", 1, "check that the server has what storage= in hosted-engine.conf names")
+    assert mounts() == []
+    lab.run(host, "mv", f"{conf}.right", conf)
     lab.run(host, "systemctl", "start", "ovirt-ha-broker")
     lab.wait(f"lockspace@{host}=joined", 60)
     assert mounts() == ["fuse.glusterfs"]
