@@ -316,8 +316,8 @@ static void add_recipe(struct schedule *schedule, uint64_t *state, size_t which,
 	}
 }
 
-/* Mostly a few hosts, which see more of each fault; now and then dozens, seldom hundreds. More are for
- * schedules by hand: they take minutes. */
+/* Mostly a few hosts, which see more of each fault; now and then dozens, seldom hundreds, and one schedule of
+ * some thousands has up to as many as there can be: it takes minutes. */
 static uint16_t draw_hosts(uint64_t *state, unsigned kinds_used)
 {
 	static const uint16_t sizes[] = {1, 2, 3, 3, 3, 3, 4, 5};
@@ -327,9 +327,10 @@ static uint16_t draw_hosts(uint64_t *state, unsigned kinds_used)
 	if (kinds_used <= FAULT_LOCKSPACE_RESET) /* of when there were no others */
 		return few;
 	size = between(state, 0, 199);
-	return size == 0   ? (uint16_t)between(state, 65, 300)
-	       : size < 10 ? (uint16_t)between(state, 6, 64)
-			   : few;
+	if (size == 0)
+		return chance(state) % 10 == 9 ? (uint16_t)between(state, 301, HOST_ID_MAX)
+					       : (uint16_t)between(state, 65, 300);
+	return size < 10 ? (uint16_t)between(state, 6, 64) : few;
 }
 
 void schedule_generate(uint64_t seed, unsigned kinds_used, struct schedule *ret)
