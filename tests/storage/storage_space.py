@@ -23,7 +23,7 @@ from lab_place import call  # noqa: E402
 
 ADDRESSES, SILENT = ("10.77.0.1", "10.77.0.2"), "10.77.0.9"  # where servers listen; what is sent to the other is lost
 BLOCK = 4096
-SPACE, FOLDER = re.compile(r"ovhast(\d+)"), re.compile(r"ovhast(\d+)\..*")
+SPACE, FOLDER = re.compile(r"ovhast(\d+)[a-z]*"), re.compile(r"ovhast(\d+)[a-z]*\..*")
 
 
 def until(ask, seconds, what):
@@ -63,9 +63,10 @@ def remove_left_behind():
 
 
 class Space:
-    def __init__(self):
+    def __init__(self, name=""):
+        """`name`: letters, for one beside another of this process."""
         remove_left_behind()
-        self.name = f"ovhast{os.getpid()}"
+        self.name = f"ovhast{os.getpid()}{name}"
         self.folder = tempfile.mkdtemp(prefix=f"{self.name}.")
         os.chmod(self.folder, 0o755)
         self.full = f"{self.folder}/full"  # a file system without room

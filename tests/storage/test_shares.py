@@ -48,7 +48,7 @@ class Share:
 
 @pytest.fixture(scope="module")
 def running():
-    space = Space()
+    space = Space("shares")
     try:
         yield Share(space)
     finally:
