@@ -4,6 +4,7 @@ takes a host back to before, and what was broken off anywhere can be cleaned and
 """
 import json
 import os
+import signal
 import subprocess
 
 import pexpect
@@ -34,6 +35,17 @@ def write_answers(lab, host, answers):
 def deploy(lab, host, answers, check=True):
     write_answers(lab, host, answers)
     return lab.run(host, "hosted-engine", "--deploy", "--config-append=/root/answers", timeout=180, check=check)
+
+
+def heed_signals():
+    """Who runs the tests in the background, or by nohup, has some of them ignored, which a terminal's programs have not."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def terminal_of(lab, host, *command, timeout):
+    return pexpect.spawn(LAB, ["--name", lab.lab.name, "run", str(host), *command], encoding="utf-8", timeout=timeout, echo=False,
+                         preexec_fn=heed_signals)
 
 
 def clean(lab, host):
@@ -74,7 +86,7 @@ def test_two_hosts(undeployed_lab):
 
     # The first host leaves: the VM goes on elsewhere, with its disk, and the others forget the host.
     lab.wait_seen(1, 30)
-    leaving = pexpect.spawn(LAB, ["--name", lab.lab.name, "run", "1", "hosted-engine", "--undeploy"], encoding="utf-8", timeout=100)
+    leaving = terminal_of(lab, 1, "hosted-engine", "--undeploy", timeout=100)
     leaving.expect_exact("Taking back: Masking suspend")
     lab.run(1, "pkill", "-KILL", "-x", "hosted-engine")
     leaving.expect(pexpect.EOF)
@@ -178,13 +190,13 @@ def test_restored(undeployed_lab):
 
 def typed(lab, host, *arguments):
     """The questions on a terminal."""
-    return pexpect.spawn(LAB, ["--name", lab.lab.name, "run", str(host), "hosted-engine", "--deploy", *arguments],
-                         encoding="utf-8", timeout=60, echo=False)
+    return terminal_of(lab, host, "hosted-engine", "--deploy", *arguments, timeout=60)
 
 
 # In the order of the questions: words of each, and what is typed.
 STORAGE = [("storage you would like to use", "path"), ("storage connection path", "/srv/shared")]
 NETWORK = [("management bridge", ""), ("gateway IP address", "10.90.0.254")]
+UNASKED = ("io_timeout", "require_watchdog", "health_timeout", "vmid", "domain")
 ENGINE = [("FQDN for the engine", "engine.lab"), ("engine's appliance", "/srv/guest/appliance.qcow2"),
           ("virtual CPUs", "1"), ("memory size", "128"), ("size of the VM disk", ""), ("unicast MAC", ""),
           ("network be configured", "static"), ("IP address to be used", "10.90.0.100/24"),
@@ -211,14 +223,11 @@ def ended(terminal, code, words):
 @pytest.mark.lab("-n", "2")
 def test_typed(undeployed_lab):
     lab = undeployed_lab
-    known = first(lab)
-    path = f"{lab.lab.host(1).root}/root/some"
-    with open(path, "w") as file:  # what no question asks for
-        file.writelines(f"{key}={known[key]}\n" for key in ("io_timeout", "require_watchdog", "health_timeout", "vmid", "domain"))
+    write_answers(lab, 1, {key: first(lab)[key] for key in UNASKED})
     before = state_of(lab, 1)
     questions = STORAGE + NETWORK + ENGINE
     for left in range(len(questions) + 1):
-        terminal = typed(lab, 1, "--config-append=/root/some")
+        terminal = typed(lab, 1, "--config-append=/root/answers")
         answer(terminal, questions[:left])
         terminal.expect_exact(questions[left][0] if left < len(questions) else "confirm installation settings")
         if left % 2:
@@ -228,7 +237,7 @@ def test_typed(undeployed_lab):
         ended(terminal, 1, "nothing on this host was changed")
     assert state_of(lab, 1) == before and shared(lab) == []
 
-    terminal = typed(lab, 1, "--config-append=/root/some", "--generate-answer=/root/said")
+    terminal = typed(lab, 1, "--config-append=/root/answers", "--generate-answer=/root/said")
     answer(terminal, [(STORAGE[0][0], "floppy"), STORAGE[0], (STORAGE[1][0], "nowhere"), (STORAGE[1][0], "/nowhere"),
                       *STORAGE, (NETWORK[0][0], "eth0"), *NETWORK, (ENGINE[0][0], "engine.nowhere"), *ENGINE])
     terminal.expect_exact("confirm installation settings")
@@ -247,6 +256,35 @@ def test_typed(undeployed_lab):
     lab.wait("lockspace@2=joined && score@2>0", 30)
 
 
+# Of a server: what is offered is picked by its number.
+OFFERED = {
+    "nfs3": [(STORAGE[0][0], "nfs"), (STORAGE[1][0], STORAGE_ADDRESS), (STORAGE[1][0], "1"), ("additional mount options", "")],
+    "iscsi": [(STORAGE[0][0], "iscsi"), (STORAGE[1][0], STORAGE_ADDRESS), ("portal port", ""), ("discover user", CHAP_USER),
+              ("specify its password", CHAP_PASSWORD), ("target name", "1"), ("destination LUN", "1")],
+}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.lab("-n", "3", "--storage", kind)) for kind in OFFERED])
+def test_three_hosts_typed_on_a_server(undeployed_lab, kind):
+    lab = undeployed_lab
+    write_answers(lab, 1, {key: first(lab)[key] for key in UNASKED})
+    terminal = typed(lab, 1, "--config-append=/root/answers")
+    answer(terminal, OFFERED[kind] + NETWORK + ENGINE)
+    terminal.expect_exact("confirm installation settings")
+    terminal.sendline("Yes")
+    terminal.timeout = 170
+    ended(terminal, 0, "Hosted Engine successfully deployed")
+    lab.wait("vm=up@1 && http=ok && lease=1", 10)
+    for host in (2, 3):
+        terminal = typed(lab, host)
+        answer(terminal, OFFERED[kind] + [("Host ID", ""), (NETWORK[0][0], ""), (NETWORK[1][0], ""), ("confirm", "")])
+        terminal.timeout = 100
+        ended(terminal, 0, "Hosted Engine successfully deployed")
+        lab.wait(f"lockspace@{host}=joined && score@{host}>0", 30)
+    lab.wait("vm=up@1 && http=ok", 10)
+
+
 STAGES = ("Creating the storage domain", "Importing the engine's disk", "first configuration",
           "Writing the configuration", "Configuring libvirt: sanlock", "Configuring libvirt: leases", "Configuring sanlock",
           "Masking suspend", "Starting sanlock", "Starting the hosted engine's daemons", "Waiting for", "Finishing")
@@ -259,8 +297,7 @@ def test_broken_off_at_each_stage(undeployed_lab):
     before = state_of(lab, 1)
     write_answers(lab, 1, first(lab))
     for number, words in enumerate(STAGES):
-        terminal = pexpect.spawn(LAB, ["--name", lab.lab.name, "run", "1", "sh", "-c", "exec hosted-engine --deploy "
-                                 "--config-append=/root/answers </dev/null"], encoding="utf-8", timeout=100, echo=False)
+        terminal = terminal_of(lab, 1, "sh", "-c", "exec hosted-engine --deploy --config-append=/root/answers </dev/null", timeout=100)
         terminal.expect_exact(words)
         lab.run(1, "pkill", ("-KILL", "-INT")[number % 2], "-x", "hosted-engine", check=False)
         if number % 2 and "Finishing" not in words:
