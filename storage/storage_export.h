@@ -11,7 +11,8 @@
 
 #include "util/engine_conf.h"
 
-/* In STORAGE_RUN_DIR: what the daemon said when it could not start; not there while it runs. */
+/* In STORAGE_RUN_DIR: what the daemon said when it could not start; not there while it runs, nor once it was
+ * stopped. */
 #define STORAGE_DAEMON_WORDS "daemon.words"
 #define STORAGE_EXPORTS_MAX 5
 #define STORAGE_EXPORT_WHY_SIZE 256

@@ -61,6 +61,11 @@ static const char *unit(const struct engine_conf *conf, struct storage_plan *pla
 	return storage_text(plan, "ovirt-ha-storage-daemon@%s.service", conf->sd_uuid);
 }
 
+static const char *words(const struct storage_world *world, struct storage_plan *plan)
+{
+	return storage_text(plan, "%s/" STORAGE_DAEMON_WORDS, world->run);
+}
+
 static void plan_connect(const struct storage_world *world, const struct engine_conf *conf,
 			 struct storage_plan *plan)
 {
@@ -69,16 +74,17 @@ static void plan_connect(const struct storage_world *world, const struct engine_
 	storage_plan_add(plan, STORAGE_STEP_FOLDER, QUICK_MS, storage_folder(plan, world, conf), NULL);
 	step = storage_plan_add(plan, STORAGE_STEP_RUN, START_MS, "systemctl", "start", unit(conf, plan),
 				NULL);
-	step->words = storage_text(plan, "%s/" STORAGE_DAEMON_WORDS, world->run);
+	step->words = words(world, plan);
 }
 
-/* The unit takes its files away. */
+/* The unit takes its files away; what it said of a start that failed is no news any more. */
 static void plan_disconnect(const struct storage_world *world, const struct engine_conf *conf,
 			    struct storage_plan *plan)
 {
 	struct storage_step *step;
 
 	storage_plan_add(plan, STORAGE_STEP_RUN, STOP_MS, "systemctl", "stop", unit(conf, plan), NULL);
+	storage_plan_add(plan, STORAGE_STEP_REMOVE, QUICK_MS, words(world, plan), NULL);
 	step = storage_plan_add(plan, STORAGE_STEP_REMOVE, QUICK_MS, storage_folder(plan, world, conf), NULL);
 	step->optional = true;
 }
@@ -86,7 +92,7 @@ static void plan_disconnect(const struct storage_world *world, const struct engi
 static int state(const struct storage_world *world, const struct engine_conf *conf, enum storage_state *ret)
 {
 	struct storage_exports exports;
-	char why[STORAGE_WHY_SIZE];
+	char why[STORAGE_WHY_SIZE], path[PATH_MAX / 4];
 	size_t mounted = 0;
 
 	*ret = STORAGE_DISCONNECTED;
@@ -99,7 +105,9 @@ static int state(const struct storage_world *world, const struct engine_conf *co
 			return r;
 		mounted += r > 0;
 	}
-	if (mounted > 0)
+	/* Words of a daemon that did not start: systemd goes on trying, which is there to be ended. */
+	snprintf(path, sizeof(path), "%.200s/" STORAGE_DAEMON_WORDS, world->run);
+	if (mounted > 0 || access(path, F_OK) == 0)
 		*ret = mounted == exports.n ? STORAGE_CONNECTED : STORAGE_PARTIAL;
 	return 0;
 }

@@ -105,10 +105,11 @@ static void test_plans(void **state)
 	assert_string_equal(plan.steps[1].words, "/run/ovirt-ha-storage/daemon.words");
 	memset(&plan, 0, sizeof(plan));
 	storage_userspace.disconnect(&world, &conf, &plan);
-	assert_int_equal(plan.n_steps, 2);
+	assert_int_equal(plan.n_steps, 3);
 	assert_step(&plan.steps[0], STORAGE_STEP_RUN, "systemctl", "stop", UNIT);
-	assert_step(&plan.steps[1], STORAGE_STEP_REMOVE, FOLDER, NULL, NULL);
-	assert_true(plan.steps[1].optional);
+	assert_step(&plan.steps[1], STORAGE_STEP_REMOVE, "/run/ovirt-ha-storage/daemon.words", NULL, NULL);
+	assert_step(&plan.steps[2], STORAGE_STEP_REMOVE, FOLDER, NULL, NULL);
+	assert_true(plan.steps[2].optional);
 }
 
 static enum storage_state state_of(const char *mounts)
@@ -136,12 +137,27 @@ static void test_state(void **state)
 	assert_int_equal(state_of(both), STORAGE_DISCONNECTED);
 }
 
+/* systemd tries again for as long as the daemon is not stopped: that is there to be disconnected. */
+static void test_refused(void **state)
+{
+	(void)state;
+	world.run = top;
+	snprintf(conf.lockspace.path, sizeof(conf.lockspace.path), "%s/" DOMAIN "/lockspace", top);
+	snprintf(conf.disk.path, sizeof(conf.disk.path), "%s/" DOMAIN "/disk", top);
+	assert_int_equal(state_of(""), STORAGE_DISCONNECTED);
+	put(top, "daemon.words", "no such export\n");
+	assert_int_equal(state_of(""), STORAGE_PARTIAL);
+	conf.domain_type = DOMAIN_FC;
+	assert_int_equal(state_of(""), STORAGE_DISCONNECTED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_probe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_plans, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_state, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
