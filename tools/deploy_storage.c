@@ -9,13 +9,13 @@
 #include <unistd.h>
 
 #include "metadata/identity.h"
-#include "util/direct_read.h"
 #include "storage/lockspace_watch.h"
 #include "storage/storage_driver.h"
 #include "tools/deploy_stages.h"
 #include "tools/deploy_terminal.h"
 #include "tools/storage_ask.h"
 #include "util/clock.h"
+#include "util/direct_read.h"
 
 #define LOCKSPACE_NAME "hosted-engine"
 
@@ -224,6 +224,24 @@ static int find_others(const struct domain *domain, char why[STAGE_WHY_SIZE])
 	return 0;
 }
 
+static int look_for_others(struct deployment *deployment, const struct engine_conf *conf, const char *seen,
+			   char why[STAGE_WHY_SIZE])
+{
+	const struct lease_timing timing = {.io_timeout_s = conf->io_timeout_s,
+					    .watchdog_fire_s = conf->watchdog_fire_s};
+	const char *uuid = journal_get(deployment->journal, "domain.uuid");
+	int r = domain_read(seen, 0, &deployment->domain, why);
+
+	if (r == 0 && strcasecmp(deployment->domain.identity.domain, uuid) != 0)
+		return stage_fail(why, -EXDEV,
+				  "%.200s holds another domain, so whether hosts use %.36s can't be told: "
+				  "set storage= in hosted-engine.conf back",
+				  seen, uuid);
+	if (r == 0)
+		r = watch_domain(&deployment->domain, &timing, why);
+	return r < 0 ? r : find_others(&deployment->domain, why);
+}
+
 /* The disk of an engine that was up is nobody's to erase by the way. */
 int stage_undo_domain(void *data, char why[STAGE_WHY_SIZE])
 {
@@ -251,16 +269,14 @@ int stage_undo_domain(void *data, char why[STAGE_WHY_SIZE])
 	stage_conf_load(&conf);
 	if (share)
 		see_share(&conf, seen);
-	/* Once others could know of it they are looked for; those of another domain that is there are not. */
-	if (journal_get(deployment->journal, "shared") &&
-	    domain_read(seen, 0, &deployment->domain, why) == 0 &&
-	    strcasecmp(deployment->domain.identity.domain, uuid) == 0) {
-		const struct lease_timing timing = {.io_timeout_s = conf.io_timeout_s,
-						    .watchdog_fire_s = conf.watchdog_fire_s};
-
-		r = watch_domain(&deployment->domain, &timing, why);
-		if (r == 0)
-			r = find_others(&deployment->domain, why);
+	/* Once others could know of it they are looked for; those of another domain that is there are not. Of
+	 * one that can't be read, or not by the way by which they are looked for, nobody can tell. */
+	if (journal_get(deployment->journal, "shared")) {
+		r = domain_read(path, 0, &deployment->domain, why);
+		if (r == 0 && strcasecmp(deployment->domain.identity.domain, uuid) == 0)
+			r = look_for_others(deployment, &conf, seen, why);
+		else if (r == -ENODATA || r == -EBADMSG)
+			r = 0; /* domain_erase() sees it too */
 	}
 	if (r == 0 && share)
 		r = ask_storage(STORAGE_DISCONNECT, why); /* its files go */
