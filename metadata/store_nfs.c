@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The store of a file on an NFS server, by libnfs; the only file that includes it. It decides how the library
- * is asked and what its errors mean; metadata/store_remote.c decides about connections and time. It may not
- * use a context again that had an error, nor serve anything that another host may have written over. Called
- * by metadata/store_open.c. */
+/* The store of a file on an NFS server, by libnfs. It decides how the library is asked and what its errors
+ * mean; metadata/store_remote.c decides about connections and time. It may not use a context again that had
+ * an error, nor serve anything that another host may have written over. Called by metadata/store_open.c. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +16,7 @@
 
 #include <nfsc/libnfs.h>
 
+#include "metadata/nfs_write.h"
 #include "metadata/store_kinds.h"
 #include "metadata/store_remote.h"
 #include "util/cleanup.h"
@@ -65,16 +65,6 @@ static int translate(int error)
 	}
 }
 
-/* Of a write by version 3 the library keeps the server's answer, such as a full disk, in its text alone:
- * "NFS: Write failed with NFS3ERR_NOSPC(-28)". What it says of itself ends with no number. */
-static int translate_write(int error, struct nfs_context *nfs)
-{
-	const char *text = nfs_get_error(nfs), *number = text ? strrchr(text, '(') : NULL;
-	long said = number ? strtol(number + 1, NULL, 10) : 0;
-
-	return error == -EFAULT && said < 0 && said > -4096 ? (int)said : translate(error);
-}
-
 static int begun(int r)
 {
 	return r < 0 ? -ENOMEM : 0; /* nothing else keeps the library from queueing a call */
@@ -87,7 +77,7 @@ static void write_done(int error, struct nfs_context *nfs, void *data, void *pri
 	struct nfs_link *link = private;
 
 	if (error < 0 || (size_t)error != link->asked) {
-		remote_ended(link->queue, error < 0 ? translate_write(error, nfs) : -EIO);
+		remote_ended(link->queue, error < 0 ? translate(nfs_write_error(error, nfs)) : -EIO);
 		return;
 	}
 	link->done += link->asked;

@@ -16,6 +16,7 @@
 
 #include <nfsc/libnfs.h>
 
+#include "metadata/nfs_write.h"
 #include "storage/storage_export.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -237,6 +238,8 @@ static int copy(struct nfs_share *share, struct nfsfh *file, int fd, uint64_t of
 		if (n <= 0)
 			return n < 0 ? -errno : -ENODATA;
 		r = ASK(share, nfs_pwrite_async, file, done, (uint64_t)n, piece, answered, share);
+		if (r < 0)
+			r = nfs_write_error(r, share->context);
 		if (r == 0)
 			r = -EIO;
 	}
