@@ -49,9 +49,10 @@ struct domain {
 /* Lays a domain out and reads it back: `ret` is what domain_read() then says. 0, or -errno with one line for
  * people in `ret_why`: -EEXIST it holds something, named; -EBUSY in use on this host, by whom, forced or not
  * (of SERVER:/PATH that is the caller's to know); -ENOSPC too small or full; -EROFS; -EINVAL the request;
- * others as the storage gave them. After a failure at any point, a power cut too, there is no domain: what
- * domain_read() goes by is written last, and an old domain's is erased first. New files are removed again
- * when a format fails; after a power cut they stay, and are named by the next one. */
+ * -EUCLEAN it failed, and what it made is there still: domain_erase() takes it away; others as the storage
+ * gave them. After a failure at any point, a power cut too, there is no domain: what domain_read() goes by is
+ * written last, and an old domain's is erased first. New files are removed again when a format fails but for
+ * -EUCLEAN; after a power cut they stay, and are named by the next one. */
 int domain_format(const struct domain_request *request, struct domain *ret, char ret_why[DOMAIN_WHY_SIZE]);
 
 /* Finds the whole domain at a path as above; of SERVER:/PATH its areas' paths are for people. 0, or -errno

@@ -30,10 +30,16 @@ static const char *name_of(enum domain_area area)
 	return area == AREA_METADATA ? UNNAMED : domain_area_names[area];
 }
 
+/* Nobody has answered, or the connection broke, of which the library says so. */
+static bool unheard(int error)
+{
+	return error == -ETIMEDOUT || error == -ECONNRESET || error == -EFAULT;
+}
+
 static int say(const char *path, int error, const char *what, char ret_why[DOMAIN_WHY_SIZE])
 {
 	return domain_why(ret_why, error, "%.200s%s: %s", path, what,
-			  error == -ETIMEDOUT ? "the server does not answer" : strerror(-error));
+			  unheard(error) ? "the server does not answer" : strerror(-error));
 }
 
 static int refuse_content(struct nfs_share *share, const char *path, char ret_why[DOMAIN_WHY_SIZE])
@@ -147,11 +153,18 @@ static int share_format(const struct domain_request *request, char ret_why[DOMAI
 		return say(DRAFT, r, "", ret_why);
 	r = put_all(share, request, &layout, fd, made);
 	if (r < 0) {
+		int gone = 0;
+
 		if (made[AREA_DISK]) /* else it never got its name */
-			(void)nfs_share_remove(share, domain_area_names[AREA_METADATA]);
+			gone = nfs_share_remove(share, domain_area_names[AREA_METADATA]);
 		for (int i = 0; i < AREA_COUNT; i++)
-			if (made[i])
-				(void)nfs_share_remove(share, name_of(i));
+			if (made[i] && !unheard(gone))
+				gone = nfs_share_remove(share, name_of(i));
+		if (unheard(gone))
+			return domain_why(ret_why, -EUCLEAN,
+					  "%.200s: the server does not answer; what was begun there is "
+					  "there still",
+					  request->path);
 		return say(request->path, r, " could not be written", ret_why);
 	}
 	return 0;

@@ -192,7 +192,7 @@ int stage_run_domain(void *data, char why[STAGE_WHY_SIZE])
 	if (r < 0)
 		return r;
 	r = domain_format(&request, &deployment->domain, why);
-	if (r < 0)
+	if (r < 0 && r != -EUCLEAN)
 		(void)journal_set(deployment->journal, "domain.path", NULL); /* it has cleaned up */
 	if (r < 0 || !share)
 		return r;
