@@ -136,7 +136,8 @@ void board_set_member(struct board *board, bool joined, uint64_t generation, str
 /* Read every second: everything, or the one block of `owner` (0: none); less often if the owner `tells` of
  * changes. */
 void board_watch(struct board *board, bool closely, uint16_t owner, bool tells);
-/* A host says that its block has changed: it is read as soon as the read under way has ended. */
+/* A host says that its block has changed: it is read as soon as the read under way has ended, or the next
+ * piece of the cycle after it. */
 void board_poked(struct board *board, uint16_t id);
 /* What the agent says of this host; written at once when it is news. */
 void board_publish(struct board *board, const struct publish_request *request);

@@ -63,11 +63,14 @@ static void cycle_go_on(struct board *board)
 {
 	uint32_t first, count = 1, most = board->scanned ? CYCLE_BLOCKS : BOARD_SCAN_BLOCKS;
 	enum board_scan_io io = board->scanned ? BOARD_SCAN_CYCLE : BOARD_SCAN_ALL;
+	/* On slow storage a poked block may always wait: then the cycle has every other read, else pokes
+	 * would keep it from all other blocks, and from the look at whose whiteboard it is. */
+	bool turn_of_cycle = board->cycling && board->scan_io == BOARD_SCAN_POKED;
 	int r;
 
 	/* Only now: who hears of what was read may ask for another cycle, over the same images. */
 	board->scan_io = BOARD_SCAN_IDLE;
-	if (board->scanned && board->n_poked > 0) {
+	if (board->scanned && board->n_poked > 0 && !turn_of_cycle) {
 		io = BOARD_SCAN_POKED;
 		first = take_poked(board);
 	} else if (!board->cycling) {
@@ -102,8 +105,12 @@ static void cycle_go_on(struct board *board)
 		bool ended_scan = !board->scanned;
 
 		board->cycling = false;
-		if (!ended_scan)
+		if (!ended_scan) {
+			/* At most once: no cycle is under way now. */
+			if (turn_of_cycle && board->n_poked > 0)
+				cycle_go_on(board);
 			return;
+		}
 		board->scanned = true;
 		board->rescan_next = 1;
 		board->rescanned_at = board->cycled_at;
