@@ -45,7 +45,9 @@ static bool well_formed(const union request_message *message, enum request_kind 
 		       (unsigned)message->publish.claim.detail < DETAIL_COUNT &&
 		       (unsigned)message->publish.engine_reason < ENGINE_REASON_COUNT &&
 		       (unsigned)message->publish.state < STATE_COUNT &&
-		       (unsigned)message->publish.reason < REASON_COUNT;
+		       (unsigned)message->publish.reason < REASON_COUNT &&
+		       message->publish.claim.migrating_to <= HOST_ID_MAX &&
+		       memchr(message->publish.move_failed, '\0', MOVE_FAILED_MAX);
 	case REQUEST_ANSWER:
 		return memchr(message->answer.text, '\0', TEXT_MAX) && message->answer.error <= 0;
 	case REQUEST_GLOBAL:

@@ -31,6 +31,7 @@ static void check_publish(const struct publish_request *p)
 	assert(strcmp(vm_str(p->claim.vm), "?") && strcmp(health_str(p->claim.health), "?") &&
 	       strcmp(detail_str(p->claim.detail), "?") && strcmp(engine_reason_str(p->engine_reason), "?") &&
 	       strcmp(state_str(p->state), "?") && strcmp(reason_str(p->reason), "?"));
+	assert(p->claim.migrating_to <= HOST_ID_MAX && strlen(p->move_failed) < MOVE_FAILED_MAX);
 }
 
 static void check(const uint8_t *data, size_t size)

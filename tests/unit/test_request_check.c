@@ -112,6 +112,7 @@ static const struct {
 	WORD(engine_reason, ENGINE_REASON_COUNT),
 	WORD(state, STATE_COUNT),
 	WORD(reason, REASON_COUNT),
+	{1, offsetof(struct publish_request, claim.migrating_to), 2, HOST_ID_MAX + 1},
 	{3, offsetof(struct answer_request, error), 4, 1},
 	{6, offsetof(struct global_request, maintenance), 1, 255},
 	{7, offsetof(struct command_request, command), 4, 0},
@@ -131,8 +132,12 @@ static void test_values(void **state)
 
 static void test_texts(void **state)
 {
-	struct sent answer = good(3), command = good(7);
+	struct sent publish = good(1), answer = good(3), command = good(7);
 
+	memset(publish.message.publish.move_failed, 'x', MOVE_FAILED_MAX);
+	assert_int_equal(check(&publish, sizeof(struct publish_request)), -EBADMSG);
+	publish.message.publish.move_failed[MOVE_FAILED_MAX - 1] = '\0';
+	assert_int_equal(check(&publish, sizeof(struct publish_request)), 0);
 	memset(answer.message.answer.text, 'x', TEXT_MAX);
 	assert_int_equal(check(&answer, sizeof(struct answer_request)), -EBADMSG);
 	answer.message.answer.text[TEXT_MAX - 1] = '\0';
