@@ -10,8 +10,10 @@
  *      6  2  host id of the block, 1..HOST_ID_MAX
  *      8  8  cluster, poke_cluster() of the domain's uuid and the lockspace's name
  *     16  8  sequence, 1.., one more with each poke of a broker
- *     24  4  what changed, enum poke_what or-ed, at least one; a greeting alone asks for no read; bits that
- * are not known here are fine 28  4  zero
+ *     24  4  what changed, enum poke_what or-ed, at least one
+ *     28  4  zero
+ *
+ * Of what changed, a greeting alone asks for no read, and bits that are not known here are fine.
  */
 #pragma once
 
