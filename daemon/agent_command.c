@@ -240,6 +240,10 @@ static void answer_refused(struct agent *agent, struct order *order)
 		       action_str(m->in_flight), state_str(m->state));
 		return;
 	}
+	if (order->wanted == ACTION_MIGRATE) { /* what keeps this host from a start is no matter */
+		answer_no_target(agent, order);
+		return;
+	}
 	if (start && agent->watch.starting != ACTION_NONE) {
 		answer(agent, order, -EBUSY,
 		       "%sthe start before this one still waits in libvirt: try again later", failed);
@@ -259,10 +263,6 @@ static void answer_refused(struct agent *agent, struct order *order)
 			       penalty_str(stops[i]));
 			return;
 		}
-	if (order->wanted == ACTION_MIGRATE) {
-		answer_no_target(agent, order);
-		return;
-	}
 	answer(agent, order, -ECANCELED, "%srefused in state %s: %s", failed, state_str(m->state),
 	       reason_str(agent->step.reason));
 }

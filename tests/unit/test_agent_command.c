@@ -283,12 +283,15 @@ static void test_migration(void **state)
 	world_make_with_vm_up();
 	world_add_peer();
 	strcpy(world.target, "h2.example");
+	world.cluster.watchdog = WATCHDOG_NONE; /* it may start nothing: that is not why */
 	world_run(20 * S);
 	/* Where nobody can take it, in global maintenance, with a host that is none. */
 	agent_broker_calls.command(world.agent, 1, COMMAND_VM_MIGRATE, "3");
 	world_run(1 * S);
 	assert_int_equal(world.answered_error, -EBUSY);
 	assert_non_null(strstr(world.answered, "that host is not one"));
+	world.cluster.watchdog = WATCHDOG_HARD;
+	world_run(12 * S);
 	agent_broker_calls.command(world.agent, 2, COMMAND_VM_MIGRATE, "h2");
 	assert_int_equal(world.answered_error, -EINVAL);
 	agent_broker_calls.command(world.agent, 3, COMMAND_VM_MIGRATE_CANCEL, "");
