@@ -38,6 +38,11 @@ static int find_host(struct broker_client *client, const char *wanted, char ret[
 	size_t n;
 	int r;
 
+	/* An empty variable of a script's: no host at all would be the best one. */
+	if (!*wanted) {
+		fputs("--host: give a host id or a name; see hosted-engine --vm-status\n", stderr);
+		return 1;
+	}
 	if (wanted[strspn(wanted, "0123456789")] == '\0') {
 		snprintf(ret, TEXT_MAX, "%.10s", wanted);
 		return 0;
