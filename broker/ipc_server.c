@@ -194,6 +194,16 @@ static void reply(struct ipc_client *client, enum request_kind kind, int error, 
 	client_send(client, &message, sizeof(message));
 }
 
+/* Who asks to be the agent listens to events alone, though it does not become it. */
+static void refuse(struct ipc_client *client, enum request_kind kind, int error, const char *why)
+{
+	bool agent = client->agent;
+
+	client->agent = agent || kind == REQUEST_AGENT;
+	reply(client, kind, error, why);
+	client->agent = agent;
+}
+
 static void deferred_answer(void *data, int error, const char *text)
 {
 	struct ipc_client *client = data;
@@ -361,7 +371,7 @@ static int32_t client_message(qb_ipcs_connection_t *connection, void *data, size
 
 	kind = (enum request_kind)message.request.header.id;
 	if (r < 0) {
-		reply(client, kind, r, why);
+		refuse(client, kind, r, why);
 		return 0;
 	}
 	if (request_changes(kind) && client->right != RIGHT_CHANGE && !client->refused) {
@@ -373,9 +383,9 @@ static int32_t client_message(qb_ipcs_connection_t *connection, void *data, size
 	}
 	if ((request_changes(kind) && client->right != RIGHT_CHANGE) ||
 	    (request_is_agents(kind) && !client->agent)) {
-		reply(client, kind, -EACCES,
-		      request_is_agents(kind) ? "for the registered agent only"
-					      : "needs root or user " SERVICE_ACCOUNT);
+		refuse(client, kind, -EACCES,
+		       request_is_agents(kind) ? "for the registered agent only"
+					       : "needs root or user " SERVICE_ACCOUNT);
 		return 0;
 	}
 	serve(client, &message);

@@ -367,6 +367,10 @@ static void on_lost(void *data, int error)
 	if (error == -EEXIST)
 		log_error("another agent is registered with the broker, this one begins nothing; end one of "
 			  "the two");
+	else if (error == -EPROTO)
+		log_error("the broker is of another version than this agent, or is none: restart "
+			  "ovirt-ha-broker and ovirt-ha-agent after an upgrade; the VM goes on as it is, "
+			  "nothing is begun");
 	else
 		log_warning("the broker does not answer: %s; the VM goes on as it is, nothing is begun",
 			    strerror(-error));
