@@ -78,6 +78,7 @@ void terminal_refuse(void *data, const char *line)
 	put_lines(stderr, line);
 }
 
+/* ^\ and ^Z are letters then: the terminal is not left silent, and no core keeps the password. */
 static void silence(struct termios *ret_usual)
 {
 	struct termios silent;
@@ -87,6 +88,7 @@ static void silence(struct termios *ret_usual)
 	silent = *ret_usual;
 	silent.c_lflag &= ~(tcflag_t)ECHO;
 	silent.c_lflag |= ECHONL;
+	silent.c_cc[VQUIT] = silent.c_cc[VSUSP] = _POSIX_VDISABLE;
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
 }
 
