@@ -55,7 +55,7 @@ int deployment_check_finished(FILE *out)
 	return 2;
 }
 
-static bool agent_runs(void)
+bool deployment_agent_runs(void)
 {
 	_cleanup_(broker_client_close_p) struct broker_client *client = NULL;
 	struct status_reply status;
@@ -75,7 +75,7 @@ int deployment_check_vm(FILE *out)
 		return 0;
 	fprintf(out,
 		"The hosted engine configuration has not been retrieved from shared storage yet,\n%s\n\n",
-		agent_runs() ? "for more details please check sanlock status."
-			     : "please ensure that ovirt-ha-agent service is running.");
+		deployment_agent_runs() ? "for more details please check sanlock status."
+					: "please ensure that ovirt-ha-agent service is running.");
 	return 1;
 }

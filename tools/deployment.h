@@ -16,3 +16,5 @@ int deployment_check_finished(FILE *out);   /* E2: and no deployment is under wa
 /* E3: the VM's configuration is here. Asks the broker, where it is not, for what hint helps: blocks for
  * seconds then. */
 int deployment_check_vm(FILE *out);
+/* An agent is connected with this host's broker. Blocks for seconds where that does not answer. */
+bool deployment_agent_runs(void);

@@ -25,12 +25,15 @@ static int move_vm_away(const struct command_set *set)
 	return call.command->run(&call);
 }
 
-/* 0: all but the VM is to go now. Once that was decided there is no way back: another --undeploy ends it. */
+/* 0: all but the VM is to go now. Once that was decided there is no way back: another --undeploy ends it.
+ * While the agent still runs the VM may have come back meanwhile, and is moved again: what comes next would
+ * kill it. */
 static int begin(const struct invocation *call, struct deployment *deployment)
 {
+	const bool leaving = journal_get(deployment->journal, LEAVING);
 	int r;
 
-	if (journal_get(deployment->journal, LEAVING))
+	if (leaving && !deployment_agent_runs())
 		return 0;
 	if (journal_empty(deployment->journal) && deployment_check(stdout, stderr) != 0)
 		return 1;
@@ -43,7 +46,7 @@ static int begin(const struct invocation *call, struct deployment *deployment)
 		return 1;
 	}
 	r = move_vm_away(call->set);
-	if (r == 0 && (r = journal_set(deployment->journal, LEAVING, "yes")) < 0)
+	if (r == 0 && !leaving && (r = journal_set(deployment->journal, LEAVING, "yes")) < 0)
 		fprintf(stderr, "The journal of the deployment can't be written: %s\n", strerror(-r));
 	if (r != 0)
 		fputs("This host stays deployed. In local maintenance, where it may be now, it waits for "
