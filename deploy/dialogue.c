@@ -105,14 +105,27 @@ static bool any_asked(const bool asked[ANSWER_COUNT], enum answer from, enum ans
 	return false;
 }
 
+/* A server's text is one line: it can't add what would read as ours. */
+static void say_foreign(const struct dialogue *dialogue, const char *before, const char *text)
+{
+	char line[DIALOGUE_LINE_SIZE];
+
+	snprintf(line, sizeof(line), "%s%s", before, text);
+	for (char *c = line; (c = strchr(c, '\n'));)
+		*c = '?';
+	say(dialogue, "%s", line);
+}
+
 static void show(const struct dialogue *dialogue, const struct choices *choices)
 {
-	char label[24];
+	char label[24], before[32];
 
 	if (choices->note[0])
-		say(dialogue, "%s", choices->note);
-	for (size_t i = 0; i < choices->n; i++)
-		say(dialogue, "  [%s]  %s", choices_label(choices, i, label), choices->all[i].about);
+		say_foreign(dialogue, "", choices->note);
+	for (size_t i = 0; i < choices->n; i++) {
+		snprintf(before, sizeof(before), "  [%s]  ", choices_label(choices, i, label));
+		say_foreign(dialogue, before, choices->all[i].about);
+	}
 	if (choices->more > 0)
 		say(dialogue, "  and %zu more", choices->more);
 	if (choices->n > 0)

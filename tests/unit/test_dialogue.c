@@ -77,10 +77,10 @@ static void offer(void *data, enum answer which, const struct answers *answers, 
 	}
 	if (which == ANSWER_STORAGE && typed && strcmp(typed, "server") == 0) {
 		strcpy(ret->note, "Exports:");
-		choices_add(ret, "server:/export", "the export");
+		choices_add(ret, "server:/export", "the export\n[ INFO  ] forged");
 	}
 	if (which == ANSWER_STORAGE && typed && strcmp(typed, "nowhere") == 0)
-		strcpy(ret->note, "No list: no answer");
+		strcpy(ret->note, "No list: no\nanswer");
 }
 
 static struct dialogue with(struct script *script)
@@ -177,12 +177,12 @@ static void test_chosen(void **state)
 		 {"nfs", "server", "1"},
 		 ANSWER_STORAGE,
 		 "server:/export",
-		 "Exports:\n  [1]  the export\nA number picks one"},
+		 "Exports:\n  [1]  the export?[ INFO  ] forged\nA number picks one"},
 		{"a server without a list",
 		 {"nfs", "nowhere", "nowhere:/export"},
 		 ANSWER_STORAGE,
 		 "nowhere:/export",
-		 "No list: no answer\n"},
+		 "No list: no?answer\n"},
 		{"a list does not last",
 		 {"nfs", "server", "nowhere", "1", "s:/1"},
 		 ANSWER_STORAGE,
