@@ -23,6 +23,8 @@
 #define CLIENTS_MAX 16
 #define LEFT_MAX 3 /* children that hang in the kernel, or what they started does */
 #define TOUCH_MS 5000
+#define CHECK_SERVER                                                                                         \
+	": check that the server has what storage= in hosted-engine.conf names, and what its client logged"
 #define PROOF_MS 15000
 
 struct client {
@@ -212,10 +214,7 @@ static void finish(struct storage_service *service)
 	    (doing == STORAGE_CONNECT ? reply->state != STORAGE_CONNECTED
 				      : doing == STORAGE_DISCONNECT && reply->state != STORAGE_DISCONNECTED))
 		say(service, -EIO, "all was done, and yet the storage is %s connected%s",
-		    doing == STORAGE_CONNECT ? "not" : "still",
-		    doing == STORAGE_CONNECT ? ": check that the server has what storage= in "
-					       "hosted-engine.conf names, and what its client logged"
-					     : "");
+		    doing == STORAGE_CONNECT ? "not" : "still", doing == STORAGE_CONNECT ? CHECK_SERVER : "");
 	if (reply->error == 0 && service->plan.n_steps > 1)
 		log_info("storage %s domain=%s driver=%s ms=%lld",
 			 doing == STORAGE_CONNECT ? "connected" : "disconnected", service->conf.sd_uuid,
@@ -305,8 +304,8 @@ static void step_over(struct storage_service *service, int error, const char *wh
 		snprintf(service->before, sizeof(service->before), "%s", why);
 	/* A disk that did not come is no reason; the login before it may have had one. */
 	if (error < 0 && !step->optional && service->reply.error == 0)
-		say(service, error, "%s%s%s", why, service->before[0] ? "; before that: " : "",
-		    service->before);
+		say(service, error, "%s%s%s%s", why, service->before[0] ? "; before that: " : "",
+		    service->before, error == -ENOTCONN ? CHECK_SERVER : "");
 	service->step++;
 	/* What is taken away is taken away as far as it goes, once it is proven that nobody needs it. */
 	if (service->reply.error < 0 &&
