@@ -79,8 +79,10 @@ class FaultWatch:
         before = set()
         while not self.ending.wait(LOOK_SECONDS) and self.there():
             now = {unit for unit, pid in self.pids.items() if state_of(pid) == "D"}
-            # At one look alone it may have been a page of its program.
-            self.asleep += [(unit, read(f"/proc/{self.pids[unit]}/stack")) for unit in now & before]
+            # At one look alone it may have been a page of its program; and what the guard's reset of its host has killed waits
+            # for its files.
+            stacks = [(unit, read(f"/proc/{self.pids[unit]}/stack") or "") for unit in now & before]
+            self.asleep += [(unit, stack) for unit, stack in stacks if " do_exit+" not in stack]
             before = now
 
     def ask_once(self):

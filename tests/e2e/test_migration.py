@@ -133,7 +133,7 @@ def test_death_in_the_hand_over(lab, dies):
         target, third = lab.others(source)
         ends = strike(lab, dies, source, target)
         migrate(lab, source, target)
-        until(lambda: str(lab_storage.lease(lab.lab)["owner"]) != source, 60, "the source's release of the lease")
+        until(lambda: str(lab_storage.lease(lab.lab)["owner"]) != source, 180, "the source's release of the lease")
         time.sleep(late)
         ends()
         lab.operator(third, "--vm-start", check=False)
