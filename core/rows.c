@@ -502,8 +502,8 @@ static void row_engine_stop(struct view *view)
 
 	if (view->known->vm.vm != VM_UP)
 		row_enter(view, STATE_ENGINE_DOWN, REASON_VM_GONE);
-	else if (row_arrives(
-			 view)) /* known only now: it is its source's, and nothing here is to be stopped */
+	else if (row_arrives(view))
+		/* Known only now: it is its source's, and nothing here is to be stopped. */
 		row_enter(view, STATE_ENGINE_DOWN, REASON_MIGRATION_UNDER_WAY);
 	else if (view->known->vm.pause != PAUSE_NONE && view->known->vm.detail == DETAIL_PAUSED)
 		row_enter(view, STATE_ENGINE_FORCE_STOP, REASON_VM_PAUSED);
