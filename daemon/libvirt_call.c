@@ -356,14 +356,19 @@ static void destroy_created(struct libvirt_call *call, virDomainPtr created)
 		virDomainDestroy(domain);
 }
 
+static struct domain_lease lease_of(const struct libvirt_call *call)
+{
+	return (struct domain_lease){.lockspace = call->config.lockspace,
+				     .key = call->config.lease_name,
+				     .path = call->config.lease_path,
+				     .offset = call->config.lease_offset};
+}
+
 /* Safety rule 2: created paused it holds no lease and runs nothing; its XML is checked; the resume takes the
  * lease, or fails. What was created and does not run is destroyed, so that nobody resumes it later. */
 static void run_start(struct libvirt_call *call)
 {
-	const struct domain_lease lease = {.lockspace = call->config.lockspace,
-					   .key = call->config.lease_name,
-					   .path = call->config.lease_path,
-					   .offset = call->config.lease_offset};
+	const struct domain_lease lease = lease_of(call);
 	_cleanup_(virDomainFree_p) virDomainPtr domain = NULL;
 	_cleanup_free_ char *xml = NULL;
 
@@ -395,10 +400,7 @@ static void run_start(struct libvirt_call *call)
  * asks for a resume only while the lease's version has not moved, and checks it again afterwards. */
 static void run_resume(struct libvirt_call *call)
 {
-	const struct domain_lease lease = {.lockspace = call->config.lockspace,
-					   .key = call->config.lease_name,
-					   .path = call->config.lease_path,
-					   .offset = call->config.lease_offset};
+	const struct domain_lease lease = lease_of(call);
 	_cleanup_(virDomainFree_p) virDomainPtr domain = NULL;
 
 	if (find_domain(call, &domain) < 0)
@@ -416,10 +418,7 @@ static void run_resume(struct libvirt_call *call)
 /* Safety rules 1 and 8 hold for what is to run there, too. */
 static void run_migrate(struct libvirt_call *call)
 {
-	const struct domain_lease lease = {.lockspace = call->config.lockspace,
-					   .key = call->config.lease_name,
-					   .path = call->config.lease_path,
-					   .offset = call->config.lease_offset};
+	const struct domain_lease lease = lease_of(call);
 	_cleanup_(virDomainFree_p) virDomainPtr domain = NULL;
 
 	if (find_domain(call, &domain) < 0)
