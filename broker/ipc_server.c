@@ -24,7 +24,7 @@ struct ipc_client {
 	uid_t uid;
 	pid_t pid;
 	bool refused; /* a change, and it was logged */
-	bool dropping;
+	bool dropping, closed;
 	enum request_kind deferred; /* what it waits for, 0: nothing */
 	struct ipc_client *next;
 };
@@ -128,8 +128,10 @@ static int32_t client_closed(qb_ipcs_connection_t *connection)
 {
 	struct ipc_client *client = qb_ipcs_context_get(connection);
 
-	if (client)
+	if (client) {
+		client->closed = true;
 		client_forget(client);
+	}
 	return 0;
 }
 
@@ -158,8 +160,12 @@ static void client_destroyed(qb_ipcs_connection_t *connection)
 static void drop(void *data)
 {
 	qb_ipcs_connection_t *connection = data;
+	struct ipc_client *client = qb_ipcs_context_get(connection);
 
-	qb_ipcs_disconnect(connection);
+	/* A client that went by itself meanwhile was disconnected by libqb, which gives its own reference
+	 * back each time: a second time would be ours. */
+	if (!client->closed)
+		qb_ipcs_disconnect(connection);
 	qb_ipcs_connection_unref(connection);
 }
 
@@ -168,7 +174,7 @@ static void client_send(struct ipc_client *client, void *message, size_t size)
 {
 	ssize_t n;
 
-	if (client->dropping)
+	if (client->dropping || client->closed)
 		return;
 	((struct qb_ipc_response_header *)message)->size = (int32_t)size;
 	n = client->agent ? qb_ipcs_event_send(client->connection, message, size)
