@@ -87,7 +87,7 @@ static int backing_begin(struct backing_port *port, mono_t deadline,
 		return -ENOMEM;
 	if (worker->done)
 		return -EBUSY;
-	find->job = (struct job){backing_run, backing_done, backing_destroy};
+	find->job = (struct job){.run = backing_run, .done = backing_done, .destroy = backing_destroy};
 	find->worker = worker;
 	for (enum part i = 0; i < PART_COUNT; i++)
 		snprintf(find->paths[i], sizeof(find->paths[i]), "%s", worker->paths[i]);

@@ -105,7 +105,7 @@ static void copy_start(struct conf_refresh *refresh)
 
 	if (!it)
 		return;
-	it->job = (struct job){copy_run, copy_done, copy_destroy};
+	it->job = (struct job){.run = copy_run, .done = copy_done, .destroy = copy_destroy};
 	it->refresh = refresh;
 	it->place = *place;
 	it->fresh = place->generation == refresh->copied.generation &&

@@ -215,11 +215,12 @@ static void connect_start(struct timer *timer)
 	struct connect_job *connect = calloc(1, sizeof(*connect));
 
 	if (connect)
-		*connect = (struct connect_job){.job = {connect_run, connect_done, connect_destroy},
-						.cpg = cpg,
-						.group = cpg->group,
-						.handle = cpg->handle,
-						.ending = cpg->ending};
+		*connect = (struct connect_job){
+			.job = {.run = connect_run, .done = connect_done, .destroy = connect_destroy},
+			.cpg = cpg,
+			.group = cpg->group,
+			.handle = cpg->handle,
+			.ending = cpg->ending};
 	if (!connect || worker_start(cpg->worker, &connect->job) < 0) {
 		free(connect);
 		connect_later(cpg);
@@ -268,6 +269,7 @@ static void port_close(struct poke_port *port)
 	cpg->clock->cancel(cpg->clock, &cpg->again);
 	if (cpg->fd >= 0)
 		loop_del_fd(cpg->loop, cpg->fd);
+	loop_del_fd(cpg->loop, worker_fd(cpg->worker));
 	worker_free(cpg->worker);
 	free(cpg);
 }

@@ -176,7 +176,8 @@ static int ask(struct qemu_proc *proc, enum kind kind, mono_t deadline, qemu_fou
 		reading = calloc(1, sizeof(*reading));
 		if (!reading)
 			return -ENOMEM;
-		reading->job = (struct job){reading_run, reading_done, reading_destroy};
+		reading->job =
+			(struct job){.run = reading_run, .done = reading_done, .destroy = reading_destroy};
 		reading->call = call;
 		reading->pidfd = -1;
 		strncpy(reading->uuid, proc->uuid, sizeof(reading->uuid) - 1);

@@ -43,7 +43,7 @@
 #define CLOCKS_APART_MS 100
 #define QUESTION_MAX_MS 10000 /* a question is left to hang: three can, then only the deadline counts */
 #define REFUSED_MS 10000      /* between two lines in the log about strangers */
-#define PET_MS 3000	      /* of the unit's WatchdogSec=10 */
+#define PET_MS 5000	      /* of the unit's WatchdogSec=10 */
 
 void guard_fd_set(struct guard *guard, int slot, int fd, short events)
 {
@@ -264,6 +264,7 @@ static void ask(struct guard *guard, mono_t now)
 	q->io_timeout_s = guard->conf.io_timeout_s;
 	q->connect = guard->fds[SLOT_CONNECTION].fd < 0;
 	q->ask_watchdog = !guard->watchdog_asked;
+	q->joined = guard->facts.word == WORD_JOINED;
 	q->known = guard->facts.watchdog ? MONO_NEVER : known_renewal(&guard->facts);
 	q->asked = now;
 	if (worker_start(guard->worker, &q->job) < 0)
@@ -437,7 +438,8 @@ static void due(struct guard *guard)
 	mono_t now = clock_mono();
 
 	sleep_check(guard);
-	(void)conf_read(guard, now); /* said by itself; there is nothing else to do about it */
+	if (now >= guard->tick)
+		(void)conf_read(guard, now); /* said by itself; there is nothing else to do about it */
 	ask(guard, now);
 	hunt_check(guard, now);
 	/* The end of each look wakes this loop: once the deadline is over, not at each wake. */
@@ -488,8 +490,8 @@ int guard_run(struct guard *guard)
 			sanlock_ended(guard, now);
 		if (guard->fds[SLOT_SIGNAL].revents)
 			return 0;
-		if (guard->fds[SLOT_WORKER].revents)
-			worker_dispatch(guard->worker);
+		/* Before anything is judged: an answer that says what is known comes without a wake-up. */
+		worker_dispatch(guard->worker);
 		if (guard->fds[SLOT_SWEEPER].revents)
 			worker_dispatch(guard->sweeper);
 		if (guard->fds[SLOT_STORAGE].revents)

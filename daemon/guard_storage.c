@@ -67,7 +67,7 @@ int storage_end_begin(struct guard *guard, mono_t now)
 	end = calloc(1, sizeof(*end));
 	if (!end)
 		return -ENOMEM;
-	end->job = (struct job){run, done, destroy};
+	end->job = (struct job){.run = run, .done = done, .destroy = destroy};
 	end->guard = guard;
 	r = worker_start(guard->storage, &end->job);
 	if (r < 0) {

@@ -85,6 +85,13 @@ static bool status_needed(const struct guard_question *q)
 				   clock_mono() >= guard_doubtful_from(known, io_timeout_s));
 }
 
+/* Joined as before: the renewal in it can only put the deadline off, and is taken in before that is judged.
+ */
+static bool brings_no_news(const struct guard_question *q)
+{
+	return q->joined && q->word == WORD_JOINED && q->connection < 0 && q->use_watchdog < 0;
+}
+
 static void run(struct job *job)
 {
 	struct guard_question *q = (struct guard_question *)job;
@@ -103,6 +110,7 @@ static void run(struct job *job)
 	ask_hosts(q);
 	if (status_needed(q))
 		ask_status(q);
+	q->job.quiet = brings_no_news(q);
 }
 
 static void destroy(struct job *job)

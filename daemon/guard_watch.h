@@ -17,6 +17,7 @@ struct guard_question {
 	mono_t known; /* the last renewal that is known; MONO_NEVER: it does not matter when it was */
 	bool connect; /* also make a connection that lasts */
 	bool ask_watchdog;
+	bool joined; /* what is known: an answer that says so too, and no more, wakes nobody */
 	mono_t asked;
 	/* answered */
 	int error; /* why word is WORD_SILENT */

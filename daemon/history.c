@@ -74,7 +74,7 @@ static void write_start(struct history *history)
 	history->more = false;
 	if (!it)
 		return;
-	it->job = (struct job){write_run, write_done, write_destroy};
+	it->job = (struct job){.run = write_run, .done = write_done, .destroy = write_destroy};
 	it->history = history;
 	strcpy(it->path, history->path);
 	it->text = malloc(BYTES_MAX);

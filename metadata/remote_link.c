@@ -121,7 +121,7 @@ static void start_resolve(struct remote_queue *queue)
 		remote_link_resolved(queue, -ENOMEM);
 		return;
 	}
-	job->job = (struct job){resolve_run, resolve_done, resolve_destroy};
+	job->job = (struct job){.run = resolve_run, .done = resolve_done, .destroy = resolve_destroy};
 	job->queue = queue;
 	job->n_places = store->n_places;
 	memcpy(job->places, store->places, sizeof(job->places));

@@ -82,39 +82,56 @@ static void job_destroy(struct job *job)
 	job_free((struct path_job *)job);
 }
 
-static int check_sectors(int fd)
+/* Which file that is and how long. Never its times: the kernel gives a file whose times were told new ones at
+ * the next write, and that write then waits for the journal too, which costs as much again. */
+static int look(int folder, const char *path, struct statx *ret)
 {
-	struct stat st;
+	return statx(folder, path, AT_EMPTY_PATH, STATX_TYPE | STATX_INO | STATX_SIZE, ret) < 0 ? -errno : 0;
+}
+
+static bool same_file(const struct statx *a, const struct statx *b)
+{
+	return a->stx_ino == b->stx_ino && a->stx_dev_major == b->stx_dev_major &&
+	       a->stx_dev_minor == b->stx_dev_minor && a->stx_rdev_major == b->stx_rdev_major &&
+	       a->stx_rdev_minor == b->stx_rdev_minor;
+}
+
+static int check_sectors(int fd, const struct statx *file)
+{
 	int sector;
 
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISBLK(st.st_mode))
-		return S_ISREG(st.st_mode) ? 0 : -EINVAL;
+	if (!S_ISBLK(file->stx_mode))
+		return S_ISREG(file->stx_mode) ? 0 : -EINVAL;
 	if (ioctl(fd, BLKSSZGET, &sector) < 0)
 		return -errno;
 	return sector <= 0 || sector > SECTOR_MAX ? -EINVAL : 0;
 }
 
-static int open_path(const char *path)
+static int open_path(const char *path, struct statx *ret)
 {
 	_cleanup_close_ int fd = open(path, O_RDWR | O_DIRECT | O_SYNC | O_CLOEXEC | O_NOCTTY);
 	int r;
 
 	if (fd < 0)
 		return -errno;
-	r = check_sectors(fd);
+	r = look(fd, "", ret);
+	if (r == 0)
+		r = check_sectors(fd, ret);
 	return r < 0 ? r : TAKE_FD(fd);
 }
 
 /* Somebody may have put another file in the path's place: a restored whiteboard, a remount. Writing on into
  * the old one would be a host that nobody sees. */
-static bool still_there(int fd, const char *path)
+static int find_file(struct path_job *job, struct statx *ret)
 {
-	struct stat ours, theirs;
+	struct statx ours;
 
-	return fstat(fd, &ours) == 0 && stat(path, &theirs) == 0 && ours.st_dev == theirs.st_dev &&
-	       ours.st_ino == theirs.st_ino && ours.st_rdev == theirs.st_rdev;
+	if (job->fd >= 0 && look(job->fd, "", &ours) == 0 && look(AT_FDCWD, job->path, ret) == 0 &&
+	    same_file(&ours, ret))
+		return 0;
+	cleanup_close(&job->fd);
+	job->fd = open_path(job->path, ret);
+	return job->fd < 0 ? job->fd : 0;
 }
 
 static int read_all(struct path_job *job)
@@ -139,15 +156,11 @@ static int read_all(struct path_job *job)
 }
 
 /* A file that was cut short is not made longer: whoever cut it has another one in mind. */
-static int check_end(const struct path_job *job)
+static int check_end(const struct path_job *job, const struct statx *file)
 {
-	struct stat st;
-	uint64_t end;
+	uint64_t end = file->stx_size;
 
-	if (fstat(job->fd, &st) < 0)
-		return -errno;
-	end = (uint64_t)st.st_size;
-	if (S_ISBLK(st.st_mode) && ioctl(job->fd, BLKGETSIZE64, &end) < 0)
+	if (S_ISBLK(file->stx_mode) && ioctl(job->fd, BLKGETSIZE64, &end) < 0)
 		return -errno;
 	return job->at + job->size > end ? -EFBIG : 0;
 }
@@ -162,10 +175,10 @@ static int write_error(int fd, int error)
 	return -error;
 }
 
-static int write_all(struct path_job *job)
+static int write_all(struct path_job *job, const struct statx *file)
 {
 	size_t done = 0;
-	int r = job->fixed_end ? check_end(job) : 0;
+	int r = job->fixed_end ? check_end(job, file) : 0;
 
 	if (r < 0)
 		return r;
@@ -186,25 +199,15 @@ static int write_all(struct path_job *job)
 static void job_run(struct job *base)
 {
 	struct path_job *job = (struct path_job *)base;
+	struct statx file;
 
-	if (job->fd >= 0 && !still_there(job->fd, job->path)) {
-		close(job->fd);
-		job->fd = -1;
-	}
-	if (job->fd < 0) {
-		int fd = open_path(job->path);
-
-		if (fd < 0) {
-			job->error = fd;
-			return;
-		}
-		job->fd = fd;
-	}
-	job->error = job->write ? write_all(job) : read_all(job);
+	job->error = find_file(job, &file);
+	if (job->error == 0)
+		job->error = job->write ? write_all(job, &file) : read_all(job);
 	/* After an error the descriptor may be one of storage that is gone (ESTALE, a device that came back).
 	 */
 	if (job->error < 0) {
-		close(job->fd);
+		cleanup_close(&job->fd);
 		job->fd = -1;
 	}
 }
@@ -266,7 +269,7 @@ static struct path_job *job_new(struct path_queue *queue, uint32_t first, uint32
 	if (!job)
 		return NULL;
 	*job = (struct path_job){
-		.job = {job_run, job_done, job_destroy},
+		.job = {.run = job_run, .done = job_done, .destroy = job_destroy},
 		.queue = queue,
 		.at = store->offset + block_offset(first, count),
 		.size = (size_t)count * BLOCK_SIZE,

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <qb/qbdefs.h>
 #include <qb/qbloop.h>
@@ -18,6 +19,12 @@
 
 #include "util/clock.h"
 #include "util/worker.h"
+
+/* Of all alike. libqb passes over what has a lower one in one round of three, and polls again for it. */
+#define PRIORITY QB_LOOP_HIGH
+
+/* After so long a daemon has read, connected and joined what it will, and gives back what that took. */
+#define SETTLED_MS 60000
 
 struct watch {
 	int fd;
@@ -41,6 +48,7 @@ struct loop {
 	bool stopped;	 /* also before loop_run(), which libqb would forget */
 	struct timer watchdog;
 	int64_t watchdog_ms;
+	struct timer settled;
 };
 
 _Static_assert(offsetof(struct loop, port) == 0, "the port is the loop");
@@ -194,8 +202,7 @@ int loop_new(struct loop **ret)
 		return r;
 	}
 	loop->qb = qb_loop_create();
-	r = loop->qb ? qb_loop_poll_add(loop->qb, QB_LOOP_MED, loop->alarm, POLLIN, loop, alarm_rang)
-		     : -ENOMEM;
+	r = loop->qb ? qb_loop_poll_add(loop->qb, PRIORITY, loop->alarm, POLLIN, loop, alarm_rang) : -ENOMEM;
 	if (r < 0) {
 		loop_free(loop);
 		return r;
@@ -246,7 +253,7 @@ int loop_add_fd(struct loop *loop, int fd, short events, void (*ready)(int fd, s
 	if (!watch)
 		return -ENOMEM;
 	*watch = (struct watch){.fd = fd, .ready = ready, .data = data, .next = loop->watches};
-	r = qb_loop_poll_add(loop->qb, QB_LOOP_MED, fd, events, watch, fd_ready);
+	r = qb_loop_poll_add(loop->qb, PRIORITY, fd, events, watch, fd_ready);
 	if (r != 0) {
 		free(watch);
 		return r;
@@ -326,8 +333,17 @@ void loop_watchdog(struct loop *loop)
 	pet(&loop->watchdog);
 }
 
+static void give_back(struct timer *timer)
+{
+	malloc_trim(0);
+}
+
 int loop_run(struct loop *loop)
 {
+	if (!loop->settled.fire) {
+		loop->settled.fire = give_back;
+		port_set(&loop->port, &loop->settled, mono_add(clock_mono(), SETTLED_MS));
+	}
 	if (!loop->stopped)
 		qb_loop_run(loop->qb);
 	loop->stopped = false;

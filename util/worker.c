@@ -1,41 +1,48 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Keeps at most one live thread per worker and forgets those that hang. A thread and its owner share a `seat`
- * only: who leaves it last frees it. The thread may touch the eventfd only under the seat's lock and only
- * while it is not given up, so a descriptor that was closed and used again is never written. Called by the
- * loop's thread; the thread runs jobs and nothing else. */
+ * that changes hands by its state alone: nobody waits for the other's lock, so the loop does not stand still
+ * for a thread that was put off the processor. The eventfd stays open until the last thread is gone, so that
+ * one that comes back late writes to no descriptor of somebody else. Called by the loop's thread; the thread
+ * runs jobs and nothing else. */
 #include "util/worker.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
+
+#include "util/cleanup.h"
 
 #define STACK_BYTES (1024 * 1024)
 
-/* Threads that hang, counted down by themselves when they come back, maybe after the worker is gone. */
+/* What threads that come back, maybe after the worker is gone, still need. */
 struct tally {
-	atomic_uint stuck;
+	atomic_uint stuck; /* they count themselves down */
 	atomic_uint references;
+	int eventfd; /* the worker's */
+};
+
+enum seat_state {
+	SEAT_IDLE,
+	SEAT_BUSY,  /* the thread has the job */
+	SEAT_ENDED, /* run() returned, done() is to come */
+	SEAT_LEFT,  /* the owner is gone: give-up, or end of the worker */
 };
 
 struct seat {
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	struct job *job; /* NULL: idle */
-	bool ended;	 /* run() returned, done() is to come */
-	bool left;	 /* the owner is gone: give-up, or end of the worker */
-	int eventfd;	 /* the worker's */
+	sem_t wake;
+	_Atomic(enum seat_state) state;
+	struct job *job; /* whose it is says the state; NULL on a wake-up: the thread ends */
 	struct tally *tally;
 };
 
 struct worker {
 	const char *name;
-	int eventfd;
 	struct tally *tally;
 	struct seat *seat; /* NULL: no thread yet */
 };
@@ -44,42 +51,45 @@ _Static_assert(WORKER_STUCK_MAX >= 1, "a job that hangs could not be given up");
 
 static void tally_unref(struct tally *tally)
 {
-	if (atomic_fetch_sub(&tally->references, 1) == 1)
-		free(tally);
+	if (atomic_fetch_sub(&tally->references, 1) != 1)
+		return;
+	cleanup_close(&tally->eventfd);
+	free(tally);
 }
 
 static void seat_free(struct seat *seat)
 {
-	pthread_cond_destroy(&seat->wake);
-	pthread_mutex_destroy(&seat->lock);
+	sem_destroy(&seat->wake);
 	tally_unref(seat->tally);
 	free(seat);
+}
+
+static struct job *next_job(struct seat *seat)
+{
+	while (sem_wait(&seat->wake) < 0)
+		;
+	return seat->job;
 }
 
 static void *serve(void *data)
 {
 	struct seat *seat = data;
 	struct job *job;
+	bool quiet;
 
-	pthread_mutex_lock(&seat->lock);
-	for (;;) {
-		while (!seat->left && (!seat->job || seat->ended))
-			pthread_cond_wait(&seat->wake, &seat->lock);
-		job = seat->job;
-		if (!job || seat->ended)
-			break; /* left while idle */
-		pthread_mutex_unlock(&seat->lock);
+	while ((job = next_job(seat))) {
+		enum seat_state state = SEAT_BUSY;
+
 		job->run(job);
-		pthread_mutex_lock(&seat->lock);
-		if (seat->left) {
+		quiet = job->quiet; /* it may be gone as soon as it has ended */
+		if (!atomic_compare_exchange_strong(&seat->state, &state, SEAT_ENDED)) {
 			job->destroy(job);
 			atomic_fetch_sub(&seat->tally->stuck, 1);
 			break;
 		}
-		seat->ended = true;
-		(void)eventfd_write(seat->eventfd, 1);
+		if (!quiet)
+			(void)eventfd_write(seat->tally->eventfd, 1);
 	}
-	pthread_mutex_unlock(&seat->lock);
 	seat_free(seat);
 	return NULL;
 }
@@ -119,9 +129,7 @@ static int seat_new(const struct worker *w, struct seat **ret)
 
 	if (!seat)
 		return -ENOMEM;
-	pthread_mutex_init(&seat->lock, NULL);
-	pthread_cond_init(&seat->wake, NULL);
-	seat->eventfd = w->eventfd;
+	sem_init(&seat->wake, 0, 0);
 	seat->tally = w->tally;
 	atomic_fetch_add(&w->tally->references, 1);
 	r = thread_start(seat, w->name);
@@ -142,17 +150,18 @@ int worker_new(const char *name, struct worker **ret)
 		return -ENOMEM;
 	w->name = name;
 	w->tally = calloc(1, sizeof(*w->tally));
-	w->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!w->tally || w->eventfd < 0) {
-		int r = w->tally ? -errno : -ENOMEM;
-
-		if (w->eventfd >= 0)
-			close(w->eventfd);
-		free(w->tally);
+	if (!w->tally) {
 		free(w);
-		return r;
+		return -ENOMEM;
 	}
 	atomic_store(&w->tally->references, 1);
+	w->tally->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->tally->eventfd < 0) {
+		int r = -errno;
+
+		worker_free(w);
+		return r;
+	}
 	*ret = w;
 	return 0;
 }
@@ -161,20 +170,18 @@ int worker_new(const char *name, struct worker **ret)
  */
 static void leave(struct worker *w)
 {
-	struct seat *seat = w->seat;
-	struct job *ended = NULL;
+	struct seat *seat = TAKE_PTR(w->seat);
+	struct job *ended;
 
 	if (!seat)
 		return;
-	w->seat = NULL;
-	pthread_mutex_lock(&seat->lock);
-	seat->left = true;
-	if (seat->ended)
-		ended = seat->job;
-	else if (seat->job)
-		atomic_fetch_add(&w->tally->stuck, 1);
-	pthread_cond_signal(&seat->wake);
-	pthread_mutex_unlock(&seat->lock);
+	/* Before the thread can see it and count itself down. */
+	atomic_fetch_add(&w->tally->stuck, 1);
+	if (atomic_exchange(&seat->state, SEAT_LEFT) == SEAT_BUSY)
+		return;
+	atomic_fetch_sub(&w->tally->stuck, 1);
+	ended = TAKE_PTR(seat->job);
+	sem_post(&seat->wake);
 	if (ended)
 		ended->destroy(ended);
 }
@@ -184,47 +191,34 @@ void worker_free(struct worker *w)
 	if (!w)
 		return;
 	leave(w);
-	close(w->eventfd);
 	tally_unref(w->tally);
 	free(w);
 }
 
 int worker_fd(const struct worker *w)
 {
-	return w->eventfd;
+	return w->tally->eventfd;
 }
 
 void worker_dispatch(struct worker *w)
 {
 	struct seat *seat = w->seat;
-	struct job *job = NULL;
+	struct job *job;
 	eventfd_t count;
 
-	(void)eventfd_read(w->eventfd, &count);
-	if (!seat)
+	(void)eventfd_read(w->tally->eventfd, &count);
+	/* One that was given up may have written too. */
+	if (!seat || atomic_load(&seat->state) != SEAT_ENDED)
 		return;
-	pthread_mutex_lock(&seat->lock);
-	if (seat->ended) {
-		job = seat->job;
-		seat->job = NULL;
-		seat->ended = false;
-	}
-	pthread_mutex_unlock(&seat->lock);
+	job = TAKE_PTR(seat->job);
+	atomic_store(&seat->state, SEAT_IDLE);
 	/* Last: done() may start the next job or free the worker. */
-	if (job)
-		job->done(job);
+	job->done(job);
 }
 
 bool worker_busy(const struct worker *w)
 {
-	bool busy;
-
-	if (!w->seat)
-		return false;
-	pthread_mutex_lock(&w->seat->lock);
-	busy = w->seat->job != NULL;
-	pthread_mutex_unlock(&w->seat->lock);
-	return busy;
+	return w->seat && atomic_load(&w->seat->state) != SEAT_IDLE;
 }
 
 unsigned worker_stuck(const struct worker *w)
@@ -245,10 +239,9 @@ int worker_start(struct worker *w, struct job *job)
 		if (r < 0)
 			return r;
 	}
-	pthread_mutex_lock(&w->seat->lock);
 	w->seat->job = job;
-	pthread_cond_signal(&w->seat->wake);
-	pthread_mutex_unlock(&w->seat->lock);
+	atomic_store(&w->seat->state, SEAT_BUSY);
+	sem_post(&w->seat->wake);
 	return 0;
 }
 

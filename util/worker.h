@@ -21,6 +21,9 @@ struct job {
 	void (*run)(struct job *job);	  /* in the thread; blocks as it likes; touches only the job */
 	void (*done)(struct job *job);	  /* in the loop's thread; must free the job or keep it */
 	void (*destroy)(struct job *job); /* frees it; called instead of done() when the owner gave it up */
+	/* Set by run() when nobody waits for its end: that wakes no loop, and the next worker_dispatch()
+	 * finds it. Only for an owner that calls that at every wake-up. */
+	bool quiet;
 };
 
 /* `name` shows in logs and as the thread's name (15 bytes), kept by reference. 0 or -errno. */
@@ -28,7 +31,8 @@ int worker_new(const char *name, struct worker **ret);
 /* Gives up what runs. NULL is fine. */
 void worker_free(struct worker *w);
 
-/* The descriptor to poll for POLLIN; on it call worker_dispatch(), which calls done() of what has ended. */
+/* The descriptor to poll for POLLIN; on it call worker_dispatch(), which calls done() of what has ended. It
+ * may stay open after worker_free() until the last thread comes back: take it out of the poll before. */
 int worker_fd(const struct worker *w);
 void worker_dispatch(struct worker *w);
 

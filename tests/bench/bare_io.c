@@ -5,9 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <iscsi/iscsi.h>
@@ -20,6 +24,15 @@
 #define CALL_BYTES (1024 * 1024) /* of a read, as the stores ask */
 #define V4_WRITE_BYTES 2048	 /* in one call, as the store does: the library has no room for a block */
 
+/* What a thread is asked for; neither `to` nor `from`: to end. */
+struct asked {
+	uint64_t at;
+	size_t size;
+	uint8_t *to;
+	const uint8_t *from;
+	int error; /* its answer */
+};
+
 struct bare_io {
 	int (*read)(struct bare_io *io, uint64_t at, size_t size, uint8_t *to);
 	int (*write)(struct bare_io *io, uint64_t at, const uint8_t *from);
@@ -30,6 +43,11 @@ struct bare_io {
 	size_t write_bytes;
 	struct iscsi_context *iscsi;
 	int lun, sector;
+	bool thread;
+	pthread_t id;
+	struct asked asked;
+	sem_t to_thread;
+	int from_thread; /* eventfd */
 };
 
 static int path_read(struct bare_io *io, uint64_t at, size_t size, uint8_t *to)
@@ -143,7 +161,59 @@ static int iscsi_begin(struct bare_io *io, const struct store_url *url, const st
 	return io->sector > 0 ? 0 : -EIO;
 }
 
-int bare_io_open(const char *spec, const struct store_access *access, struct bare_io **ret)
+static int perform(struct bare_io *io, const struct asked *asked)
+{
+	return asked->to ? io->read(io, asked->at, asked->size, asked->to)
+			 : io->write(io, asked->at, asked->from);
+}
+
+static void *serve(void *data)
+{
+	struct bare_io *io = data;
+
+	for (;;) {
+		while (sem_wait(&io->to_thread) < 0)
+			;
+		if (!io->asked.to && !io->asked.from)
+			return NULL;
+		io->asked.error = perform(io, &io->asked);
+		(void)eventfd_write(io->from_thread, 1);
+	}
+}
+
+static int thread_begin(struct bare_io *io)
+{
+	io->from_thread = eventfd(0, EFD_CLOEXEC);
+	if (io->from_thread < 0 || sem_init(&io->to_thread, 0, 0) < 0)
+		return -errno;
+	io->thread = pthread_create(&io->id, NULL, serve, io) == 0;
+	return io->thread ? 0 : -EAGAIN;
+}
+
+static int ask(struct bare_io *io, struct asked asked)
+{
+	struct pollfd ended = {.fd = io->from_thread, .events = POLLIN};
+	eventfd_t count;
+
+	if (!io->thread)
+		return perform(io, &asked);
+	io->asked = asked;
+	sem_post(&io->to_thread);
+	while (poll(&ended, 1, -1) < 1)
+		;
+	return eventfd_read(io->from_thread, &count) < 0 ? -errno : io->asked.error;
+}
+
+static void thread_end(struct bare_io *io)
+{
+	if (!io->thread)
+		return;
+	io->asked = (struct asked){0};
+	sem_post(&io->to_thread);
+	pthread_join(io->id, NULL);
+}
+
+int bare_io_open(const char *spec, const struct store_access *access, bool thread, struct bare_io **ret)
 {
 	struct bare_io *io = calloc(1, sizeof(*io));
 	struct store_url url = {0};
@@ -152,7 +222,7 @@ int bare_io_open(const char *spec, const struct store_access *access, struct bar
 
 	if (!io)
 		return -ENOMEM;
-	io->fd = -1;
+	io->fd = io->from_thread = -1;
 	if (spec[0] == '/') {
 		r = path_open(io, spec);
 	} else {
@@ -162,6 +232,8 @@ int bare_io_open(const char *spec, const struct store_access *access, struct bar
 							  : iscsi_begin(io, &url, access);
 	}
 	store_url_done(&url);
+	if (r == 0 && thread)
+		r = thread_begin(io);
 	if (r < 0)
 		bare_io_close(io);
 	else
@@ -171,24 +243,28 @@ int bare_io_open(const char *spec, const struct store_access *access, struct bar
 
 int bare_io_read(struct bare_io *io, uint32_t first, uint32_t count, uint8_t *ret)
 {
-	return io->read(io, (uint64_t)first * BLOCK_SIZE, (size_t)count * BLOCK_SIZE, ret);
+	return ask(io, (struct asked){.at = (uint64_t)first * BLOCK_SIZE,
+				      .size = (size_t)count * BLOCK_SIZE,
+				      .to = ret});
 }
 
 int bare_io_write(struct bare_io *io, uint32_t block, const uint8_t *data)
 {
-	return io->write(io, (uint64_t)block * BLOCK_SIZE, data);
+	return ask(io, (struct asked){.at = (uint64_t)block * BLOCK_SIZE, .from = data});
 }
 
 void bare_io_close(struct bare_io *io)
 {
 	if (!io)
 		return;
+	thread_end(io);
 	if (io->file)
 		nfs_close(io->nfs, io->file);
 	if (io->nfs)
 		nfs_destroy_context(io->nfs);
 	if (io->iscsi)
 		iscsi_destroy_context(io->iscsi);
+	cleanup_close(&io->from_thread);
 	cleanup_close(&io->fd);
 	free(io->buffer);
 	free(io);

@@ -3,6 +3,7 @@
  * them. What a store's time is measured against. All calls block. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,8 +11,9 @@
 
 struct bare_io;
 
-/* `spec` as store_open() takes it. 0 or -errno. */
-int bare_io_open(const char *spec, const struct store_access *access, struct bare_io **ret);
+/* `spec` as store_open() takes it. `thread`: each call is handed to a thread that has nothing else to do, and
+ * waited for by poll(), as by who has to go on when an I/O hangs. 0 or -errno. */
+int bare_io_open(const char *spec, const struct store_access *access, bool thread, struct bare_io **ret);
 /* Blocks as a store's. 0 or -errno. */
 int bare_io_read(struct bare_io *io, uint32_t first, uint32_t count, uint8_t *ret);
 int bare_io_write(struct bare_io *io, uint32_t block, const uint8_t *data); /* durable on return */

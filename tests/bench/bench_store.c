@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* How long a store takes for the I/O that the broker asks of it, beside the same done bare, in turns and in
  * one run: `bench_store SPEC [USER PASSWORD]` prints for each row its name, the calls that it takes and the
- * times in us, bare and of the store. It judges nothing: bench_stores.py does. */
+ * times in us: bare, of a path also bare by a thread, and of the store. It judges nothing: bench_stores.py
+ * does. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,16 +27,18 @@ static const struct row {
 	{"scan of 2000 hosts", 1, 2000, false},
 };
 
+enum way { IN_PLACE, BY_THREAD, STORE, WAYS };
+
 static struct {
 	struct loop *loop;
 	struct clock_port *clock;
 	struct store *store;
-	struct bare_io *bare;
+	struct bare_io *bare[STORE]; /* NULL: not measured */
 	const struct row *row;
 	struct store_op op;
 	uint32_t done, asked; /* blocks of the scan under way */
-	unsigned n_ours, n_bare, calls;
-	double begun, ours[TURNS], bares[TURNS];
+	unsigned calls;
+	double times[WAYS][TURNS];
 	uint8_t data[BLOCK_SIZE], blocks[SCAN_BLOCKS * BLOCK_SIZE];
 } b;
 
@@ -82,30 +85,37 @@ static void ended(struct store_op *op, int error)
 		ask();
 		return;
 	}
-	b.ours[b.n_ours++] = now_us() - b.begun;
 	loop_stop(b.loop);
-}
-
-static void bare(void)
-{
-	double begun = now_us();
-	int r = 0;
-
-	if (b.row->write)
-		r = bare_io_write(b.bare, b.row->first, b.data);
-	for (uint32_t done = 0; r == 0 && !b.row->write && done < b.row->count; done += next_count(done))
-		r = bare_io_read(b.bare, b.row->first + done, next_count(done), b.blocks);
-	if (r < 0)
-		fail("bare", r);
-	b.bares[b.n_bare++] = now_us() - begun;
 }
 
 static void ours(void)
 {
 	b.done = b.calls = 0;
-	b.begun = now_us();
 	ask();
 	loop_run(b.loop);
+}
+
+static void bare(struct bare_io *io)
+{
+	int r = 0;
+
+	if (b.row->write)
+		r = bare_io_write(io, b.row->first, b.data);
+	for (uint32_t done = 0; r == 0 && !b.row->write && done < b.row->count; done += next_count(done))
+		r = bare_io_read(io, b.row->first + done, next_count(done), b.blocks);
+	if (r < 0)
+		fail("bare", r);
+}
+
+static void measure(enum way way, int turn)
+{
+	double begun = now_us();
+
+	if (way == STORE)
+		ours();
+	else if (b.bare[way])
+		bare(b.bare[way]);
+	b.times[way][turn] = now_us() - begun;
 }
 
 static void print_times(const double *values, size_t n)
@@ -117,18 +127,16 @@ static void print_times(const double *values, size_t n)
 static void run_row(const struct row *row)
 {
 	b.row = row;
-	b.n_ours = b.n_bare = 0;
-	ours(); /* connects */
-	bare();
-	b.n_ours = b.n_bare = 0;
-	/* Each first in turn: a write that shares the file's timestamp with the one before is quick. */
-	for (int i = 0; i < TURNS; i++) {
-		(i % 2 ? ours : bare)();
-		(i % 2 ? bare : ours)();
-	}
+	for (int way = 0; way < WAYS; way++)
+		measure(way, 0); /* connects */
+	/* Each after each in turn: a write that shares the file's timestamp with the one before is quick. */
+	for (int turn = 0; turn < TURNS; turn++)
+		for (int i = 0; i < WAYS; i++)
+			measure((turn / 2 + (turn % 2 ? WAYS - i : i)) % WAYS, turn);
 	printf("%s|%u", row->name, b.calls);
-	print_times(b.bares, b.n_bare);
-	print_times(b.ours, b.n_ours);
+	for (int way = 0; way < WAYS; way++)
+		if (way == STORE || b.bare[way])
+			print_times(b.times[way], TURNS);
 	putchar('\n');
 }
 
@@ -153,12 +161,15 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	b.clock = loop_clock(b.loop);
-	r = bare_io_open(argv[1], &access, &b.bare);
+	r = bare_io_open(argv[1], &access, false, &b.bare[IN_PLACE]);
+	if (r == 0 && argv[1][0] == '/')
+		r = bare_io_open(argv[1], &access, true, &b.bare[BY_THREAD]);
 	if (r < 0)
 		fail("bare", r);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		run_row(&rows[i]);
-	bare_io_close(b.bare);
+	for (int way = 0; way < STORE; way++)
+		bare_io_close(b.bare[way]);
 	b.store->close(b.store);
 	loop_free(b.loop);
 	return 0;

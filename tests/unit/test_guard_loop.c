@@ -46,6 +46,7 @@ struct stage {
 	atomic_bool holds[2]; /* each look is held: by a stranger, by QEMU */
 	atomic_int qemu;      /* its pid, 0 none */
 	atomic_bool waits;    /* it is gone as soon as the storage daemon is */
+	atomic_uint rounds;   /* of the loop */
 	atomic_uint kills, resets, answers, failures, blind, left, not_left, storage_ends;
 	/* systemd's: the survivor's name, and what was taken and given back. */
 	char kept[64];
@@ -85,6 +86,8 @@ int64_t clock_wall(void)
 /* The loop's waits go by the same clock. */
 int poll(struct pollfd *fds, nfds_t n, int ms)
 {
+	if (n > 1) /* no wait of ours */
+		atomic_fetch_add(&stage->rounds, 1);
 	return (int)syscall(SYS_poll, fds, n, ms > 0 ? (ms + SPEED - 1) / SPEED : ms);
 }
 
@@ -94,6 +97,7 @@ static void question_run(struct job *job)
 
 	q->word = (enum guard_word)atomic_load(&stage->word);
 	q->renewed = q->word == WORD_JOINED ? q->asked : MONO_UNSET;
+	job->quiet = q->joined && q->word == WORD_JOINED;
 	atomic_fetch_add(&stage->answers, 1);
 }
 
@@ -296,6 +300,19 @@ static int end(void **state)
 	return 0;
 }
 
+/* Answers that say what is known wake nobody, and count all the same: of many renewals the last one. */
+static void test_healthy(void **state)
+{
+	unsigned answers, rounds;
+
+	begin(WORD_JOINED);
+	answers = atomic_load(&stage->answers);
+	rounds = atomic_load(&stage->rounds);
+	assert_true(wait_for(&stage->answers, answers + 80, 20000)); /* more than 6 x io_timeout */
+	assert_true(atomic_load(&stage->rounds) - rounds < 80 + 60);
+	assert_int_equal(atomic_load(&stage->kills), 0);
+}
+
 static void test_suspend(void **state)
 {
 	begin(WORD_JOINED);
@@ -432,6 +449,7 @@ static void test_survivor_of_a_strike_that_hangs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_healthy, end),
 		cmocka_unit_test_teardown(test_suspend, end),
 		cmocka_unit_test_teardown(test_suspend_owed, end),
 		cmocka_unit_test_teardown(test_suspend_owed_until_a_join, end),

@@ -305,7 +305,7 @@ static void stop_destroy(struct job *job)
 
 static void test_worker_in_loop(void **state)
 {
-	struct stop_job job = {.job = {stop_run, stop_done, stop_destroy}};
+	struct stop_job job = {.job = {.run = stop_run, .done = stop_done, .destroy = stop_destroy}};
 	struct worker *w;
 
 	assert_int_equal(worker_new("test", &w), 0);

@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -18,11 +19,13 @@
 #include "util/worker.h"
 
 #define WAIT_MS 10000
+#define ROUNDS 5000
 
 struct pipe_job {
 	struct job job;
 	int gate;   /* run() reads a byte of it, -1: returns at once */
 	int report; /* gets 'd' from destroy() */
+	bool quiet;
 	pthread_t ran_in;
 	struct pipe_job **done_here;
 };
@@ -36,6 +39,7 @@ static void job_run(struct job *job)
 	j->ran_in = pthread_self();
 	if (j->gate >= 0)
 		assert(read(j->gate, &c, 1) == 1);
+	job->quiet = j->quiet;
 }
 
 static void job_done(struct job *job)
@@ -59,7 +63,7 @@ static struct pipe_job *job_new(int gate, int report, struct pipe_job **done_her
 	struct pipe_job *j = calloc(1, sizeof(*j));
 
 	assert_non_null(j);
-	*j = (struct pipe_job){.job = {job_run, job_done, job_destroy},
+	*j = (struct pipe_job){.job = {.run = job_run, .done = job_done, .destroy = job_destroy},
 			       .gate = gate,
 			       .report = report,
 			       .done_here = done_here};
@@ -97,6 +101,25 @@ static void test_ends_in_loop(void **state)
 	worker_free(NULL);
 }
 
+/* Its end wakes nobody, and is found by who looks. */
+static void test_quiet(void **state)
+{
+	struct pipe_job *done = NULL, *job = job_new(-1, -1, &done);
+	struct worker *w;
+
+	job->quiet = true;
+	assert_int_equal(worker_new("test", &w), 0);
+	assert_int_equal(worker_start(w, &job->job), 0);
+	for (int i = 0; !done && i < WAIT_MS; i++) {
+		assert_false(readable(worker_fd(w), 1));
+		worker_dispatch(w);
+	}
+	assert_ptr_equal(done, job);
+	assert_false(worker_busy(w));
+	free(done);
+	worker_free(w);
+}
+
 static void test_one_at_a_time(void **state)
 {
 	struct pipe_job *done = NULL, *second = job_new(-1, -1, &done);
@@ -121,7 +144,7 @@ static void test_one_at_a_time(void **state)
 static void test_hangs(void **state)
 {
 	struct pipe_job *done = NULL, *extra;
-	int gate[2], report[2];
+	int gate[2], report[2], fd;
 	struct worker *w;
 	char c;
 
@@ -161,15 +184,60 @@ static void test_hangs(void **state)
 	assert_ptr_equal(done, extra);
 	free(extra);
 
-	/* The worker goes before the others come back. */
+	/* The worker goes before the others come back, and its descriptor with the last of them: until then
+	 * the number must not become another's. */
+	fd = worker_fd(w);
 	worker_free(w);
 	for (unsigned i = 1; i < WORKER_STUCK_MAX; i++) {
+		assert_true(fcntl(fd, F_GETFD) >= 0);
 		assert_int_equal(write(gate[1], "g", 1), 1);
 		assert_true(readable(report[0], WAIT_MS));
 		assert_int_equal(read(report[0], &c, 1), 1);
 	}
+	for (int i = 0; i < WAIT_MS && fcntl(fd, F_GETFD) >= 0; i++)
+		poll(NULL, 0, 1);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
 	close(gate[0]);
 	close(gate[1]);
+	close(report[0]);
+	close(report[1]);
+}
+
+/* Whoever of the two is first at the end of a job: it is done or destroyed, once. */
+static void test_each_has_one_end(void **state)
+{
+	struct pipe_job *done = NULL;
+	unsigned n_done = 0, n_given_up = 0;
+	struct worker *w;
+	int report[2];
+	char c;
+
+	assert_int_equal(pipe(report), 0);
+	assert_int_equal(worker_new("test", &w), 0);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		for (int ms = 0; ms < WAIT_MS && worker_stuck(w) == WORKER_STUCK_MAX; ms++)
+			poll(NULL, 0, 1);
+		assert_int_equal(worker_start(w, &job_new(-1, report[1], &done)->job), 0);
+		/* Given up at once, or about when it ends, or never. */
+		for (unsigned look = 0; !done && (look < i % 64 || i % 8 == 7); look++) {
+			if (i % 8 == 7)
+				assert_true(readable(worker_fd(w), WAIT_MS));
+			worker_dispatch(w);
+		}
+		worker_give_up(w);
+		assert_false(worker_busy(w));
+		n_done += done != NULL;
+		n_given_up += done == NULL;
+		free(done);
+		done = NULL;
+	}
+	assert_true(n_done > 0 && n_given_up > 0);
+	worker_free(w);
+	for (unsigned i = 0; i < n_given_up; i++) {
+		assert_true(readable(report[0], WAIT_MS));
+		assert_int_equal(read(report[0], &c, 1), 1);
+	}
+	assert_false(readable(report[0], 0));
 	close(report[0]);
 	close(report[1]);
 }
@@ -198,10 +266,9 @@ static void test_given_up_after_its_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ends_in_loop),
-		cmocka_unit_test(test_one_at_a_time),
-		cmocka_unit_test(test_hangs),
-		cmocka_unit_test(test_given_up_after_its_end),
+		cmocka_unit_test(test_ends_in_loop),	 cmocka_unit_test(test_quiet),
+		cmocka_unit_test(test_one_at_a_time),	 cmocka_unit_test(test_hangs),
+		cmocka_unit_test(test_each_has_one_end), cmocka_unit_test(test_given_up_after_its_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
