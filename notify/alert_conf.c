@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,26 +38,34 @@ static int read_file(const char *path, bool private, char *ret, size_t size)
 	return strlen(ret) == (size_t)n ? 0 : -EINVAL;
 }
 
+/* "": there is none. */
+static void password_path(const struct broker_conf *settings, char ret[PATH_MAX])
+{
+	const char *file = settings->smtp_password_file, *folder = getenv("CREDENTIALS_DIRECTORY");
+
+	ret[0] = '\0';
+	if (file[0])
+		snprintf(ret, PATH_MAX, "%s", file);
+	else if (folder)
+		snprintf(ret, PATH_MAX, "%s/smtp-password", folder);
+}
+
 /* systemd guards its credentials itself, and their mode shows the right that it gave us. */
 static void read_password(struct alert_conf *conf)
 {
-	const char *file = conf->settings.smtp_password_file, *folder = getenv("CREDENTIALS_DIRECTORY");
 	char *ret = conf->server.password, path[PATH_MAX];
 	int r;
 
 	if (!conf->server.user[0])
 		return;
-	if (!file[0] && !folder) {
+	password_path(&conf->settings, path);
+	if (!path[0]) {
 		snprintf(conf->trouble, sizeof(conf->trouble),
 			 "smtp-user has no password: set smtp-password-file, or give "
 			 "ovirt-ha-notify.service the credential smtp-password");
 		return;
 	}
-	if (file[0])
-		snprintf(path, sizeof(path), "%s", file);
-	else
-		snprintf(path, sizeof(path), "%s/smtp-password", folder);
-	r = read_file(path, file[0], ret, sizeof(conf->server.password));
+	r = read_file(path, conf->settings.smtp_password_file[0], ret, sizeof(conf->server.password));
 	if (r == 0) {
 		ret[strcspn(ret, "\r\n")] = '\0';
 		return;
@@ -128,6 +137,46 @@ void alert_conf_done(struct alert_conf *conf)
 {
 	regfree(&conf->match);
 	free(TAKE_PTR(conf->text));
+}
+
+/* One that is not there yet appears in its folder. What can't be watched is seen at the next look. */
+static void watch(int inotify, char path[PATH_MAX])
+{
+	char *slash = strrchr(path, '/');
+
+	if (inotify_add_watch(inotify, path, IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF) >=
+		    0 ||
+	    !slash)
+		return;
+	slash[slash == path] = '\0';
+	(void)inotify_add_watch(inotify, path, IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR | IN_MASK_ADD);
+}
+
+bool alert_files_changed(struct alert_files *files, const struct alert_conf *conf, int inotify)
+{
+	char paths[ALERT_FILES][PATH_MAX];
+	bool changed = false;
+
+	file_path(FILE_BROKER_CONF, paths[0]);
+	file_path(FILE_SHARED_BROKER_CONF, paths[1]);
+	file_path(FILE_MAIL_TEXT, paths[2]);
+	snprintf(paths[3], PATH_MAX, "%s", conf->settings.smtp_ca);
+	password_path(&conf->settings, paths[4]);
+	for (size_t i = 0; i < ALERT_FILES; i++) {
+		struct file_stamp *before = &files->stamps[i], stamp = {0};
+		struct stat st;
+
+		if (!paths[i][0])
+			continue;
+		if (stat(paths[i], &st) == 0)
+			stamp = (struct file_stamp){st.st_dev, st.st_ino, st.st_size, st.st_ctim};
+		changed |= stamp.device != before->device || stamp.inode != before->inode ||
+			   stamp.size != before->size || stamp.changed.tv_sec != before->changed.tv_sec ||
+			   stamp.changed.tv_nsec != before->changed.tv_nsec;
+		*before = stamp;
+		watch(inotify, paths[i]);
+	}
+	return changed;
 }
 
 int alert_conf_check(struct problems *problems)

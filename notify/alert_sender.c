@@ -33,7 +33,7 @@ struct alert_sender {
 	struct worker *worker;
 	struct alert_scripts *scripts;
 	struct mail_plan plan;
-	struct mail_server server; /* of the last look, without the password */
+	struct alert_files files; /* that mail was set up by at the last look */
 	bool sending;
 	bool bad_conf;		 /* said */
 	bool stuck;		 /* said that the disk lets no transition be taken on */
@@ -340,17 +340,25 @@ static int load_conf(struct alert_sender *sender, struct alert_conf *conf, const
 	return r;
 }
 
-/* Who has just set mail up is not kept waiting by the failures of before. */
-static void take_server(struct alert_sender *sender, const struct mail_server *now)
+/* By the configuration as it is now; when to look again. */
+static mono_t work_on(struct alert_sender *sender, struct alert_conf *conf, struct spool_entry *entries,
+		      size_t n)
 {
-	struct mail_server server;
+	mono_t next = sender->clock->now(sender->clock);
+	int r = load_conf(sender, conf, entries, n);
+	/* A mail that is under way has the settings of before: once it has ended the change is taken. */
+	bool changed = !sender->sending && alert_files_changed(&sender->files, conf, sender->inotify);
 
-	memcpy(&server, now, sizeof(server)); /* with what is between its members: it is compared */
-	explicit_bzero(server.password, sizeof(server.password));
-	if (memcmp(&server, &sender->server, sizeof(server)) == 0)
-		return;
-	memcpy(&sender->server, &server, sizeof(server));
-	mail_plan_renew(&sender->plan);
+	/* Who has just set mail up is not kept waiting by the failures of before. */
+	if (changed)
+		mail_plan_renew(&sender->plan);
+	if (r < 0)
+		return mono_add(next, TROUBLE_MS);
+	if (!changed) /* else it is read again: what it was read from may have changed meanwhile */
+		next = work(sender, conf, entries, n);
+	alert_conf_done(conf);
+	explicit_bzero(conf->server.password, sizeof(conf->server.password));
+	return next;
 }
 
 static void look(struct timer *timer)
@@ -358,7 +366,7 @@ static void look(struct timer *timer)
 	struct alert_sender *sender = (struct alert_sender *)timer;
 	_cleanup_free_ struct alert_conf *conf = malloc(sizeof(*conf));
 	_cleanup_free_ struct spool_entry *entries = NULL;
-	mono_t now = sender->clock->now(sender->clock), next;
+	mono_t now = sender->clock->now(sender->clock);
 	size_t n = 0, waiting = 0;
 	int r;
 
@@ -370,24 +378,17 @@ static void look(struct timer *timer)
 		waiting += entries[i].kind != SPOOL_RESULT;
 	if (r < 0 || waiting > 0 || sender->sending || alert_scripts_running(sender->scripts) > 0)
 		sender->busy_at = now;
-	if (r < 0 || (waiting > 0 && load_conf(sender, conf, entries, n) < 0)) {
+	if (r < 0)
 		look_at(sender, mono_add(now, TROUBLE_MS));
-		return;
-	}
-	if (waiting > 0) {
-		take_server(sender, &conf->server);
-		next = work(sender, conf, entries, n);
-		alert_conf_done(conf);
-		explicit_bzero(conf->server.password, sizeof(conf->server.password));
-		look_at(sender, next);
-	} else if (mono_passed(sender->busy_at, IDLE_MS, now)) {
+	else if (waiting > 0)
+		look_at(sender, work_on(sender, conf, entries, n));
+	else if (mono_passed(sender->busy_at, IDLE_MS, now))
 		sender->idle(sender->data);
-	} else {
+	else
 		look_at(sender, mono_add(sender->busy_at, IDLE_MS));
-	}
 }
 
-static void spool_changed(int fd, short revents, void *data)
+static void files_changed(int fd, short revents, void *data)
 {
 	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 
@@ -414,7 +415,7 @@ int alert_sender_new(struct loop *loop, void (*idle)(void *data), void *data, st
 	r = sender->inotify < 0 ||
 			    inotify_add_watch(sender->inotify, sender->folder, IN_MOVED_TO | IN_ONLYDIR) < 0
 		    ? -errno
-		    : loop_add_fd(loop, sender->inotify, POLLIN, spool_changed, sender);
+		    : loop_add_fd(loop, sender->inotify, POLLIN, files_changed, sender);
 	if (r == 0)
 		r = worker_new("mail", &sender->worker);
 	if (r == 0)

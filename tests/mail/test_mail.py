@@ -6,6 +6,7 @@ import email.policy
 import glob
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -129,8 +130,8 @@ class Place:
         with open(self.log) as file:
             return file.read()
 
-    def test_alert(self):
-        return subprocess.run([f"{BUILD}/tools/hosted-engine", "--test-alert"], env=self.environment, timeout=60,
+    def test_alert(self, *options):
+        return subprocess.run([f"{BUILD}/tools/hosted-engine", "--test-alert", *options], env=self.environment, timeout=60,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -236,7 +237,10 @@ def test_test_alert_tells_what_to_correct(place, certificate):
     assert read(place.wait_mails(1)[0])["Subject"].endswith("Test-Alert")
 
     place.configure(**with_login, destination_emails="nobody@example.com,b@example.com")
-    done = place.test_alert()
+    done = place.test_alert("--json")
+    answer = json.loads(done.stdout)
+    assert answer.pop("detail") == done.stderr.rstrip("\n")
+    assert answer == {"taken": True, "server": "127.0.0.1", "receivers": "nobody@example.com,b@example.com"}
     assert done.returncode == 1 and "of receiver <nobody@example.com>: 550 5.1.1 no such user" in done.stderr, done
     assert place.wait_mails(2)[1]["to"] == ["b@example.com"]
 
@@ -256,8 +260,10 @@ def test_test_alert_tells_what_to_correct(place, certificate):
     refused("offers no STARTTLS", **with_login)
     with open(f"{place.folder}/etc/ovirt-hosted-engine-ha/broker.conf", "w") as file:
         file.write("[email]\nsmtp-tls=perhaps\n")
-    done = place.test_alert()
+    done = place.test_alert("--json")
     assert done.returncode == 1 and "smtp-tls=perhaps: is not a word for this key" in done.stderr, done
+    assert json.loads(done.stdout) == {"taken": None, "server": None, "receivers": None,
+                                       "detail": "No alert is sent until broker.conf is right"}
     assert len(place.mails()) == 2 and PASSWORD not in place.said()
 
 
@@ -298,6 +304,34 @@ def test_mail_that_was_just_set_up_is_not_kept_waiting(place, by):
         assert place.test_alert().returncode == 0
     place.wait_mails(2)
     place.wait_empty()
+
+
+def test_what_was_mended_is_tried_at_once(place, certificate):
+    """Whichever file it stands in: no other transition comes, and the next try is a minute away."""
+    good = {"smtp_retry": "60s", "smtp_tls": "starttls", "smtp_ca": f"{place.folder}/ca", "smtp_user": "ha",
+            "smtp_password_file": place.password}
+    place.serve("--tls", "starttls", "--certificate", f"{certificate}/both", "--login", f"ha:{PASSWORD}")
+    place.configure(**good)
+    place.send()
+
+    def told(words, mend):
+        before = len(place.mails())
+        place.transition()
+        poll(lambda: words in place.said(), 10, f"not said: {words}: {place.said()}")
+        time.sleep(0.3)
+        assert len(place.mails()) == before
+        mend()
+        place.wait_mails(before + 1)
+        place.wait_empty()
+    told("smtp-ca", lambda: shutil.copy(f"{certificate}/ca", f"{place.folder}/ca"))
+    place.write_password("wrong")
+    told("refuses the login of ha", lambda: place.write_password(PASSWORD))
+    os.chmod(place.password, 0o644)
+    told("can be read by others", lambda: os.chmod(place.password, 0o600))
+    place.configure(**good, smtp_port=free_port())
+    told("no connection to", lambda: place.configure(**good))
+    place.configure(**{**good, "smtp_tls": "perhaps"})
+    told("no alert is sent until broker.conf is right", lambda: place.configure(**good))
 
 
 def test_the_server_hangs(place):
