@@ -2,8 +2,8 @@
 /* What ovirt-ha-broker-faulty, which is never installed, has besides ovirt-ha-broker: its whiteboard's store
  * is wrapped by metadata/store_faulty.h, and one more request sets the fault. Stands before store_open() by
  * the linker's --wrap. Decides no fault itself: tests/e2e asks for them. The request is a datagram `FAULT
- * COUNT [BLOCK]` to fault.socket below the unit's RUNTIME_DIRECTORY; the answer to every datagram is `fired
- * N`. */
+ * COUNT [BLOCK [MS]]` to fault.socket below the unit's RUNTIME_DIRECTORY; the answer to every datagram is
+ * `fired N`. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -23,24 +23,29 @@ int __wrap_store_open(const char *spec, const struct store_access *access, struc
 		      struct store **ret, char *what, size_t size);
 
 static const char *const fault_names[] = {
-	[STORE_FAULT_NONE] = "none", [STORE_FAULT_DELAY] = NULL,    [STORE_FAULT_EIO] = "eio",
+	[STORE_FAULT_NONE] = "none", [STORE_FAULT_DELAY] = "delay", [STORE_FAULT_EIO] = "eio",
 	[STORE_FAULT_TORN] = "torn", [STORE_FAULT_LOST] = "lost",   [STORE_FAULT_STALE] = "stale",
-	[STORE_FAULT_LATE] = NULL,   [STORE_FAULT_NEVER] = "never",
+	[STORE_FAULT_LATE] = "late", [STORE_FAULT_NEVER] = "never",
 };
-_Static_assert(sizeof(fault_names) / sizeof(fault_names[0]) == STORE_FAULT_COUNT, "a name each, or none");
+_Static_assert(sizeof(fault_names) / sizeof(fault_names[0]) == STORE_FAULT_COUNT, "a name each");
 
 /* Sets what the line asks for; one that asks for nothing known only asks. */
 static void set_fault(struct store *store, const char *line)
 {
 	struct store_fault fault = {0};
 	char name[16] = "";
+	unsigned ms = 0;
 
-	if (sscanf(line, "%15s %u %u", name, &fault.count, &fault.block) < 1)
+	if (sscanf(line, "%15s %u %u %u", name, &fault.count, &fault.block, &ms) < 1)
 		return;
+	fault.delay_ms = ms;
 	for (int i = 0; i < STORE_FAULT_COUNT; i++) {
-		if (!fault_names[i] || strcmp(name, fault_names[i]) != 0)
+		if (strcmp(name, fault_names[i]) != 0)
 			continue;
 		fault.kind = (enum store_fault_kind)i;
+		/* A read that is late is one that never comes. */
+		if (fault.kind == STORE_FAULT_LATE)
+			fault.ops = STORE_FAULT_WRITES;
 		store_faulty_set(store, &fault);
 		log_warning("store fault %s", line);
 	}

@@ -24,6 +24,7 @@
 #define TICK_MS 200
 #define PIECE 65536
 #define PATH_SIZE 264
+#define NOT_MOUNTED " can't be mounted by NFS version 3 (for another load the kernel's client: modprobe nfs)"
 
 struct nfs_share {
 	struct nfs_context *context;
@@ -113,6 +114,7 @@ int nfs_share_open(const char *source, uid_t uid, gid_t gid, struct nfs_share **
 	_cleanup_(nfs_share_close_p) struct nfs_share *share = calloc(1, sizeof(*share));
 	struct nfs_stat_64 folder;
 	const char *path = "", *text;
+	bool mounted = false;
 	char server[256];
 	int r;
 
@@ -124,6 +126,7 @@ int nfs_share_open(const char *source, uid_t uid, gid_t gid, struct nfs_share **
 		nfs_set_timeout(share->context, -1); /* the deadline here is the only one */
 		nfs_set_dircache(share->context, 0);
 		r = ASK(share, nfs_mount_async, server, path, answered, share);
+		mounted = r >= 0;
 	}
 	if (r >= 0)
 		r = look(share, "/", &folder);
@@ -132,7 +135,8 @@ int nfs_share_open(const char *source, uid_t uid, gid_t gid, struct nfs_share **
 		text = share && share->context && (r == -EFAULT || r == -EIO || r == -ECONNRESET)
 			       ? nfs_get_error(share->context)
 			       : NULL;
-		snprintf(ret_why, NFS_SHARE_WHY_SIZE, "%.150s: %.90s", source,
+		snprintf(ret_why, NFS_SHARE_WHY_SIZE, "%.100s%s: %.60s", source,
+			 text && text[0] && !mounted ? NOT_MOUNTED : "",
 			 r == -ETIMEDOUT   ? "the server does not answer"
 			 : text && text[0] ? text
 					   : strerror(-r));

@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Decides how qemu-storage-daemon reaches each part of the domain. It may not put a password on a command
- * line, which everybody can read. Called by storage_daemon_main.c. */
+/* Decides how qemu-storage-daemon reaches each part of the domain, and whether it may be started. It may not
+ * put a password on a command line, which everybody can read. Called by storage_daemon_main.c. */
 #include "storage/storage_daemon.h"
 
 #include <assert.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
 #include "lockspace/qemu_pid.h"
 #include "metadata/initiator.h"
 #include "storage/domain.h"
+#include "util/cleanup.h"
 
 static void add(struct daemon_options *options, const char *text)
 {
@@ -139,4 +145,48 @@ void storage_daemon_options_done(struct daemon_options *options)
 	for (size_t i = 0; i < options->n; i++)
 		free(options->args[i]);
 	*options = (struct daemon_options){.n = 0};
+}
+
+/* The table of sections is what linkers write last. Who loads a file that was cut is ended by SIGBUS. */
+static int check_whole(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ElfW(Ehdr) head;
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	n = read(fd, &head, sizeof(head));
+	if (n < 0)
+		return -errno;
+	return n == sizeof(head) && memcmp(head.e_ident, ELFMAG, SELFMAG) == 0 &&
+			       head.e_shoff <= (uint64_t)st.st_size &&
+			       (uint64_t)head.e_shnum * head.e_shentsize <=
+				       (uint64_t)st.st_size - head.e_shoff
+		       ? 0
+		       : -ELIBBAD;
+}
+
+int storage_daemon_module(const char *path, char why[STORAGE_EXPORT_WHY_SIZE])
+{
+	const char *words = "is no module of this project";
+	void *module = NULL;
+	int r = check_whole(path);
+
+	if (r < 0) {
+		words = strerror(-r);
+	} else {
+		module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+		if (!module || !dlsym(module, "fuse_session_process_buf")) {
+			r = -ELIBBAD;
+			words = module ? words : dlerror();
+		}
+	}
+	if (r < 0)
+		snprintf(why, STORAGE_EXPORT_WHY_SIZE,
+			 "%.80s can't be loaded: %.100s; install the package anew", path, words);
+	if (module)
+		dlclose(module);
+	return r;
 }

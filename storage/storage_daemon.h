@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The command line of the storage daemon. Pure. */
+/* The command line of the storage daemon, and the module that it can't do without. */
 #pragma once
 
 #include "storage/storage_export.h"
@@ -16,3 +16,8 @@ struct daemon_options {
 int storage_daemon_options(const struct engine_conf *conf, const struct storage_exports *exports,
 			   const char *host_name, const char *password_file, struct daemon_options *ret);
 void storage_daemon_options_done(struct daemon_options *options);
+
+/* Whether the module at `path` (fuse_copy.c) can be loaded, and does what it is for: ld.so warns of one that
+ * can't and goes on, and the storage would be written wrong. 0, -errno, or -ELIBBAD; with one line of what to
+ * do in `why`. Blocks on the disk. */
+int storage_daemon_module(const char *path, char why[STORAGE_EXPORT_WHY_SIZE]);

@@ -154,7 +154,7 @@ static void repeat_words(void)
 static int begin(const struct engine_conf *conf, const struct storage_exports *exports, const char *folder)
 {
 	struct daemon_options options;
-	char host[256], password[32] = "";
+	char host[256], password[32] = "", why[STORAGE_EXPORT_WHY_SIZE];
 	int r = 0;
 
 	clean(folder);
@@ -175,10 +175,15 @@ static int begin(const struct engine_conf *conf, const struct storage_exports *e
 	r = speak_to_file();
 	if (r < 0)
 		return r;
-	/* Without it what QEMU writes may be mixed up: fuse_copy.c. ld.so would go on when it is missing. */
-	if (access(FUSE_COPY, R_OK) == 0 && setenv("LD_PRELOAD", FUSE_COPY, true) == 0)
-		execvp(options.args[0], options.args);
-	r = -errno;
+	/* Without it what QEMU writes may be mixed up. */
+	r = storage_daemon_module(FUSE_COPY, why);
+	if (r < 0) {
+		fprintf(stderr, "%s\n", why);
+	} else {
+		if (setenv("LD_PRELOAD", FUSE_COPY, true) == 0)
+			execvp(options.args[0], options.args);
+		r = -errno;
+	}
 	storage_daemon_options_done(&options);
 	return r;
 }

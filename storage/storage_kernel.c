@@ -174,6 +174,10 @@ static void connect_lun(const struct storage_world *world, const struct engine_c
 		step->optional = true;
 	}
 	storage_plan_add(plan, STORAGE_STEP_AWAIT, DEVICE_MS, disk, NULL);
+	/* The kernel may have seen the disk before another host wrote its table: the VM's disk is a
+	 * partition. */
+	step = storage_plan_add(plan, STORAGE_STEP_RUN, QUICK_MS, "blockdev", "--rereadpt", disk, NULL);
+	step->optional = true;
 	storage_plan_add(plan, STORAGE_STEP_FOLDER, QUICK_MS, folder, NULL);
 	storage_plan_add(plan, STORAGE_STEP_LINK, QUICK_MS, storage_text(plan, "%s/lun", folder), disk, NULL);
 }

@@ -253,7 +253,9 @@ static void step_late(struct timer *timer)
 	loop_del_fd(service->loop, service->child.fd);
 	storage_step_kill(&service->child, left_place(service));
 	storage_step_describe(step, text, sizeof(text));
-	snprintf(why, sizeof(why), "%s: no end in %lld s", text, (long long)step->ms / 1000);
+	snprintf(why, sizeof(why), "%s: no end in %lld s%s", text, (long long)step->ms / 1000,
+		 step->kind == STORAGE_STEP_AWAIT ? "; hosted-engine --discover-storage shows what is there"
+						  : "");
 	log_warning("%s; it is killed", why);
 	step_over(service, -ETIMEDOUT, why);
 }

@@ -54,12 +54,15 @@ static int find_secret(const struct invocation *call, char ret[SECRET_SIZE], cha
 	if (file) {
 		r = read_line_of(file, ret, SECRET_SIZE);
 		if (r < 0)
-			snprintf(why, DISCOVERY_WHY_SIZE, "No password in %.200s: %s", file, strerror(-r));
+			snprintf(why, DISCOVERY_WHY_SIZE,
+				 "No password in %.200s: %s; its first line has to have it", file,
+				 strerror(-r));
 		return r;
 	}
 	if (!variable || !variable[0] || strlen(variable) >= SECRET_SIZE) {
 		snprintf(why, DISCOVERY_WHY_SIZE,
-			 "No password of the user: neither --password-file nor " SECRET_VARIABLE);
+			 "No password of the user: give --password-file, or " SECRET_VARIABLE
+			 " in the environment");
 		return -ENODATA;
 	}
 	strcpy(ret, variable);

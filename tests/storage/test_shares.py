@@ -141,5 +141,11 @@ def test_no_server(share):
     try:
         number, words = share.act("read")
         assert number in (errno.ECONNREFUSED, errno.ECONNRESET, errno.EFAULT, errno.EIO) and share.folder in words, words
+        share.server.versions = "4"
+        share.server.start()
+        number, words = share.act("read")
+        assert number and f"{share.folder} can't be mounted by NFS version 3" in words, words
+        share.server.stop()
     finally:
+        share.server.versions = "3"
         share.server.start()

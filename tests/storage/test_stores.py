@@ -373,19 +373,22 @@ def test_command_reads_a_whiteboard_on_a_server(kind, space):
     assert done.stdout == dump(space, kind.file).stdout
 
 
+CHECK = "; check the address, user= and password= in hosted-engine.conf, and that the server lets this host in\n"
+
+
 @pytest.mark.parametrize("what", ["export", "file"])
 def test_command_says_what_is_wrong(kind, space, what):
     path, errors = kind.wrong[what]
     done = dump(space, kind.spec(path=path), *kind.access)
     assert done.returncode == 1
-    assert done.stderr in [f"Cannot read {kind.spec(path=path)}: {os.strerror(error)}\n" for error in errors]
+    assert done.stderr in [f"Cannot read {kind.spec(path=path)}: {os.strerror(error)}{CHECK}" for error in errors]
 
 
 @pytest.mark.parametrize("kind", ["iscsi512"], indirect=True)
 def test_command_with_a_wrong_password(kind, space):
     done = dump(space, kind.spec(), CHAP_USER, "not-the-password")
     assert done.returncode == 1
-    assert done.stderr == f"Cannot read {kind.spec()}: {os.strerror(errno.EACCES)}\n"
+    assert done.stderr == f"Cannot read {kind.spec()}: {os.strerror(errno.EACCES)}{CHECK}"
 
 
 def test_command_knows_no_such_address(space):

@@ -56,7 +56,8 @@ static void test_lines(void **state)
 		{"no password",
 		 {"--discover-storage", "iscsi", "--server=127.0.0.1:1", "--user=u"},
 		 1,
-		 "No password of the user: neither --password-file nor OVIRT_HOSTED_ENGINE_ISCSI_PASSWORD\n"},
+		 "No password of the user: give --password-file, or OVIRT_HOSTED_ENGINE_ISCSI_PASSWORD in "
+		 "the "},
 		{"refused", {"--discover-storage", "nfs", "--server=127.0.0.1:1"}, 1, "127.0.0.1: "},
 		{"disks", {"--discover-storage", "block"}, 0, ""},
 		{"Fibre Channel", {"--discover-storage", "fc"}, 0, ""},

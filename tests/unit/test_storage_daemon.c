@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The command line of the storage daemon, for each kind of storage, word for word; no password in it. */
+/* The command line of the storage daemon, for each kind of storage, word for word; no password in it. The
+ * real module, and what may stand in its place. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,8 +8,10 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "storage/storage_daemon.h"
 
@@ -104,9 +107,64 @@ static void test_rows(void **state)
 	}
 }
 
+/* The first `size` bytes of the module. */
+static void cut(const char *path, long size)
+{
+	static char bytes[1 << 20];
+	FILE *from = fopen(FUSE_COPY_MODULE, "re"), *to = fopen(path, "we");
+	size_t n;
+
+	assert_true(from && to);
+	n = fread(bytes, 1, sizeof(bytes), from);
+	assert_true(n > 4096 && n < sizeof(bytes));
+	n = size < 0 ? n - (size_t)-size : (size_t)size;
+	assert_int_equal(fwrite(bytes, 1, n, to), n);
+	fclose(from);
+	fclose(to);
+}
+
+static void test_module(void **state)
+{
+	static const struct {
+		const char *name,
+			*path; /* NULL: a copy, so many bytes of it; below 0: without its last ones */
+		long size;
+		int error;
+		const char *why;
+	} rows[] = {
+		{"the module", FUSE_COPY_MODULE, 0, 0, ""},
+		{"missing", "/nowhere/module.so", 0, -ENOENT,
+		 "/nowhere/module.so can't be loaded: No such file or directory; install the package anew"},
+		{"a folder", "/tmp", 0, -EISDIR, "/tmp can't be loaded: "},
+		{"empty", "/dev/null", 0, -ELIBBAD, "/dev/null can't be loaded: "},
+		{"text", "/etc/passwd", 0, -ELIBBAD, "/etc/passwd can't be loaded: "},
+		{"another module", PROC_HANG_MODULE, 0, -ELIBBAD, PROC_HANG_MODULE},
+		{"its head", NULL, 64, -ELIBBAD, ""},
+		{"half of it", NULL, 4096, -ELIBBAD, ""},
+		{"without its last byte", NULL, -1, -ELIBBAD, ""},
+	};
+	char copy[] = "/tmp/test_storage_daemon.XXXXXX";
+	int fd = mkstemp(copy);
+
+	assert_true(fd >= 0);
+	close(fd);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char why[STORAGE_EXPORT_WHY_SIZE] = "";
+
+		print_message("# %s\n", rows[i].name);
+		if (!rows[i].path)
+			cut(copy, rows[i].size);
+		assert_int_equal(storage_daemon_module(rows[i].path ? rows[i].path : copy, why),
+				 rows[i].error);
+		assert_memory_equal(why, rows[i].why, strlen(rows[i].why));
+		assert_true((why[0] != '\0') == (rows[i].error != 0));
+	}
+	unlink(copy);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_module)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

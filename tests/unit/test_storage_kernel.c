@@ -155,6 +155,7 @@ static void test_files(void **state)
 }
 
 #define NODE "run iscsiadm -m node "
+#define REREAD "run blockdev --rereadpt "
 #define TARGET "-T iqn.2003-01.org.test:d "
 
 static void test_iscsi(void **state)
@@ -164,13 +165,15 @@ static void test_iscsi(void **state)
 
 	memset(&plan, 0, sizeof(plan));
 	storage_kernel.connect(&world, &conf, &plan);
-	assert_string_equal(shown(&plan), NODE
-			    "-o new " TARGET "-p 192.0.2.1:3260,1 -I default\n"
-			    "line " DB "192.0.2.1,3260,1/default node.startup manual\n" NODE TARGET
-			    "-p 192.0.2.1:3260,1 -l (15)\n" NODE TARGET "-R (or not)\n"
-			    "await /dev/disk/by-path/ip-192.0.2.1:3260-iscsi-iqn.2003-01.org.test:d-lun-1\n"
-			    "folder " FOLDER "\nlink " FOLDER "/lun "
-			    "/dev/disk/by-path/ip-192.0.2.1:3260-iscsi-iqn.2003-01.org.test:d-lun-1\n");
+	assert_string_equal(
+		shown(&plan),
+		NODE "-o new " TARGET "-p 192.0.2.1:3260,1 -I default\n"
+		     "line " DB "192.0.2.1,3260,1/default node.startup manual\n" NODE TARGET
+		     "-p 192.0.2.1:3260,1 -l (15)\n" NODE TARGET "-R (or not)\n"
+		     "await /dev/disk/by-path/ip-192.0.2.1:3260-iscsi-iqn.2003-01.org.test:d-lun-1\n" REREAD
+		     "/dev/disk/by-path/ip-192.0.2.1:3260-iscsi-iqn.2003-01.org.test:d-lun-1 (or not)\n"
+		     "folder " FOLDER "\nlink " FOLDER "/lun "
+		     "/dev/disk/by-path/ip-192.0.2.1:3260-iscsi-iqn.2003-01.org.test:d-lun-1\n");
 	memset(&plan, 0, sizeof(plan));
 	storage_kernel.disconnect(&world, &conf, &plan);
 	assert_string_equal(shown(&plan), "remove " FOLDER "/lun\nremove " FOLDER "\n" NODE TARGET
@@ -225,8 +228,9 @@ static void test_fc(void **state)
 	strcpy(conf.lun, "wwn-0x6001");
 	memset(&plan, 0, sizeof(plan));
 	storage_kernel.connect(&world, &conf, &plan);
-	assert_string_equal(shown(&plan), "await /dev/disk/by-id/wwn-0x6001\nfolder " FOLDER "\nlink " FOLDER
-					  "/lun /dev/disk/by-id/wwn-0x6001\n");
+	assert_string_equal(shown(&plan), "await /dev/disk/by-id/wwn-0x6001\n" REREAD
+					  "/dev/disk/by-id/wwn-0x6001 (or not)\nfolder " FOLDER
+					  "\nlink " FOLDER "/lun /dev/disk/by-id/wwn-0x6001\n");
 }
 
 static void test_probe(void **state)

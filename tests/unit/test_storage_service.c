@@ -76,6 +76,8 @@ static void plan_as(const char *name, const char *verb, struct storage_plan *pla
 {
 	storage_plan_add(plan, STORAGE_STEP_RUN, 10000, "sh", storage_text(plan, "%s/first", top), verb, NULL)
 		->optional = true;
+	if (there("disk-wanted"))
+		storage_plan_add(plan, STORAGE_STEP_AWAIT, 300, storage_text(plan, "%s/disk", top), NULL);
 	storage_plan_add(plan, STORAGE_STEP_RUN, there("hurry") ? 300 : 10000, "sh",
 			 storage_text(plan, "%s/prog", top), verb, storage_text(plan, "%s/%s", top, name),
 			 NULL);
@@ -380,6 +382,15 @@ static void test_hang(void **state)
 	assert_int_equal(runs(), 4);
 }
 
+static void test_disk_that_does_not_come(void **state)
+{
+	put("disk-wanted", "");
+	expect(STORAGE_CONNECT, -ETIMEDOUT, STORAGE_DISCONNECTED,
+	       "/disk: no end in 0 s; hosted-engine --discover-storage shows what is there");
+	put("disk", "");
+	expect(STORAGE_CONNECT, 0, STORAGE_CONNECTED, "");
+}
+
 /* A client that goes away takes nothing with it. */
 static bool connected(void *data)
 {
@@ -470,9 +481,11 @@ static void test_used(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_twice_is_once), TEST(test_configuration), TEST(test_which_driver),
-		TEST(test_failures),	  TEST(test_dead),	    TEST(test_hang),
-		TEST(test_client_gone),	  TEST(test_words),	    TEST(test_stranger),
+		TEST(test_twice_is_once), TEST(test_configuration),
+		TEST(test_which_driver),  TEST(test_disk_that_does_not_come),
+		TEST(test_failures),	  TEST(test_dead),
+		TEST(test_hang),	  TEST(test_client_gone),
+		TEST(test_words),	  TEST(test_stranger),
 		TEST(test_used),
 	};
 

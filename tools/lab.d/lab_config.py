@@ -20,6 +20,12 @@ MASKED = ("systemd-udevd", "systemd-udev-trigger", "systemd-timesyncd", "systemd
           "libvirt-guests", "apt-daily", "apt-daily-upgrade", "man-db", "dpkg-db-backup")
 ENABLED = ("sanlock", "libvirtd")
 ENABLED_DEPLOYED = ("ovirt-ha-broker", "ovirt-ha-agent", "ovirt-ha-guard")
+# What udev would do with a disk and its last partition, which this kernel may make no device of.
+LAB_NAMES = """[Service]
+ExecStart=/bin/sh -c 'mkdir -p /dev/disk/by-id /dev/disk/by-partuuid; ln -s /dev/lab-lun /dev/disk/by-id/lab-lun; \\
+while sleep 0.5; do blockdev --flushbufs /dev/lab-lun; uuid=$$(sfdisk --part-uuid /dev/lab-lun 5 2>/dev/null | tr A-F a-f); \\
+test -z "$$uuid" || ln -sfn /dev/lab-disk /dev/disk/by-partuuid/$$uuid; done'
+"""
 MIGRATION_URI = "qemu+tcp://{host}/system"  # the network of a lab leads nowhere, and its hosts have no certificates
 SOCKETS = ("libvirtd", "libvirtd-ro", "libvirtd-admin", "libvirtd-tcp")
 UNIT_FOLDERS = ("/usr/lib/systemd/system", "/lib/systemd/system")
@@ -222,6 +228,9 @@ def write_units(host, layer, settings):
     enabled = ENABLED if settings.get("undeployed") else ENABLED + ENABLED_DEPLOYED
     if has_corosync(host, settings):
         enabled += ("corosync",)
+    if settings.get("undeployed") and settings["storage"] == "block":
+        write(f"{system}/lab-names.service", LAB_NAMES)
+        os.symlink("../lab-names.service", f"{system}/multi-user.target.wants/lab-names.service")
     for unit in enabled:
         path = unit_path(host, f"{unit}.service")
         if path:

@@ -49,9 +49,12 @@ def start(host, server, parts):
                     "--blockdev", f"driver=throttle,node-name={name},throttle-group=pace-{name},file=way-{name},"
                     "cache.direct=on", "--export", f"type=fuse,id={name},node-name={name},mountpoint={exports}/{name},"
                     "writable=on,allow-other=on"]
+    # As ovirt-ha-storage-daemon does: without it large writes may end mixed up. A lab without the project has none.
+    module = f"{host.lab.tree}/usr/libexec/ovirt-ha/ovirt-ha-fuse-copy.so"
+    preload = {"LD_PRELOAD": module} if os.path.exists(module) else {}
     with open(f"{host.folder}/storage.log", "w") as log:
         daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                  start_new_session=True, env=CLEAN_ENVIRONMENT, cwd="/")
+                                  start_new_session=True, env=CLEAN_ENVIRONMENT | preload, cwd="/")
     write_pid(f"{host.folder}/storage.pid", daemon.pid)
 
     def exported():

@@ -22,12 +22,12 @@ from storage_servers import GlusterServer, IscsiServer, NfsProxy, NfsServer, Ser
 MIB = 1 << 20
 FILES = ("lockspace", "leases", "metadata", "conf", "disk")
 SPARE_MIB = 24
+DEPLOYED_DISK = 1024 * MIB  # the VM's, where a deployment makes it
 OWNER = 36  # of the files and their folder, by number: their names' numbers may differ between hosts
 EXPORTED = ("lockspace", "leases", "metadata", "conf")
 LOCKSPACE = "hosted-engine"
 KINDS = ("path", "block", "nfs3", "nfs4", "iscsi", "gluster")
 LOCAL = ("path", "block")  # without a server
-UNDEPLOYED = ("path", "nfs3", "iscsi")  # what hosts can reach by themselves, without the lab's way
 ALIGNMENTS = {512: MIB, 4096: 8 * MIB}  # sanlock's, by the size of the sectors
 SECTORS = tuple(ALIGNMENTS)
 RESOURCES = ("engine", "whiteboard", "conf")  # one alignment apart, in this order
@@ -120,10 +120,10 @@ def shared(lab):
 
 def binds(host, settings):
     """What a host gets bound into it, {its path there: here}."""
-    if settings.get("undeployed"):
-        return {"/srv/shared": shared(host.lab)} if settings["storage"] == "path" else {}
     devices = {f"/dev/{name}": f"{host.folder}/device/{name}" for name in os.listdir(f"{host.folder}/device")}
-    return {"/srv/storage": f"{host.folder}/storage", **devices}
+    if not settings.get("undeployed"):
+        return {"/srv/storage": f"{host.folder}/storage", **devices}
+    return {"/srv/shared": shared(host.lab)} if settings["storage"] == "path" else devices
 
 
 def add_device(host, name, file, sector, *options):
@@ -160,20 +160,36 @@ def fill(lab, settings, place):
         sanlock_direct(lab, "init", "-r", f"{LOCKSPACE}:{resource}:{device(lab, 'leases')}:{index * alignment}", *shape)
 
 
+def own(place):
+    """A folder that hosts lay a domain out in belongs to the domain's owner."""
+    os.chown(place, OWNER, OWNER)
+    os.chmod(place, 0o775)
+
+
+def lun_areas(settings):
+    """{part: (offset, bytes)} of an undeployed lab's one LUN: one after the other, each from a multiple of the alignment on."""
+    alignment = offset = ALIGNMENTS[settings["sector"]]
+    areas = {}
+    for name, size in sizes(settings).items():
+        areas[name] = (offset, size if name != "disk" else DEPLOYED_DISK)
+        offset += -(-size // alignment) * alignment
+    return areas
+
+
 def make_empty(lab, settings):
     """What hosts of an undeployed lab share, and where the parts will be that a deployment makes."""
-    where = {name: f"{shared(lab)}/{name}" for name in FILES}
-    if settings["storage"] == "iscsi":
-        lun, offset = f"{folder(lab)}/lun", ALIGNMENTS[settings["sector"]]
+    if settings["storage"] in ("iscsi", "block"):
+        lun = f"{folder(lab)}/lun"
         with open(lun, "wb") as file:
-            file.truncate(1280 * MIB)
-        for name, size in sizes(settings).items():  # one after the other, each from a multiple of the alignment on
-            where[name] = make_loop(lun, settings["sector"], "--offset", str(offset), "--sizelimit", str(size))
-            offset += -(-size // ALIGNMENTS[settings["sector"]]) * ALIGNMENTS[settings["sector"]]
+            file.truncate(DEPLOYED_DISK + 256 * MIB)
+        where = {name: make_loop(lun, settings["sector"], "--offset", str(offset), "--sizelimit", str(size))
+                 for name, (offset, size) in lun_areas(settings).items()}
+    elif settings["storage"] == "gluster":
+        where = {name: f"{server(lab, settings).bricks[0]}/{name}" for name in FILES}
     else:
         os.mkdir(shared(lab))
-        os.chown(shared(lab), OWNER, OWNER)
-        os.chmod(shared(lab), 0o775)
+        own(shared(lab))
+        where = {name: f"{shared(lab)}/{name}" for name in FILES}
     for name in FILES:
         for link in (f"{folder(lab)}/device/{name}", f"{folder(lab)}/{name}"):
             os.symlink(where[name], link)
@@ -196,7 +212,9 @@ def make_domain(lab, settings):
     if settings["storage"] == "gluster":
         gluster = server(lab, settings)
         with gluster.mounted(f"{folder(lab)}/mount") as place:
-            fill(lab, settings, place)
+            own(place) if settings.get("undeployed") else fill(lab, settings, place)
+        if settings.get("undeployed"):
+            return
         for name in FILES:  # from now on a brick's files are looked at, which waits for no server
             os.unlink(f"{folder(lab)}/device/{name}")
             for link in (f"{folder(lab)}/device/{name}", f"{folder(lab)}/{name}"):
@@ -209,6 +227,12 @@ def attach(host, settings):
     if settings["storage"] not in LOCAL:
         lab_network.connect_storage(host)
     if settings.get("undeployed"):
+        renew_proxy(host, settings)
+        if settings["storage"] == "block":
+            offset, size = lun_areas(settings)["disk"]
+            lun = f"{folder(host.lab)}/lun"
+            add_device(host, "lun", lun, settings["sector"])
+            add_device(host, "disk", lun, settings["sector"], "--offset", str(offset), "--sizelimit", str(size))
         return
     export(host, settings, {})
     if settings["storage"] == "path":
