@@ -138,18 +138,19 @@ static bool vm_waits(const struct broker *broker)
 }
 
 /* Everything is read every second while a change is due; while the VM is up elsewhere, its host's block is,
- * less often if it tells of changes. What is saved is only such looks: every block is read each loop whoever
- * tells.
+ * less often if it tells of changes, and by those alone that would take the VM soon. What is saved is only
+ * such looks: every block is read each loop whoever tells.
  */
 static void follow_owner(struct broker *broker)
 {
-	bool closely = broker->agent && broker->board.published_at != MONO_UNSET &&
-		       broker->board.published.watch_closely;
+	bool told = broker->board.published_at != MONO_UNSET;
+	bool closely = broker->agent && told && broker->board.published.watch_closely;
+	bool in_turn = !told || broker->board.published.in_turn;
 	const struct lease_owner *owner = &broker->member.owner;
 
 	membership_spare_qemu(&broker->member, vm_waits(broker));
 	membership_watch_closely(&broker->member, closely);
-	board_watch(&broker->board, closely, owner->kind == OWNER_HOST ? owner->id : 0,
+	board_watch(&broker->board, closely, in_turn && owner->kind == OWNER_HOST ? owner->id : 0,
 		    poke_link_trusts(&broker->pokes, owner->id));
 }
 

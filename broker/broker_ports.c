@@ -21,6 +21,7 @@
 
 struct kept_file {
 	struct kept_port port; /* first */
+	struct loop *loop;
 	struct clock_port *clock;
 	struct timer retry;
 	char path[PATH_MAX];
@@ -97,7 +98,7 @@ static void keep_start(struct kept_file *kept)
 		retry_later(kept);
 		return;
 	}
-	keep->job = (struct job){keep_run, keep_done, keep_destroy};
+	keep->job = (struct job){.run = keep_run, .done = keep_done, .destroy = keep_destroy};
 	keep->kept = kept;
 	keep->value = kept->wanted;
 	memcpy(keep->path, kept->path, sizeof(keep->path));
@@ -141,6 +142,7 @@ int kept_file_new(const char *path, struct loop *loop, struct kept_port **ret)
 		return -ENAMETOOLONG;
 	strcpy(kept->path, path);
 	kept->wanted = FLAG_UNKNOWN;
+	kept->loop = loop;
 	kept->clock = loop_clock(loop);
 	kept->retry.fire = retry_fired;
 	kept->port.load = kept_load;
@@ -164,6 +166,7 @@ void kept_file_free(struct kept_port *port)
 	if (!kept)
 		return;
 	kept->clock->cancel(kept->clock, &kept->retry);
+	loop_del_fd(kept->loop, worker_fd(kept->worker));
 	worker_free(kept->worker);
 	free(kept);
 }

@@ -27,14 +27,18 @@ static long long seconds_since(const struct broker *broker, mono_t since)
 	return (long long)((broker_now(broker) - since) / MONO_SECOND);
 }
 
-/* Sooner than by its record's age: the broker of a host is gone, and its record has not changed since.
- * Whether that host is dead nobody knows but sanlock. */
+/* A corosync that is away for so long was taken away, which is no trouble: the journal has it. */
+#define AWAY_SAID_MS (24 * 60 * 60 * MONO_SECOND)
+
+/* Sooner than by its record's age: the broker of a host has left the group, and its record has not changed
+ * since. It may have ended, or its corosync, or the network between; whether that host is dead nobody knows
+ * but sanlock. */
 static void say_pokes(const struct broker *broker, char text[TEXT_MAX])
 {
 	const struct poke_link *pokes = &broker->pokes;
 	const struct slot *slot;
 
-	if (pokes->lost_at != MONO_UNSET)
+	if (pokes->lost_at != MONO_UNSET && !mono_passed(pokes->lost_at, AWAY_SAID_MS, broker_now(broker)))
 		say(text, "corosync: away for %lld s, blocks are read in their rhythm",
 		    seconds_since(broker, pokes->lost_at));
 	for (size_t i = 0; i < POKE_GONE_MAX; i++) {
@@ -44,7 +48,7 @@ static void say_pokes(const struct broker *broker, char text[TEXT_MAX])
 		if (slot && slot->peer.fault == RECORD_OK && !slot->peer.claim.stopped &&
 		    slot->peer.changed_at <= gone->at &&
 		    peer_fresh(&slot->peer, &broker->config.policy, broker_now(broker)))
-			say(text, "corosync: the broker of host %u is gone for %lld s", gone->host_id,
+			say(text, "corosync: the broker of host %u is not heard for %lld s", gone->host_id,
 			    seconds_since(broker, gone->at));
 	}
 }
@@ -112,7 +116,10 @@ void broker_trouble(struct broker *broker, char ret[TEXT_MAX])
 		    broker->config.places.lease);
 	say_pokes(broker, ret);
 	if (board->published.move_failed[0])
-		say(ret, "the last live migration failed: %s", board->published.move_failed);
+		say(ret,
+		    "the last live migration failed: %s; MIGRATION in hosted-engine-ha(7) has what it needs, "
+		    "hosted-engine --vm-migrate tries again",
+		    board->published.move_failed);
 	if (!broker->agent)
 		say(ret, "no agent");
 	else if (board->published_at != MONO_UNSET &&

@@ -19,7 +19,10 @@ struct sink {
 	void *data;
 };
 
-#define NETWORK_SPACING_MS 200 /* between two probes of a round */
+#define NETWORK_SPACING_MS 200 /* between two probes of a round, at least */
+/* A look may wait so much longer for another timer of the loop, as a share of its period: what it finds
+ * counts when three have found it. */
+#define MONITOR_SLACK(period_ms) ((period_ms) / 10)
 
 /* Whom the probes go to. Strings are the caller's and outlive the monitor. */
 struct network_target {
@@ -29,8 +32,9 @@ struct network_target {
 	const char *servers;	/* as resolver_new() has it: NULL but in tests */
 };
 
-/* Failed probes, per mille of `probes` (1..20) sent NETWORK_SPACING_MS apart; an answer later than
- * `timeout_ms` (100..60000) counts as failed. 0 or -errno. */
+/* Failed probes, per mille of `probes` (1..20) sent NETWORK_SPACING_MS apart, or, after the first round, up
+ * to 1 s more where the period has room; an answer later than `timeout_ms` (100..60000) counts as failed. 0
+ * or -errno. */
 struct monitor_network;
 int monitor_network_new(struct loop *loop, const struct network_target *target, unsigned probes,
 			int64_t timeout_ms, int64_t period_ms, struct sink sink,

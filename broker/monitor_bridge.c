@@ -65,6 +65,7 @@ int monitor_bridge_new(struct clock_port *clock, const char *name, int64_t perio
 	monitor->period_ms = period_ms;
 	monitor->sink = sink;
 	monitor->timer.fire = fire;
+	monitor->timer.slack_ms = MONITOR_SLACK(period_ms);
 	clock->set(clock, &monitor->timer, clock->now(clock));
 	*ret = monitor;
 	return 0;

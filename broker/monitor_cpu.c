@@ -163,6 +163,7 @@ int monitor_cpu_new(struct clock_port *clock, const char *proc, int64_t window_m
 	monitor->qemu_pid = qemu_pid;
 	monitor->sink = sink;
 	monitor->timer.fire = fire;
+	monitor->timer.slack_ms = MONITOR_SLACK(period_ms);
 	clock->set(clock, &monitor->timer, clock->now(clock));
 	*ret = TAKE_PTR(monitor);
 	return 0;

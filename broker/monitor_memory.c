@@ -58,6 +58,7 @@ int monitor_memory_new(struct clock_port *clock, const char *meminfo, int64_t pe
 	monitor->period_ms = period_ms;
 	monitor->sink = sink;
 	monitor->timer.fire = fire;
+	monitor->timer.slack_ms = MONITOR_SLACK(period_ms);
 	clock->set(clock, &monitor->timer, clock->now(clock));
 	*ret = TAKE_PTR(monitor);
 	return 0;

@@ -17,6 +17,8 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 
+#define SLACK_MAX_MS 1000
+
 struct monitor_network {
 	struct timer timer; /* first: the next probe, the end of the round, or the next round */
 	struct loop *loop;
@@ -30,6 +32,7 @@ struct monitor_network {
 	struct network_probes *by_others; /* of this round, where it is no ping */
 	unsigned probes;
 	int64_t timeout_ms, period_ms;
+	int64_t slack_ms; /* of each probe, once a round has told something */
 	struct sink sink;
 	int fd;
 	bool broken;   /* said that no socket is to be had */
@@ -46,9 +49,11 @@ static mono_t now_of(struct monitor_network *monitor)
 	return loop_clock(monitor->loop)->now(loop_clock(monitor->loop));
 }
 
-static void set_timer(struct monitor_network *monitor, mono_t at, void (*fire)(struct timer *timer))
+static void set_timer(struct monitor_network *monitor, mono_t at, void (*fire)(struct timer *timer),
+		      int64_t slack_ms)
 {
 	monitor->timer.fire = fire;
+	monitor->timer.slack_ms = slack_ms;
 	loop_clock(monitor->loop)->set(loop_clock(monitor->loop), &monitor->timer, at);
 }
 
@@ -65,6 +70,15 @@ static void next_round(struct timer *timer)
 	begin_round((struct monitor_network *)timer);
 }
 
+/* A probe that goes with another timer of the loop costs half. So few of them come that the last one's answer
+ * is still in time for the next round. */
+static int64_t probe_slack(const struct monitor_network *monitor)
+{
+	int64_t room = (monitor->period_ms - monitor->timeout_ms) / monitor->probes - NETWORK_SPACING_MS;
+
+	return room < 0 ? 0 : room > SLACK_MAX_MS ? SLACK_MAX_MS : room;
+}
+
 static void end_round(struct timer *timer)
 {
 	struct monitor_network *monitor = (struct monitor_network *)timer;
@@ -76,9 +90,18 @@ static void end_round(struct timer *timer)
 	close_socket(monitor);
 	network_probes_free(TAKE_PTR(monitor->by_others));
 	monitor->base = (uint16_t)(monitor->base + monitor->probes);
-	set_timer(monitor, mono_add(monitor->begun, monitor->period_ms), next_round);
+	monitor->slack_ms = probe_slack(monitor);
+	set_timer(monitor, mono_add(monitor->begun, monitor->period_ms), next_round, monitor->slack_ms);
 	monitor->sink.sample(monitor->sink.data, MONITOR_NETWORK, true,
 			     (int32_t)(failed * 1000 / monitor->probes));
+}
+
+static bool all_answered(const struct monitor_network *monitor)
+{
+	for (unsigned i = 0; i < monitor->probes; i++)
+		if (!monitor->answered[i])
+			return false;
+	return true;
 }
 
 static void answer_came(void *data, unsigned which)
@@ -88,11 +111,9 @@ static void answer_came(void *data, unsigned which)
 	if (mono_passed(monitor->sent_at[which], monitor->timeout_ms, now_of(monitor)))
 		return;
 	monitor->answered[which] = true;
-	for (unsigned i = 0; i < monitor->probes; i++)
-		if (!monitor->answered[i])
-			return;
 	/* The round need not wait; what it has open may be what calls here. */
-	set_timer(monitor, now_of(monitor), end_round);
+	if (monitor->by_others && all_answered(monitor))
+		set_timer(monitor, now_of(monitor), end_round, 0);
 }
 
 static void readable(int fd, short revents, void *data)
@@ -116,6 +137,10 @@ static void readable(int fd, short revents, void *data)
 		at = (uint16_t)(sequence - monitor->base);
 		if (at < monitor->sent)
 			answer_came(monitor, at);
+		if (all_answered(monitor)) {
+			end_round(&monitor->timer);
+			return;
+		}
 	}
 }
 
@@ -140,9 +165,9 @@ static void send_probe(struct timer *timer)
 	monitor->sent_at[which] = now;
 	/* Before it is sent: the answer may come at once and end the round. */
 	if (monitor->sent < monitor->probes)
-		set_timer(monitor, mono_add(now, NETWORK_SPACING_MS), send_probe);
+		set_timer(monitor, mono_add(now, NETWORK_SPACING_MS), send_probe, monitor->slack_ms);
 	else
-		set_timer(monitor, mono_add(now, monitor->timeout_ms), end_round);
+		set_timer(monitor, mono_add(now, monitor->timeout_ms), end_round, 0);
 	if (monitor->by_others)
 		network_probes_send(monitor->by_others, which);
 	else
@@ -173,7 +198,8 @@ static void begin_round(struct monitor_network *monitor)
 
 	monitor->begun = now_of(monitor);
 	if (monitor->target.test == NETWORK_TEST_NONE) {
-		set_timer(monitor, mono_add(monitor->begun, monitor->period_ms), next_round);
+		set_timer(monitor, mono_add(monitor->begun, monitor->period_ms), next_round,
+			  MONITOR_SLACK(monitor->period_ms));
 		monitor->sink.sample(monitor->sink.data, MONITOR_NETWORK, true, 0);
 		return;
 	}
@@ -185,7 +211,7 @@ static void begin_round(struct monitor_network *monitor)
 					  ? "; does net.ipv4.ping_group_range include group ovirt-ha?"
 					  : "");
 		monitor->broken = true;
-		set_timer(monitor, mono_add(monitor->begun, monitor->period_ms), next_round);
+		set_timer(monitor, mono_add(monitor->begun, monitor->period_ms), next_round, 0);
 		monitor->sink.sample(monitor->sink.data, MONITOR_NETWORK, false, -1);
 		return;
 	}
@@ -228,7 +254,7 @@ int monitor_network_new(struct loop *loop, const struct network_target *target, 
 	monitor->timeout_ms = timeout_ms;
 	monitor->period_ms = period_ms;
 	monitor->sink = sink;
-	set_timer(monitor, now_of(monitor), next_round);
+	set_timer(monitor, now_of(monitor), next_round, 0);
 	*ret = TAKE_PTR(monitor);
 	return 0;
 }

@@ -45,8 +45,10 @@ bool poke_intake_came(struct poke_intake *intake, struct poke_member member)
 static bool take_token(struct poke_intake *intake, struct poke_sender *sender, mono_t now)
 {
 	if (poke_bucket_take(&sender->bucket, POKE_BURST, POKE_PER_SECOND, now) &&
-	    poke_bucket_take(&intake->all, POKE_BURST_ALL, POKE_PER_SECOND_ALL, now))
+	    poke_bucket_take(&intake->all, POKE_BURST_ALL, POKE_PER_SECOND_ALL, now)) {
+		intake->taken++;
 		return true;
+	}
 	intake->dropped++;
 	intake->flooded_at = now;
 	return false;
@@ -108,10 +110,7 @@ uint16_t poke_intake_take(struct poke_intake *intake, struct poke_member member,
 	/* Many hosts that start together greet each other many times: it costs nothing. */
 	if (poke.what == POKE_HELLO)
 		return 0;
-	if (!take_token(intake, sender, now))
-		return 0;
-	intake->taken++;
-	return poke.host_id;
+	return take_token(intake, sender, now) ? poke.host_id : 0;
 }
 
 void poke_intake_clear(struct poke_intake *intake)

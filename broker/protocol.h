@@ -12,7 +12,7 @@
 
 #define BROKER_SOCKET                                                                                        \
 	"ovirt-ha-broker" /* libqb service name; OVIRT_HA_BROKER_SOCKET in the environment overrides it */
-#define PROTOCOL_VERSION 3
+#define PROTOCOL_VERSION 4
 #define PROTOCOL_MESSAGE_MAX (1024 * 1024) /* bytes, of any message */
 #define PROTOCOL_READER_MAX                                                                                  \
 	(256 * 1024) /* what hosted-engine asks for: libqb makes three rings of it per client */
@@ -87,7 +87,7 @@ struct publish_request {
 	int64_t timeout_in_ms; /* left of the state's timeout, -1: none */
 	bool config_shared;    /* field 11 */
 	int64_t config_age_ms; /* since the last refresh of the VM's configuration, -1 never */
-	bool may_start, can_move, alarm, watch_closely;
+	bool may_start, can_move, alarm, in_turn, watch_closely;
 	struct score
 		score; /* `since` and `until` in the agent's monotonic clock, which is the broker's too */
 	int32_t memory_mib;

@@ -25,7 +25,7 @@ static const struct {
 /* The strings end and the enums and booleans have values of theirs. */
 static bool well_formed(const union request_message *message, enum request_kind kind)
 {
-	unsigned char flags[7];
+	unsigned char flags[8];
 
 	switch (kind) {
 	case REQUEST_PUBLISH:
@@ -37,6 +37,7 @@ static bool well_formed(const union request_message *message, enum request_kind 
 		memcpy(flags + 4, &message->publish.alarm, 1);
 		memcpy(flags + 5, &message->publish.claim.maintenance, 1);
 		memcpy(flags + 6, &message->publish.claim.stopped, 1);
+		memcpy(flags + 7, &message->publish.in_turn, 1);
 		for (size_t i = 0; i < sizeof(flags); i++)
 			if (flags[i] > 1)
 				return false;

@@ -71,7 +71,8 @@ static const uint32_t allowed[STATE_COUNT] = {
 	[STATE_ENGINE_UNEXPECTEDLY_DOWN] = ALWAYS | TO(LOCAL_MAINTENANCE) | TO(ENGINE_STOP) |
 					   TO(ENGINE_FORCE_STOP) | TO(ENGINE_MIGRATING_AWAY) | TO(ENGINE_UP) |
 					   TO(ENGINE_DOWN) | TO(ENGINE_START),
-	[STATE_ENGINE_MIGRATING_AWAY] = ALWAYS | TO(ENGINE_DOWN) | TO(ENGINE_UP) | TO(ENGINE_STOP),
+	[STATE_ENGINE_MIGRATING_AWAY] =
+		ALWAYS | TO(ENGINE_DOWN) | TO(ENGINE_UP) | TO(ENGINE_STOP) | TO(ENGINE_MIGRATING_AWAY),
 	[STATE_AGENT_STOPPED] = 0,
 };
 
@@ -96,6 +97,7 @@ void machine_init(struct machine *machine, mono_t now)
 		.unexpected_until = MONO_UNSET,
 		.healthy_since = MONO_UNSET,
 		.lease_free_since = MONO_UNSET,
+		.version_since = MONO_UNSET,
 		.start_due_since = MONO_UNSET,
 		.better_since = MONO_UNSET,
 		.last_move = MONO_UNSET,
@@ -177,6 +179,8 @@ static void take_results(struct view *view)
 			/* The copy of one that has moved may die for a moment still. */
 			m->gave_lease = view->now;
 			m->cancel_at = mono_add(view->now, result->outcome == OUTCOME_OK ? MOVED_MS : 0);
+			if (result->outcome == OUTCOME_UNDER_WAY)
+				m->cancel_at = MONO_UNSET; /* ours was never begun */
 		}
 	}
 }
@@ -219,8 +223,10 @@ static void keep_memory(struct view *view)
 	if (view->outlook.ownership != OWNERSHIP_UNKNOWN) {
 		bool free = outlook_lease_free(&view->outlook) && !holds_here;
 
-		if (c->owner_version != m->free_version)
+		if (c->owner_version != m->free_version) {
 			m->lease_free_since = MONO_UNSET;
+			m->version_since = now;
+		}
 		m->free_version = c->owner_version;
 		remember_since(&m->lease_free_since, free, now);
 	}
@@ -371,6 +377,12 @@ static bool take_command(struct view *view)
 	/* What is being ended ends first; its row would end the new one too. */
 	if (start && m->state == STATE_ENGINE_FORCE_STOP)
 		return false;
+	/* Safety rule 14: the lease is free in the hand-over, and the source's QEMU may still go on. */
+	if (start && view->outlook.migration) {
+		row_stay(view, REASON_MIGRATION_UNDER_WAY);
+		view->step->wanted_refused = true;
+		return true;
+	}
 	/* A resume goes by the lease's version alone (rule 11), the kills by rules 3 and 12. */
 	if ((!start && wanted != ACTION_SHUTDOWN && wanted != ACTION_DESTROY) ||
 	    (m->in_flight != ACTION_NONE && wanted != ACTION_DESTROY) || (start && (!fit || not_down)) ||
@@ -459,6 +471,12 @@ static bool check_local_maintenance(struct view *view)
 		row_stay(view, REASON_MIGRATION_UNDER_WAY); /* it is moved on when it runs here */
 		return true;
 	}
+	/* Somebody else's does as well as ours: ours would be refused beside it, again and again. */
+	if (view->known->vm.leaving) {
+		if (!row_paused(view))
+			row_stay(view, REASON_MIGRATION_UNDER_WAY);
+		return true;
+	}
 	if (!view->outlook.can_move) {
 		/* It stays as it is, but for a paused one, which serves nobody: its rule holds in every
 		 * state. */
@@ -478,7 +496,7 @@ static bool check_local_maintenance(struct view *view)
 		row_wake(view, mono_add(m->in_flight_since, view->policy->loop));
 		return true;
 	}
-	row_move_away(view, true, REASON_LOCAL_MAINTENANCE);
+	row_move_away(view, REASON_LOCAL_MAINTENANCE);
 	return true;
 }
 
@@ -576,6 +594,8 @@ static bool watch_closely(const struct view *view)
 {
 	if (view->known->vm.vm != VM_UP && view->known->cluster.qemu_pid != 0)
 		return true;
+	if (row_unsettled(view))
+		return true;
 	switch (view->step->next.state) {
 	case STATE_ENGINE_UP:
 	case STATE_GLOBAL_MAINTENANCE:
@@ -583,7 +603,9 @@ static bool watch_closely(const struct view *view)
 		return false;
 	case STATE_ENGINE_DOWN:
 	case STATE_LOCAL_MAINTENANCE:
-		return view->outlook.ownership != OWNERSHIP_ALIVE || view->outlook.owner->host != HOST_LIVE;
+		/* Of many hosts only those that may be next, or all of them load the storage at once. */
+		return view->step->in_turn &&
+		       (view->outlook.ownership != OWNERSHIP_ALIVE || view->outlook.owner->host != HOST_LIVE);
 	default:
 		return true;
 	}
@@ -614,13 +636,15 @@ void machine_step(const struct machine *cur, const struct snapshot *known, const
 	decide(&view);
 	take_score(&view); /* again: the new state has its say */
 	/* The record names the target for as long as libvirt may be at it, in whatever state. */
-	if (ret->next.state != STATE_ENGINE_MIGRATING_AWAY && ret->next.in_flight != ACTION_MIGRATE)
+	if (ret->next.state != STATE_ENGINE_MIGRATING_AWAY && ret->next.in_flight != ACTION_MIGRATE &&
+	    !row_unsettled(&view))
 		ret->next.migrate_to = 0;
 
 	row_wake(&view, ret->next.deadline);
 	ret->health = publish_health(known, &ret->next);
 	ret->can_move = view.outlook.can_move;
 	ret->may_start = score_allows_start(&ret->score) && known->cluster.maintenance == FLAG_NO;
+	ret->in_turn = outlook_in_turn(known, policy, ret->score.value, now);
 	ret->watch_closely = watch_closely(&view);
 	if (ret->watch_closely)
 		row_wake(&view, mono_add(now, MONO_SECOND));

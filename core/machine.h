@@ -107,7 +107,8 @@ struct machine {
 	bool shutdown_refused; /* the last one asked for in this state; it may be told while a check rules */
 	bool must_leave; /* EngineMigratingAway: by shutdown where it can't be live, for it is no operator's
 			    own move */
-	uint16_t migrate_to; /* the host id that the VM is being moved to live, 0 none; to publish */
+	uint16_t migrate_to;   /* the host id that the VM is being moved to live, 0 none; to publish */
+	int32_t migrate_score; /* that host's when it was chosen, 0: no other one does as well */
 	mono_t cancel_at; /* when that migration is cancelled, once it has ended when; MONO_UNSET: not begun
 			   */
 
@@ -123,6 +124,7 @@ struct machine {
 	mono_t healthy_since;	 /* up and good here without a break */
 	mono_t lease_free_since; /* nobody, or nobody alive, owns it, and nobody took it meanwhile */
 	uint64_t free_version;	 /* the lease's version then */
+	mono_t version_since;	 /* since when it has been this one, as far as was read */
 	mono_t start_due_since;	 /* since when only the rank holds us */
 	mono_t better_since;	 /* the best remote is better by the threshold */
 	mono_t last_move;
@@ -152,6 +154,7 @@ struct step {
 	bool can_move;	     /* there is an eligible host for the VM */
 	bool alarm;	     /* the operator is needed */
 	enum reason why;     /* of the alarm */
+	bool in_turn;	     /* few hosts would take the VM before this one: it follows the VM each second */
 	bool watch_closely;  /* no VM is up anywhere or a change is due: look every second */
 	bool wanted_refused; /* the operator's command can't be begun now: the reason and the score say why */
 };

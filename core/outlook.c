@@ -133,6 +133,21 @@ void outlook_rivals(const struct snapshot *known, const struct policy *policy, m
 	}
 }
 
+bool outlook_in_turn(const struct snapshot *known, const struct policy *policy, int32_t score, mono_t now)
+{
+	int64_t wait = 0;
+
+	for (size_t i = 0; i < known->n_peers && wait < policy->loop; i++) {
+		const struct peer *peer = &known->peers[i];
+
+		if ((peer->claim.score > score ||
+		     (peer->claim.score == score && peer->id < known->cluster.host_id)) &&
+		    peer_eligible(peer, policy, now))
+			wait += policy->rank_delay;
+	}
+	return wait < policy->loop;
+}
+
 /* A host without power is fresh and eligible for a minute still; libvirt would look for it for as long. */
 static bool speaks(const struct peer *peer, const struct policy *policy, mono_t now)
 {
@@ -142,7 +157,12 @@ static bool speaks(const struct peer *peer, const struct policy *policy, mono_t 
 
 /* Too little memory, a failed storage or network have lowered its score: a fitter one goes first, and where
  * there is none the VM has to go there all the same. Whether its CPU can go on with what the guest uses, its
- * libvirt says before anything is copied. */
+ * libvirt says before anything is copied: then the next one is asked. */
+static bool can_take(const struct peer *peer, const struct policy *policy, mono_t now)
+{
+	return peer->claim.generation != 0 && peer_eligible(peer, policy, now) && speaks(peer, policy, now);
+}
+
 const struct peer *outlook_target(const struct snapshot *known, const struct policy *policy, uint16_t id,
 				  mono_t now)
 {
@@ -151,10 +171,23 @@ const struct peer *outlook_target(const struct snapshot *known, const struct pol
 	for (size_t i = 0; i < known->n_peers; i++) {
 		const struct peer *peer = &known->peers[i];
 
-		if ((id != 0 && peer->id != id) || peer->claim.generation == 0 ||
-		    !peer_eligible(peer, policy, now) || !speaks(peer, policy, now))
-			continue;
-		if (!best || peer->claim.score > best->claim.score)
+		if ((id == 0 || peer->id == id) && can_take(peer, policy, now) &&
+		    (!best || peer->claim.score > best->claim.score))
+			best = peer;
+	}
+	return best;
+}
+
+const struct peer *outlook_next_target(const struct snapshot *known, const struct policy *policy,
+				       int32_t score, uint16_t id, mono_t now)
+{
+	const struct peer *best = NULL;
+
+	for (size_t i = 0; i < known->n_peers; i++) {
+		const struct peer *peer = &known->peers[i];
+		bool after = peer->claim.score < score || (peer->claim.score == score && peer->id > id);
+
+		if (after && can_take(peer, policy, now) && (!best || peer->claim.score > best->claim.score))
 			best = peer;
 	}
 	return best;

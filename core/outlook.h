@@ -38,10 +38,18 @@ void outlook_take(const struct snapshot *known, const struct policy *policy, mon
 /* For who asks whose turn it is. `lease_free_since`: the machine's; `score`: ours, for the rank. */
 void outlook_rivals(const struct snapshot *known, const struct policy *policy, mono_t lease_free_since,
 		    int32_t score, mono_t now, struct rivals *ret);
+/* Does this host, with that score, come so early among the eligible ones that its turn to start the VM would
+ * come within a loop? Such hosts follow the VM each second; those behind them, of which there are none in a
+ * cluster of up to 20 hosts, see each loop what they would have to wait for anyway. */
+bool outlook_in_turn(const struct snapshot *known, const struct policy *policy, int32_t score, mono_t now);
 /* Whom the VM may be migrated to live: the host with that id, 0: the best of all; NULL: nobody, or not that
  * one. It is eligible, has written its record within the last loops, and is of this implementation: others
  * don't know of rule 14. */
 const struct peer *outlook_target(const struct snapshot *known, const struct policy *policy, uint16_t id,
 				  mono_t now);
+/* The best of those that come after the host `id` of `score` in this order, by score and then by id; NULL:
+ * nobody. Who goes from one to the next asks each at most once. */
+const struct peer *outlook_next_target(const struct snapshot *known, const struct policy *policy,
+				       int32_t score, uint16_t id, mono_t now);
 /* The lease is there for who asks sanlock first. */
 bool outlook_lease_free(const struct outlook *outlook);

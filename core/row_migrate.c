@@ -11,39 +11,52 @@
 /* A record that is not on storage by then: storage is in trouble, and so is a migration. */
 #define ANNOUNCE_MS (30 * MONO_SECOND)
 
+/* A target that can't take the guest - its processor lacks what the guest uses, its network or certificate is
+ * wrong - says so before anything is copied. What fails later may be the guest's, and would be anywhere. */
+#define REFUSED_MS (10 * MONO_SECOND)
+
 static bool runs_here(const struct view *view)
 {
 	const struct vm_facts *vm = &view->known->vm;
 
-	return vm->vm == VM_UP && vm->pause == PAUSE_NONE && vm->detail == DETAIL_UP;
+	return vm->vm == VM_UP && vm->pause == PAUSE_NONE && vm->detail == DETAIL_UP && !vm->leaving;
 }
 
-void row_move_away(struct view *view, bool must, enum reason reason)
+/* A wish is for a host that is better by the threshold; the best may be one that can't take it live. */
+static bool good_enough(const struct view *view, const struct peer *target)
+{
+	return view->known->local_maintenance || !view->step->next.must_leave ||
+	       target->claim.score >= view->step->score.value + view->policy->better_threshold;
+}
+
+static void enter(struct view *view, const struct peer *target, enum reason reason)
+{
+	view->step->next.migrate_to = target->id;
+	view->step->next.migrate_score = target->claim.score;
+	row_enter(view, STATE_ENGINE_MIGRATING_AWAY, reason);
+}
+
+void row_move_away(struct view *view, enum reason reason)
 {
 	struct machine *m = &view->step->next;
 	const struct peer *target = outlook_target(view->known, view->policy, 0, view->now);
 
 	m->must_leave = true;
-	/* A wish is for a host that is better by the threshold; the best may be one that can't take it live.
-	 */
-	if (target && !must && target->claim.score < view->step->score.value + view->policy->better_threshold)
-		target = NULL;
-	if (!target || !view->policy->live_migration || !runs_here(view)) {
+	if (target && good_enough(view, target) && view->policy->live_migration && runs_here(view))
+		enter(view, target, reason);
+	else
 		row_enter(view, STATE_ENGINE_STOP, reason);
-		return;
-	}
-	m->migrate_to = target->id;
-	row_enter(view, STATE_ENGINE_MIGRATING_AWAY, reason);
 }
 
-/* Rule 3: a VM that runs without our lease is never migrated, one of which that is not known neither. */
+/* Rule 3: a VM that runs without our lease is never migrated, one of which that is not known neither: as
+ * after a try that failed, until the lease was looked at again. */
 static bool lease_is_ours(const struct view *view)
 {
 	const struct machine *m = &view->step->next;
 	const struct cluster *c = &view->known->cluster;
 
-	return view->outlook.ownership == OWNERSHIP_OURS && c->held == HELD_YES && m->held_version != 0 &&
-	       c->owner_version == m->held_version;
+	return m->gave_lease == MONO_UNSET && view->outlook.ownership == OWNERSHIP_OURS &&
+	       c->held == HELD_YES && m->held_version != 0 && c->owner_version == m->held_version;
 }
 
 /* `old_way`: what was to leave is shut down, and starts elsewhere. An operator's own move stays. */
@@ -58,6 +71,11 @@ static void begin(struct view *view)
 	struct machine *m = &view->step->next;
 
 	row_wake(view, mono_add(m->entered, ANNOUNCE_MS));
+	/* Somebody else's may do as well as ours, and a shutdown in the middle of it would do nobody good. */
+	if (view->known->vm.leaving || view->result.outcome == OUTCOME_UNDER_WAY) {
+		give_up(view, REASON_MIGRATION_UNDER_WAY, false);
+		return;
+	}
 	if (!runs_here(view) || mono_passed(m->entered, ANNOUNCE_MS, view->now)) {
 		give_up(view, REASON_MOVE_FAILED, view->known->local_maintenance);
 		return;
@@ -76,6 +94,29 @@ static void begin(struct view *view)
 	row_stay(view, REASON_MIGRATION_UNDER_WAY);
 }
 
+/* The one after it may take the VM. */
+static bool try_next(struct view *view)
+{
+	struct machine *m = &view->step->next;
+	const struct peer *next =
+		outlook_next_target(view->known, view->policy, m->migrate_score, m->migrate_to, view->now);
+
+	if (!next || !good_enough(view, next) || mono_passed(m->in_flight_since, REFUSED_MS, m->cancel_at))
+		return false;
+	enter(view, next, REASON_MOVE_FAILED);
+	return true;
+}
+
+/* Our call for it has ended, and libvirt goes on all the same: the call was lost to a libvirtd that hung. */
+static bool goes_on(const struct view *view)
+{
+	const struct machine *m = &view->step->next;
+	const struct vm_facts *vm = &view->known->vm;
+
+	return m->state == STATE_ENGINE_MIGRATING_AWAY && m->in_flight == ACTION_NONE &&
+	       m->cancel_at != MONO_UNSET && vm->vm == VM_UP && vm->leaving && vm->seen_at >= m->cancel_at;
+}
+
 void row_migrating_away(struct view *view)
 {
 	struct machine *m = &view->step->next;
@@ -88,13 +129,10 @@ void row_migrating_away(struct view *view)
 		begin(view);
 	else if (m->in_flight != ACTION_NONE)
 		row_stay(view, REASON_MIGRATION_UNDER_WAY);
-	/* Somebody else's may do as well as ours, and a shutdown in the middle of it would do nobody good. */
-	else if (view->result.outcome == OUTCOME_UNDER_WAY)
-		give_up(view, REASON_MIGRATION_UNDER_WAY, false);
 	else if (vm->seen_at < m->cancel_at)
 		row_stay(view, REASON_IN_FLIGHT); /* seen before it ended: it may be gone by now */
 	/* A host that has lost its network can't migrate, and nobody reaches the engine on it. */
-	else
+	else if (!try_next(view))
 		give_up(view, REASON_MOVE_FAILED,
 			view->known->local_maintenance || row_better_elsewhere(view));
 }
@@ -104,7 +142,7 @@ void row_cancel_migration(struct view *view)
 	struct machine *m = &view->step->next;
 	mono_t again = mono_add(view->now, MONO_SECOND);
 
-	if (m->in_flight != ACTION_MIGRATE)
+	if (m->in_flight != ACTION_MIGRATE && !goes_on(view))
 		return;
 	if (view->known->broker_answers && view->known->cluster.maintenance == FLAG_YES &&
 	    m->cancel_at > again)
@@ -125,6 +163,7 @@ bool row_command_migration(struct view *view)
 	if (known->wanted == ACTION_CANCEL && m->in_flight == ACTION_MIGRATE) {
 		m->cancel_at = view->now;
 		m->must_leave = false;
+		m->migrate_score = 0;
 		return false; /* row_cancel_migration() does it, and the state goes on */
 	}
 	if (known->wanted == ACTION_CANCEL && m->state == STATE_ENGINE_MIGRATING_AWAY) {
@@ -140,8 +179,9 @@ bool row_command_migration(struct view *view)
 		return false;
 	}
 	m->must_leave = false;
-	m->migrate_to = target->id;
-	row_enter(view, STATE_ENGINE_MIGRATING_AWAY, REASON_OPERATOR);
+	enter(view, target, REASON_OPERATOR);
+	if (known->wanted_host != 0)
+		m->migrate_score = 0;
 	return true;
 }
 
@@ -156,6 +196,18 @@ void row_note_migration(struct view *view)
 	else if (view->known->vm.vm != VM_UP && view->known->vm.vm != VM_UNKNOWN &&
 		 m->in_flight != ACTION_MIGRATE)
 		m->gave_lease = MONO_UNSET;
+}
+
+/* QEMU runs on by itself when the connection to its target breaks, without asking libvirt, or for the lease:
+ * nobody else may start meanwhile (rule 14). What libvirt does about it takes as long as a start at most;
+ * after that the lease rules alone. */
+bool row_unsettled(const struct view *view)
+{
+	const struct machine *m = &view->step->next;
+	const struct cluster *c = &view->known->cluster;
+
+	return m->gave_lease != MONO_UNSET && c->qemu_pid != 0 &&
+	       !mono_passed(m->gave_lease, lease_start_ms(&c->lease), view->now);
 }
 
 bool row_handed_over(const struct view *view)

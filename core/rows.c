@@ -171,6 +171,11 @@ static void row_reinitialize(struct view *view)
 		row_enter(view, STATE_ENGINE_DOWN, REASON_INITIALIZED);
 }
 
+static mono_t later(mono_t a, mono_t b)
+{
+	return a > b ? a : b;
+}
+
 /* May we ask sanlock for the lease now, as far as its owner goes? Else *ret_hold says what holds us. */
 static bool owner_lets_us(struct view *view, enum reason *ret_hold)
 {
@@ -202,18 +207,15 @@ static bool owner_lets_us(struct view *view, enum reason *ret_hold)
 		*ret_hold = REASON_OWNER_SILENT;
 		return true;
 	}
+	/* What it said before it took the lease, as the target of a migration does, says nothing of it. */
 	if (owner->claim.vm != VM_UP && owner->claim.vm != VM_UNKNOWN &&
-	    mono_passed(owner->vm_since, OWNER_LOOPS * view->policy->loop, view->now)) {
+	    mono_passed(later(owner->vm_since, m->version_since), OWNER_LOOPS * view->policy->loop,
+			view->now)) {
 		*ret_hold = REASON_OWNER_SAYS_DOWN;
 		return true;
 	}
 	*ret_hold = owner->claim.vm == VM_UP ? REASON_VM_UP_ELSEWHERE : REASON_LEASE_OWNED;
 	return false;
-}
-
-static mono_t later(mono_t a, mono_t b)
-{
-	return a > b ? a : b;
 }
 
 /* After failed tries the next one waits, and after crashes of a VM that was healthy for a moment each time:
@@ -483,9 +485,9 @@ static void row_engine_up(struct view *view)
 	}
 	if (row_paused(view))
 		return;
-	if (m->in_flight == ACTION_NONE && should_move(view)) {
+	if (m->in_flight == ACTION_NONE && !view->known->vm.leaving && should_move(view)) {
 		m->last_move = view->now;
-		row_move_away(view, false, REASON_BETTER_HOST);
+		row_move_away(view, REASON_BETTER_HOST);
 		return;
 	}
 	if (m->state == STATE_ENGINE_UP && row_health(view) == HEALTH_BAD)

@@ -32,16 +32,20 @@ bool row_paused(struct view *view);
 void row_wake(struct view *view, mono_t at);
 /* Another host is better by the threshold. */
 bool row_better_elsewhere(struct view *view);
-/* Live migration, core/row_migrate.c. Moves the VM away: live where that is possible, else EngineStop.
- * `must`: to any host that can take it, not only to a better one. */
-void row_move_away(struct view *view, bool must, enum reason reason);
+/* Live migration, core/row_migrate.c. Moves the VM away: live where that is possible, else EngineStop. In
+ * local maintenance to any host that can take it, else only to a better one. */
+void row_move_away(struct view *view, enum reason reason);
 void row_migrating_away(struct view *view);
-/* Cancels a migration of ours that takes too long, or that global maintenance ends, each second. */
+/* Cancels a migration of ours that takes too long, that global maintenance ends, or whose call was lost while
+ * libvirt goes on with it: each second, until it has ended. */
 void row_cancel_migration(struct view *view);
 /* The operator's ACTION_MIGRATE or ACTION_CANCEL; true: it decided the step. */
 bool row_command_migration(struct view *view);
 /* Remembers that the lease may have been given up by a migration. */
 void row_note_migration(struct view *view);
+/* Our migration has failed, and the QEMU here may go on without the lease that it gave up: it is not known
+ * yet that it has taken it again, or is gone. */
+bool row_unsettled(const struct view *view);
 /* The target of our migration owns the lease by now. */
 bool row_handed_over(const struct view *view);
 /* Counts a failed try to bring the VM up here. */

@@ -129,6 +129,7 @@ struct vm_facts {
 	int32_t memory_mib;   /* what the VM needs, 0 unknown */
 	bool look_old; /* libvirt was asked longer ago than it may take to answer: the VM may be here by
 			  now */
+	bool leaving;  /* libvirt migrates it away, for us or for somebody else */
 };
 
 /* The end of an action. */

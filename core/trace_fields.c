@@ -77,6 +77,7 @@ static const struct trace_field machine_fields[] = {
 	FIELD(machine, shutdown_refused, BOOL),
 	FIELD(machine, must_leave, BOOL),
 	FIELD(machine, migrate_to, U16),
+	FIELD(machine, migrate_score, I32),
 	FIELD(machine, cancel_at, MOMENT),
 	FIELD(machine, failed_tries, U32),
 	FIELD(machine, last_failed, MOMENT),
@@ -89,6 +90,7 @@ static const struct trace_field machine_fields[] = {
 	FIELD(machine, healthy_since, MOMENT),
 	FIELD(machine, lease_free_since, MOMENT),
 	FIELD(machine, free_version, U64),
+	FIELD(machine, version_since, MOMENT),
 	FIELD(machine, start_due_since, MOMENT),
 	FIELD(machine, better_since, MOMENT),
 	FIELD(machine, last_move, MOMENT),
@@ -129,10 +131,15 @@ static const struct trace_field cluster_fields[] = {
 };
 
 static const struct trace_field vm_fields[] = {
-	WORD(vm_facts, vm, vm, VM_COUNT),	   WORD(vm_facts, detail, detail, DETAIL_COUNT),
-	WORD(vm_facts, pause, pause, PAUSE_COUNT), WORD(vm_facts, reason, engine_reason, ENGINE_REASON_COUNT),
-	FIELD(vm_facts, running_since, MOMENT),	   FIELD(vm_facts, seen_at, MOMENT),
-	FIELD(vm_facts, memory_mib, I32),	   FIELD(vm_facts, look_old, BOOL),
+	WORD(vm_facts, vm, vm, VM_COUNT),
+	WORD(vm_facts, detail, detail, DETAIL_COUNT),
+	WORD(vm_facts, pause, pause, PAUSE_COUNT),
+	WORD(vm_facts, reason, engine_reason, ENGINE_REASON_COUNT),
+	FIELD(vm_facts, running_since, MOMENT),
+	FIELD(vm_facts, seen_at, MOMENT),
+	FIELD(vm_facts, memory_mib, I32),
+	FIELD(vm_facts, look_old, BOOL),
+	FIELD(vm_facts, leaving, BOOL),
 };
 
 static const struct trace_field known_fields[] = {

@@ -244,6 +244,13 @@ static void answer_refused(struct agent *agent, struct order *order)
 		answer_no_target(agent, order);
 		return;
 	}
+	if (start && agent->step.reason == REASON_MIGRATION_UNDER_WAY) {
+		answer(agent, order, -EBUSY,
+		       "%sanother host's record says that it is migrated: see hosted-engine --vm-status, and "
+		       "try again when that has ended",
+		       failed);
+		return;
+	}
 	if (start && agent->watch.starting != ACTION_NONE) {
 		answer(agent, order, -EBUSY,
 		       "%sthe start before this one still waits in libvirt: try again later", failed);

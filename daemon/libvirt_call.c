@@ -272,10 +272,11 @@ static void run_look(struct libvirt_call *call)
 		return;
 	if (!domain) {
 		call->view.state = DOMAIN_NONE;
+		call->view.leaving = false;
 	} else if (virDomainGetState(domain, &state, &reason, 0) == 0) {
 		translate_state(state, reason, &call->view);
 		if (call->migrates)
-			call->view.copied = libvirt_migrate_copied(domain);
+			libvirt_migrate_look(domain, &call->view);
 	} else if (last_error_is(VIR_ERR_NO_DOMAIN)) {
 		call->view.state = DOMAIN_NONE;
 	} else {

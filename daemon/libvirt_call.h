@@ -39,15 +39,15 @@ struct libvirt_call {
 	struct line *line;  /* the loop's own */
 	enum action action; /* ACTION_NONE: a look */
 	struct libvirt_config config;
-	char argument[PATH_MAX];	/* a start: the file with the XML; a migration: the target's name */
-	bool migrates;			/* a look: a migration is under way, tell how far it is */
+	char argument[PATH_MAX]; /* a start: the file with the XML; a migration: the target's name */
+	bool migrates;		 /* a look: a migration may be under way, see whether and how far it is */
 	struct _virConnect *connection; /* in and out */
 	bool close_first;		/* it is known to be dead */
 	int event_fd;			/* a look that connects: for its messages, else -1; owned */
 	uint32_t number;		/* a look: of the connection that it makes */
 	bool connected;			/* out: it made one */
 	int callback;			/* lifecycle's, -1 none; in and out */
-	struct domain_view view;	/* out: state and pause of a look */
+	struct domain_view view;	/* out: of a look; `leaving` in and out */
 	enum outcome outcome;		/* out */
 	char why[LIBVIRT_WHY_MAX];	/* out, when not OUTCOME_OK */
 };

@@ -14,13 +14,21 @@
 #define FLAGS                                                                                                \
 	(VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_AUTO_CONVERGE | VIR_MIGRATE_ABORT_ON_ERROR)
 
-int libvirt_migrate_copied(virDomainPtr domain)
+void libvirt_migrate_look(virDomainPtr domain, struct domain_view *view)
 {
-	virDomainJobInfo job;
+	virTypedParameterPtr params = NULL;
+	int type, n_params = 0, operation = VIR_DOMAIN_JOB_OPERATION_UNKNOWN;
+	unsigned long long total = 0, left = 0;
 
-	if (virDomainGetJobInfo(domain, &job) < 0 || job.memTotal == 0 || job.memRemaining > job.memTotal)
-		return -1;
-	return (int)(1000 - 1000 * job.memRemaining / job.memTotal);
+	if (virDomainGetJobStats(domain, &type, &params, &n_params, 0) < 0)
+		return;
+	virTypedParamsGetInt(params, n_params, VIR_DOMAIN_JOB_OPERATION, &operation);
+	virTypedParamsGetULLong(params, n_params, VIR_DOMAIN_JOB_MEMORY_TOTAL, &total);
+	virTypedParamsGetULLong(params, n_params, VIR_DOMAIN_JOB_MEMORY_REMAINING, &left);
+	virTypedParamsFree(params, n_params);
+	view->leaving = type != VIR_DOMAIN_JOB_NONE && operation == VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT;
+	if (view->leaving && total > 0 && left <= total)
+		view->copied = (int32_t)(1000 - 1000 * left / total);
 }
 
 /* libvirt would wait for its end for 30 s and then begin another one, or not. */

@@ -10,5 +10,6 @@ struct _virDomain;
 void libvirt_migrate(struct libvirt_call *call, struct _virDomain *domain);
 /* Ends the one under way: the VM stays, unless it had been handed over. */
 void libvirt_migrate_cancel(struct libvirt_call *call, struct _virDomain *domain);
-/* How much it has copied, per mille, -1 not known. */
-int libvirt_migrate_copied(struct _virDomain *domain);
+/* Whether the VM is being migrated, whoever asked for it, and how much is copied: `leaving` and `copied` of
+ * `view`, which stay as they were when libvirt can't tell. */
+void libvirt_migrate_look(struct _virDomain *domain, struct domain_view *view);

@@ -49,6 +49,7 @@ struct libvirt_port {
 	uint32_t attempts; /* to make one: the last number given out */
 	bool look_again;   /* an event came during a look: its answer may be from before */
 	bool silent_told;  /* the log knows that libvirt does not answer */
+	mono_t unsure_at;  /* the end of a migration's call that is no proof of its end; MONO_UNSET: none */
 	struct timer retry;
 	int events[2]; /* pipe */
 	bool events_started;
@@ -60,7 +61,17 @@ static void look_start(struct libvirt_port *p, mono_t deadline);
 
 static bool migrates(const struct libvirt_port *p)
 {
-	return p->lines[LINE_ACT].call && p->lines[LINE_ACT].call->action == ACTION_MIGRATE;
+	return p->unsure_at != MONO_UNSET ||
+	       (p->lines[LINE_ACT].call && p->lines[LINE_ACT].call->action == ACTION_MIGRATE);
+}
+
+/* libvirt goes on without the connection that asked for it, or with somebody else's, for which ours was
+ * refused: only a look that began later tells that there is none. */
+static void act_ended(struct libvirt_port *p, enum action action, enum outcome outcome, const char *why)
+{
+	if (action == ACTION_MIGRATE && outcome != OUTCOME_OK)
+		p->unsure_at = p->clock->now(p->clock);
+	p->port.ended(p->port.data, action, outcome, why);
 }
 
 static bool look_dead(const struct libvirt_port *p)
@@ -106,7 +117,10 @@ static void look_ended(struct libvirt_port *p, struct line *line, const struct l
 	p->silent_told = false;
 	p->view.state = call->view.state;
 	p->view.pause = call->view.pause;
+	p->view.leaving = call->view.leaving;
 	p->view.copied = call->view.copied;
+	if (call->migrates && !call->view.leaving && line->begun >= p->unsure_at)
+		p->unsure_at = MONO_UNSET;
 	p->view.begun = line->begun;
 	p->port.changed(p->port.data, &p->view);
 }
@@ -125,7 +139,7 @@ static void call_done(struct job *job)
 	if (call->action == ACTION_NONE)
 		look_ended(p, line, call);
 	else
-		p->port.ended(p->port.data, call->action, call->outcome, call->why);
+		act_ended(p, call->action, call->outcome, call->why);
 	libvirt_call_destroy(job);
 }
 
@@ -159,7 +173,7 @@ static void line_late(struct timer *timer)
 	if (action == ACTION_NONE)
 		view_unknown(p, why);
 	else
-		p->port.ended(p->port.data, action, OUTCOME_FAILED, why);
+		act_ended(p, action, OUTCOME_FAILED, why);
 }
 
 /* -EBUSY: a call is under way, or too many hang. */
@@ -181,6 +195,7 @@ static int line_call(struct line *line, enum action action, const char *argument
 	call->config = p->config;
 	snprintf(call->argument, sizeof(call->argument), "%s", argument ? argument : p->config.xml);
 	call->migrates = looks && migrates(p);
+	call->view.leaving = call->migrates; /* until libvirt says that there is none */
 	call->connection = line->connection;
 	call->callback = line->callback;
 	call->close_first = looks && look_dead(p);
@@ -239,6 +254,7 @@ static void take_event(struct libvirt_port *p, const struct libvirt_message *mes
 	case LIBVIRT_STOPPED:
 		p->view.state = DOMAIN_NONE;
 		p->view.pause = PAUSE_NONE;
+		p->view.leaving = false;
 		p->view.end = message->end;
 		p->view.ends++;
 		break;
@@ -343,6 +359,7 @@ int vm_libvirt_new(const struct libvirt_config *config, struct loop *loop, struc
 	p->loop = loop;
 	p->clock = loop_clock(loop);
 	p->view = (struct domain_view){.state = DOMAIN_UNKNOWN, .begun = MONO_UNSET, .copied = -1};
+	p->unsure_at = MONO_UNSET;
 	p->retry.fire = retry_look;
 	p->events[0] = p->events[1] = -1;
 	if (pipe2(p->events, O_CLOEXEC | O_NONBLOCK) < 0) {

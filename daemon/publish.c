@@ -57,6 +57,7 @@ void publish_step(struct agent *agent)
 	request.may_start = step->may_start;
 	request.can_move = step->can_move;
 	request.alarm = step->alarm;
+	request.in_turn = step->in_turn;
 	request.watch_closely = step->watch_closely;
 	request.score = step->score;
 	request.memory_mib = vm.memory_mib;

@@ -30,7 +30,8 @@ struct domain_view {
 	enum domain_end end;  /* of the last STOPPED event that was heard, END_NONE: none was */
 	uint32_t ends;	      /* counts those events */
 	mono_t begun;	      /* when the question was asked */
-	int32_t copied;	      /* per mille of the memory that a migration of ours has copied, -1: not known */
+	bool leaving;	      /* libvirt migrates it to another host, whoever asked for it */
+	int32_t copied;	      /* per mille of the memory that this has copied, -1: not known */
 };
 
 struct vm_port {

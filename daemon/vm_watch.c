@@ -116,6 +116,7 @@ static void prove(struct vm_watch *watch, enum domain_state state, mono_t now)
 		return;
 	watch->view.state = state;
 	watch->view.pause = state == DOMAIN_PAUSED ? PAUSE_OTHER : PAUSE_NONE;
+	watch->view.leaving = false;
 	watch->view.begun = now;
 	watch->settled_at = now;
 	note_listed(watch, now);
@@ -189,6 +190,7 @@ static void living_facts(const struct vm_watch *watch, struct vm_facts *ret)
 {
 	ret->vm = VM_UP;
 	ret->running_since = watch->running_since;
+	ret->leaving = watch->view.leaving;
 	switch (watch->view.state) {
 	case DOMAIN_PAUSED:
 		ret->detail = watch->view.pause != PAUSE_MIGRATION ? DETAIL_PAUSED

@@ -4,6 +4,7 @@
 #include "tools/broker_trouble.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tools/terminal_text.h"
@@ -34,6 +35,21 @@ void broker_trouble_put(FILE *out, int error, const char *text)
 	if (!text[0])
 		text = words(error);
 	terminal_put(out, text, strlen(text));
+}
+
+char *broker_trouble_text(int error, const char *text)
+{
+	char *ret = NULL;
+	size_t size;
+	FILE *memory = open_memstream(&ret, &size);
+
+	if (!memory)
+		return NULL;
+	broker_trouble_put(memory, error, text);
+	if (fclose(memory) == 0)
+		return ret;
+	free(ret);
+	return NULL;
 }
 
 int broker_trouble_say(int error, const char *text)

@@ -8,6 +8,8 @@
 /* `error` (a -errno of broker_client.h) and the broker's `text` ("" none) in words, one line without its end,
  * to `out`. */
 void broker_trouble_put(FILE *out, int error, const char *text);
+/* The same for free(); NULL: out of memory. */
+char *broker_trouble_text(int error, const char *text);
 /* All of it on stderr, after the line that scripts know where the broker or the agent was not to be had.
  * Returns the exit code, 1. */
 int broker_trouble_say(int error, const char *text);

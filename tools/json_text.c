@@ -3,6 +3,7 @@
 #include "tools/json_text.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 json_t *json_text(const char *text, size_t len)
 {
@@ -27,4 +28,25 @@ int json_line(const json_t *value, FILE *out)
 	}
 	fputc('\n', out);
 	return 0;
+}
+
+int json_answer(json_t *value, int code)
+{
+	_cleanup_(json_decref_p) json_t *answer = value;
+
+	return json_line(answer, stdout) ? 1 : code;
+}
+
+json_t *json_known(int yes)
+{
+	return yes < 0 ? json_null() : json_boolean(yes);
+}
+
+json_t *json_detail(const char *text)
+{
+	size_t len = text ? strlen(text) : 0;
+
+	if (!text)
+		return NULL;
+	return len ? json_text(text, len - (text[len - 1] == '\n')) : json_null();
 }

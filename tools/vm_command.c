@@ -12,6 +12,7 @@
 #include "tools/broker_trouble.h"
 #include "tools/commands.h"
 #include "tools/deployment.h"
+#include "tools/json_text.h"
 #include "tools/vm_answer.h"
 #include "util/cleanup.h"
 #include "util/paths.h"
@@ -44,6 +45,39 @@ static int ask(enum command command, const char *argument, char text[TEXT_MAX])
 	return broker_client_command(client, command, argument, (int)answer_ms(), text);
 }
 
+static int started_json(int started, const char *said, const char *detail)
+{
+	return json_answer(json_pack("{s:o, s:o, s:o}", "started", json_known(started), "said",
+				     json_detail(said), "detail", json_detail(detail)),
+			   started != 1);
+}
+
+/* The answer to a start as JSON, beside its reasons on stderr. */
+static int put_json(int error, const char *text)
+{
+	_cleanup_free_ char *said = NULL, *detail = NULL;
+	size_t size;
+	FILE *out, *err;
+	int code = 1;
+
+	if (vm_answer_lost(error, text)) {
+		detail = broker_trouble_text(error, text);
+		broker_trouble_say(error, text);
+		return started_json(-1, "", detail);
+	}
+	out = open_memstream(&said, &size);
+	err = open_memstream(&detail, &size);
+	if (out && err)
+		code = vm_start_answer(error, text, out, err);
+	if (out)
+		fclose(out);
+	if (err)
+		fclose(err);
+	if (detail)
+		fputs(detail, stderr);
+	return started_json(code == 0, said, detail);
+}
+
 int command_run_vm_start(const struct invocation *call)
 {
 	bool paused = strcmp(call->command->name, "vm-start-paused") == 0;
@@ -60,7 +94,9 @@ int command_run_vm_start(const struct invocation *call)
 		/* The agent runs elsewhere in the file system: it gets the whole path. */
 		path = realpath(conf, NULL);
 		if (!path) {
-			fprintf(stderr, "--vm-conf: cannot read the file: %s\n", strerror(errno));
+			fprintf(stderr,
+				"--vm-conf: cannot read the file: %s; give one with the domain's XML\n",
+				strerror(errno));
 			return 1;
 		}
 		if (strlen(path) >= TEXT_MAX) {
@@ -69,6 +105,8 @@ int command_run_vm_start(const struct invocation *call)
 		}
 	}
 	r = ask(paused ? COMMAND_VM_START_PAUSED : COMMAND_VM_START, path, text);
+	if (invocation_value(call, "json"))
+		return put_json(r, text);
 	if (vm_answer_lost(r, text))
 		return broker_trouble_say(r, text);
 	return vm_start_answer(r, text, stdout, stderr);

@@ -13,7 +13,9 @@
 #include "metadata/record.h"
 #include "tools/broker_trouble.h"
 #include "tools/commands.h"
+#include "tools/json_text.h"
 #include "tools/terminal_text.h"
+#include "tools/vm_answer.h"
 #include "util/cleanup.h"
 
 #define ANSWER_MS 5000
@@ -21,6 +23,37 @@
 #define LOOK_NS (500 * 1000 * 1000)
 
 CLEANUP_DEFINE(struct broker_client *, broker_client_close)
+
+struct move {
+	bool json;
+	char id[TEXT_MAX]; /* "": the best host */
+	char to[TEXT_MAX]; /* its name, "": not yet */
+};
+
+/* How it ended, on stdout where JSON is wanted: `moved` below 0 is not known, or not yet. Returns `code`. */
+static int end(const struct move *move, int moved, const char *detail, int code)
+{
+	return !move->json ? code
+			   : json_answer(json_pack("{s:o, s:o, s:o}", "to", json_detail(move->to), "moved",
+						   json_known(moved), "detail", json_detail(detail)),
+					 code);
+}
+
+/* Says the line. */
+static int refuse(const struct move *move, int moved, const char *why)
+{
+	terminal_put(stderr, why, strlen(why));
+	fputc('\n', stderr);
+	return end(move, moved, why, 1);
+}
+
+static int trouble(const struct move *move, int moved, int error, const char *text)
+{
+	_cleanup_free_ char *why = broker_trouble_text(error, text);
+
+	broker_trouble_say(error, text);
+	return end(move, vm_answer_lost(error, text) ? -1 : moved, why, 1);
+}
 
 /* The whole name, or what stands before its first dot. */
 static bool is_name(const char *name, const char *wanted)
@@ -31,7 +64,7 @@ static bool is_name(const char *name, const char *wanted)
 }
 
 /* The id as text: whom a record calls so, or the number itself. */
-static int find_host(struct broker_client *client, const char *wanted, char ret[TEXT_MAX])
+static int find_host(struct broker_client *client, const char *wanted, struct move *move)
 {
 	_cleanup_free_ struct slot_block *blocks = NULL;
 	unsigned found = 0;
@@ -39,17 +72,15 @@ static int find_host(struct broker_client *client, const char *wanted, char ret[
 	int r;
 
 	/* An empty variable of a script's: no host at all would be the best one. */
-	if (!*wanted) {
-		fputs("--host: give a host id or a name; see hosted-engine --vm-status\n", stderr);
-		return 1;
-	}
+	if (!*wanted)
+		return refuse(move, 0, "--host: give a host id or a name; see hosted-engine --vm-status");
 	if (wanted[strspn(wanted, "0123456789")] == '\0') {
-		snprintf(ret, TEXT_MAX, "%.10s", wanted);
+		snprintf(move->id, TEXT_MAX, "%.10s", wanted);
 		return 0;
 	}
 	r = broker_client_all_blocks(client, ANSWER_MS, &blocks, &n);
 	if (r < 0)
-		return broker_trouble_say(r, "");
+		return trouble(move, 0, r, "");
 	for (size_t i = 0; i < n; i++) {
 		char cause[RECORD_CAUSE_SIZE];
 		struct record record;
@@ -60,14 +91,14 @@ static int find_host(struct broker_client *client, const char *wanted, char ret[
 		if (!is_name(record.hostname, wanted))
 			continue;
 		found++;
-		snprintf(ret, TEXT_MAX, "%u", blocks[i].id);
+		snprintf(move->id, TEXT_MAX, "%u", blocks[i].id);
 	}
 	if (found == 1)
 		return 0;
-	fputs("--host: ", stderr);
-	fputs(found == 0 ? "no host is called so" : "more than one host is called so, give the id", stderr);
-	fputs("; see hosted-engine --vm-status\n", stderr);
-	return 1;
+	return refuse(move, 0,
+		      found == 0 ? "--host: no host is called so; see hosted-engine --vm-status"
+				 : "--host: more than one host is called so, give the id; see hosted-engine "
+				   "--vm-status");
 }
 
 /* On a terminal alone, over and over in one line. True: there is such a line. */
@@ -79,29 +110,30 @@ static bool show_progress(int32_t copied)
 	return true;
 }
 
-static int tell_end(const struct status_reply *status)
+static int tell_end(const struct move *move, const struct status_reply *status)
 {
 	const struct publish_request *said = &status->published;
+	char why[MOVE_FAILED_MAX + 96];
 
-	if (!status->agent_connected) {
-		fputs("The agent has gone; what libvirt has begun goes on: see --vm-status.\n", stderr);
-		return 1;
-	}
+	if (!status->agent_connected)
+		return refuse(move, -1,
+			      "The agent has gone; what libvirt has begun goes on: see --vm-status.");
 	if (said->engine_reason == ENGINE_REASON_MIGRATED) {
-		fputs("It has moved.\n", stdout);
-		return 0;
+		if (!move->json)
+			puts("It has moved.");
+		return end(move, 1, "", 0);
 	}
-	fputs("The VM has not moved: ", stderr);
 	if (said->move_failed[0])
-		terminal_put(stderr, said->move_failed, strnlen(said->move_failed, MOVE_FAILED_MAX));
+		snprintf(why, sizeof(why),
+			 "The VM has not moved: %.*s; what it needs: MIGRATION in hosted-engine-ha(7)",
+			 MOVE_FAILED_MAX, said->move_failed);
 	else
-		fputs("see --history", stderr);
-	fputc('\n', stderr);
-	return 1;
+		snprintf(why, sizeof(why), "The VM has not moved: see --history");
+	return refuse(move, 0, why);
 }
 
 /* `signals` are blocked and come here. The broker tells readers nothing by itself: it is asked. */
-static int follow(struct broker_client *client, const sigset_t *signals)
+static int follow(struct broker_client *client, const struct move *move, const sigset_t *signals)
 {
 	const struct timespec period = {.tv_nsec = LOOK_NS};
 	struct status_reply status;
@@ -109,21 +141,22 @@ static int follow(struct broker_client *client, const sigset_t *signals)
 	bool shown = false;
 	int r;
 
+	/* It was begun: what can't be asked any more may still move it. */
 	for (;;) {
 		if (sigtimedwait(signals, NULL, &period) > 0) {
 			fputs(shown ? "\ncancelling ...\n" : "cancelling ...\n", stderr);
 			shown = false;
 			r = broker_client_command(client, COMMAND_VM_MIGRATE_CANCEL, NULL, BEGIN_MS, text);
 			if (r < 0 && r != -ENOENT) /* it has ended just now: the status tells how */
-				return broker_trouble_say(r, text);
+				return trouble(move, -1, r, text);
 		}
 		r = broker_client_status(client, ANSWER_MS, &status);
 		if (r < 0)
-			return broker_trouble_say(r, "");
+			return trouble(move, -1, r, "");
 		if (!status.agent_connected || status.published.claim.migrating_to == 0) {
 			if (shown)
 				fputc('\n', stderr);
-			return tell_end(&status);
+			return tell_end(move, &status);
 		}
 		shown |= show_progress(status.published.copied);
 	}
@@ -133,26 +166,30 @@ int command_run_vm_migrate(const struct invocation *call)
 {
 	_cleanup_(broker_client_close_p) struct broker_client *client = NULL;
 	const char *host = invocation_value(call, "host");
-	char id[TEXT_MAX] = "", text[TEXT_MAX] = "";
+	struct move move = {.json = invocation_value(call, "json")};
+	char text[TEXT_MAX] = "";
 	sigset_t signals;
 	int r;
 
 	r = broker_client_open(ANSWER_MS, &client);
 	if (r < 0)
-		return broker_trouble_say(r, "");
-	if (host && find_host(client, host, id) != 0)
+		return trouble(&move, 0, r, "");
+	if (host && find_host(client, host, &move) != 0)
 		return 1;
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	if (invocation_value(call, "wait"))
 		sigprocmask(SIG_BLOCK, &signals, NULL);
-	r = broker_client_command(client, COMMAND_VM_MIGRATE, id, BEGIN_MS, text);
+	r = broker_client_command(client, COMMAND_VM_MIGRATE, move.id, BEGIN_MS, text);
 	if (r < 0)
-		return broker_trouble_say(r, text);
-	fputs("The VM is being moved to ", stdout);
-	terminal_put(stdout, text, strlen(text));
-	fputc('\n', stdout);
-	fflush(stdout);
-	return invocation_value(call, "wait") ? follow(client, &signals) : 0;
+		return trouble(&move, 0, r, text);
+	memcpy(move.to, text, sizeof(text));
+	if (!move.json) {
+		fputs("The VM is being moved to ", stdout);
+		terminal_put(stdout, text, strlen(text));
+		fputc('\n', stdout);
+		fflush(stdout);
+	}
+	return invocation_value(call, "wait") ? follow(client, &move, &signals) : end(&move, -1, "", 0);
 }

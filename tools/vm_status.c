@@ -21,15 +21,10 @@
 static int refused(int error, bool json)
 {
 	if (json) {
-		_cleanup_free_ char *text = NULL;
-		size_t size;
-		FILE *memory = open_memstream(&text, &size);
+		_cleanup_free_ char *text = broker_trouble_text(error, "");
 
-		if (memory) {
-			broker_trouble_put(memory, error, "");
-			fclose(memory);
+		if (text)
 			status_put_error(text, stdout);
-		}
 	}
 	return broker_trouble_say(error, "");
 }

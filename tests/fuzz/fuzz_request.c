@@ -25,8 +25,8 @@ static bool is_bool(const void *at)
 static void check_publish(const struct publish_request *p)
 {
 	assert(is_bool(&p->may_start) && is_bool(&p->can_move) && is_bool(&p->alarm) &&
-	       is_bool(&p->watch_closely) && is_bool(&p->config_shared) && is_bool(&p->claim.maintenance) &&
-	       is_bool(&p->claim.stopped));
+	       is_bool(&p->in_turn) && is_bool(&p->watch_closely) && is_bool(&p->config_shared) &&
+	       is_bool(&p->claim.maintenance) && is_bool(&p->claim.stopped));
 	/* Each has a word. */
 	assert(strcmp(vm_str(p->claim.vm), "?") && strcmp(health_str(p->claim.health), "?") &&
 	       strcmp(detail_str(p->claim.detail), "?") && strcmp(engine_reason_str(p->engine_reason), "?") &&

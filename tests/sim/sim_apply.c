@@ -132,6 +132,22 @@ static bool takes_protectors(const struct scheduled *what)
 		what->fault == FAULT_BROKER_KILL || what->fault == FAULT_LOCKSPACE_RESET);
 }
 
+/* Whose record another writer of records writes: one id per fault, beyond the hosts'; a clone its host's. */
+static uint16_t ghost_id(const struct one_fault *one)
+{
+	if (one->what->fault == FAULT_CLONE)
+		return one->what->host;
+	return (uint16_t)(one->faults->schedule->hosts + 1 + (one - one->faults->all) % FAULTS_GHOST_IDS);
+}
+
+static bool has_ghost(const struct faults *faults, uint16_t id)
+{
+	for (size_t i = 0; i < faults->schedule->n_faults; i++)
+		if (faults->all[i].ghost.kind != GHOST_NONE && faults->all[i].ghost.id == id)
+			return true;
+	return false;
+}
+
 /* The host that it can hit now, NULL: none yet. A fault of the VM follows the VM. */
 static struct sim_host *find_target(const struct one_fault *one)
 {
@@ -178,6 +194,10 @@ static struct sim_host *find_target(const struct one_fault *one)
 		if (is_rewritten(one->faults) || (host && (!host->agent || !host->broker)))
 			return NULL;
 		return sim_cluster_host(cluster, one->what->host);
+	case FAULT_CLONE:
+	case FAULT_ALIEN:
+	case FAULT_OTHER_VERSION: /* two of an id would be a fault of another kind */
+		return has_ghost(one->faults, ghost_id(one)) ? NULL : host;
 	case FAULT_LOCKSPACE_RESET:
 	case FAULT_DAEMONS_STOP: /* SIGTERM waits, as clients do */
 		if (sim_stands(&cluster->sim, host->id, SIM_DAEMON_AGENT))
@@ -212,21 +232,10 @@ static struct sim_host *find_target(const struct one_fault *one)
 	return host;
 }
 
-static uint16_t ghost_id(const struct one_fault *one)
-{
-	/* One id per fault, beyond the hosts'. */
-	return (uint16_t)(one->faults->schedule->hosts + 1 + (one - one->faults->all) % FAULTS_GHOST_IDS);
-}
-
 static void begin_ghost(struct one_fault *one, enum ghost_kind kind, uint16_t id)
 {
 	const struct faults *faults = one->faults;
 
-	/* Two of an id would be a fault of another kind; a clone is of another host anyway. */
-	for (size_t i = 0; i < faults->schedule->n_faults; i++)
-		if (faults->all[i].ghost.kind != GHOST_NONE && faults->all[i].ghost.id == id &&
-		    &faults->all[i] != one && kind != GHOST_NOISE && kind != GHOST_FLAG)
-			return;
 	ghost_begin(&one->ghost, sim_of(one), &faults->cluster->storage, kind, id,
 		    sim_of(one)->now + one->what->length, faults->schedule->io_timeout_s);
 }
@@ -418,12 +427,11 @@ static void begin(struct one_fault *one)
 		rewrite_lease(one);
 		break;
 	case FAULT_CLONE:
-		begin_ghost(one, GHOST_CLONE, what->host);
+		begin_ghost(one, GHOST_CLONE, ghost_id(one));
 		break;
 	case FAULT_ALIEN:
 		begin_ghost(one, GHOST_ALIEN, ghost_id(one));
-		if (one->ghost.kind == GHOST_ALIEN)
-			check_alien(one->faults->check, true);
+		check_alien(one->faults->check, true);
 		break;
 	case FAULT_RECORD_NOISE:
 		begin_ghost(one, GHOST_NOISE, what->host);
@@ -452,6 +460,9 @@ static void begin(struct one_fault *one)
 		break;
 	case FAULT_LOCAL_OFF:
 		ask(one, COMMAND_LOCAL_MAINTENANCE_OFF);
+		break;
+	case FAULT_MANAGEMENT_MAINTENANCE:
+		sim_management_maintenance(host, true);
 		break;
 	case FAULT_ORDER_START:
 		ask(one, COMMAND_VM_START);
@@ -598,6 +609,9 @@ static void mend(struct one_fault *one)
 		break;
 	case FAULT_BRIDGE_DOWN:
 		sim_monitor(host, MONITOR_MGMT_BRIDGE, true, 1);
+		break;
+	case FAULT_MANAGEMENT_MAINTENANCE:
+		sim_management_maintenance(host, false);
 		break;
 	case FAULT_CLOCK_DRIFT:
 		sim_drift(host, one->faults->ppm[host->id]);

@@ -51,7 +51,7 @@ void check_init(struct check *check)
 		struct check_memory *m = &check->memory[i];
 
 		m->foreign_at = m->clone_at = -10 * MINUTE;
-		m->asked0 = m->missed0 = m->moved_at = -1;
+		m->asked0 = m->missed0 = m->leased0_at = m->moved_at = -1;
 		m->spoke_at = m->joined_until = -MINUTE;
 		m->futile_at[0] = m->futile_at[1] = -MINUTE;
 		m->flag = FLAG_UNKNOWN;
@@ -99,7 +99,8 @@ static bool exempt_nothing_left(const struct check *check, unsigned i, int64_t n
 				m->guard_since + BOUND_GUARD));
 }
 
-/* Rule 15. Of a host that is silent for its dead time nothing can live but what is exempt. */
+/* Rule 15. Of a host that is silent for its dead time nothing can live but what is exempt; on its own host
+ * the command itself has seen that none does. */
 void check_made_anew(struct check *check, unsigned host, bool owned)
 {
 	int64_t now = check_now(check);
@@ -122,8 +123,8 @@ void check_made_anew(struct check *check, unsigned host, bool owned)
 				   "host %u makes the lockspace anew while host %u lives in it",
 				   check->hosts[host].id, other->id);
 		for (unsigned q = 0; q < CHECK_QEMUS_MAX; q++)
-			if (other->qemus[q].life && (i == host || other->qemus[q].runs) &&
-			    !exempt_nothing_left(check, i, now))
+			if (other->qemus[q].life &&
+			    (i == host || (other->qemus[q].runs && !exempt_nothing_left(check, i, now))))
 				check_fail(check, "reset-in-use",
 					   "host %u makes the lockspace anew while QEMU lives on host %u",
 					   check->hosts[host].id, other->id);

@@ -112,6 +112,7 @@ struct check_memory {
 	int64_t clone_since, clone_at; /* first and last record of another name in it */
 	int64_t asked0, missed0; /* block 0's lease, for the next write: first asked for, -1 not; said in
 				    the log that it is not to be had, -1 not */
+	int64_t leased0_at;	 /* began to write block 0 under its lease, -1: not, or it has landed */
 	uint64_t timestamp;	 /* of its last record */
 	int64_t stamped_at;	 /* when that changed */
 	int64_t regular_since;	 /* since when it does so at least each 25 s */
@@ -120,6 +121,8 @@ struct check_memory {
 	uint16_t migrating_to;	 /* in its last record that landed */
 	unsigned n_starts;
 	int64_t futile_at[2]; /* the last tries against a living owner */
+	uint64_t heeded;      /* pokes, of its broker that runs */
+	int64_t heeded_until; /* by its clock: what they have used up of the bound */
 };
 
 struct check {
@@ -173,19 +176,22 @@ void check_landed(struct check *check, unsigned host, uint32_t block, struct ima
 /* `host` has read block 0. */
 void check_read_flag(struct check *check, unsigned host, const uint8_t *bytes);
 /* Block 0's lease: `host` begins to ask for it, has said in its log that it writes without, begins to write
- * and has it (`held`, the truth) or not, asks and writes no more. */
+ * and has it (`held`, the truth) or not, asks and writes no more. Its write lands, and its broker keeps the
+ * lease (`kept`) or has let it go: judged where nothing was in its way, since what lands after its deadline,
+ * or after sanlock has taken the lease, nobody can call back. */
 void check_block0_asked(struct check *check, unsigned host);
 void check_block0_missed(struct check *check, unsigned host);
 void check_block0_begun(struct check *check, unsigned host, bool held);
+void check_block0_landed(struct check *check, unsigned host, bool kept);
 void check_block0_ended(struct check *check, unsigned host);
 /* sanlock here was asked to join, or let go of the host id because it was asked to. */
 void check_join(struct check *check, unsigned host);
 void check_left(struct check *check, unsigned host);
 /* A write landed that a storage daemon of this host held since an earlier life of it in the lockspace. */
 void check_late_write(struct check *check, unsigned host);
-/* What pokes have cost a broker that has run for `ms`: one bound holds whatever comes (broker/poke_intake.h).
- */
-void check_poked(struct check *check, unsigned host, uint64_t reads, int64_t ms);
+/* Its broker has heeded so many pokes since it began, and it is `mono` by its clock: one bound holds for any
+ * while, whatever comes (broker/poke_intake.h). */
+void check_poked(struct check *check, unsigned host, uint64_t heeded, int64_t mono);
 /* An operator's command ended. */
 void check_global_answered(struct check *check, unsigned host, bool maintenance, int error);
 void check_local_answered(struct check *check, unsigned host, bool maintenance, int error,

@@ -129,7 +129,9 @@ void check_block0_missed(struct check *check, unsigned host)
 
 void check_block0_ended(struct check *check, unsigned host)
 {
-	check->memory[host].asked0 = check->memory[host].missed0 = -1;
+	struct check_memory *m = &check->memory[host];
+
+	m->asked0 = m->missed0 = m->leased0_at = -1;
 }
 
 void check_block0_begun(struct check *check, unsigned host, bool held)
@@ -146,6 +148,23 @@ void check_block0_begun(struct check *check, unsigned host, bool held)
 			   "host %u writes block 0 without its lease and does not log that",
 			   check->hosts[host].id);
 	check_block0_ended(check, host); /* the next write needs its own */
+	m->leased0_at = held ? now : -1;
+}
+
+void check_block0_landed(struct check *check, unsigned host, bool kept)
+{
+	struct check_memory *m = &check->memory[host];
+	int64_t begun = m->leased0_at;
+
+	m->leased0_at = -1;
+	if (begun < 0 || kept)
+		return;
+	check_catch_up(check, host);
+	if (check->hosts[host].calm && check->hosts[host].joined && begun > m->calm_since + MINUTE &&
+	    begun > m->joined_since)
+		check_fail(check, "block0-unleased",
+			   "host %u lets the lease of block 0 go before its write has landed",
+			   check->hosts[host].id);
 }
 
 /* Membership. */
@@ -217,9 +236,15 @@ void check_local_answered(struct check *check, unsigned host, bool maintenance, 
 			   check->hosts[host].id);
 }
 
-void check_poked(struct check *check, unsigned host, uint64_t reads, int64_t ms)
+void check_poked(struct check *check, unsigned host, uint64_t heeded, int64_t mono)
 {
-	if (reads * SECOND > POKE_BURST_ALL * SECOND + (uint64_t)ms * POKE_PER_SECOND_ALL)
-		check_fail(check, "poked-too-often", "host %u has read %llu blocks for pokes in %lld ms",
-			   check->hosts[host].id, (unsigned long long)reads, (long long)ms);
+	struct check_memory *m = &check->memory[host];
+
+	if (heeded < m->heeded)
+		m->heeded = m->heeded_until = 0; /* another broker */
+	for (; m->heeded < heeded; m->heeded++)
+		m->heeded_until = later_of(m->heeded_until, mono) + SECOND / POKE_PER_SECOND_ALL;
+	if (m->heeded_until > mono + POKE_BURST_ALL * SECOND / POKE_PER_SECOND_ALL)
+		check_fail(check, "poked-too-often", "host %u heeds more than %d pokes and %d a second",
+			   check->hosts[host].id, POKE_BURST_ALL, POKE_PER_SECOND_ALL);
 }

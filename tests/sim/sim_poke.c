@@ -12,6 +12,7 @@
 #define AGAIN_MS 1000
 #define LATE_MS 5000
 #define FORGE_MS 10
+#define FORGER_COMES_ANEW 20 /* per mille of what it sends */
 
 #define OF(pointer, member) ((struct sim_poke *)((char *)(pointer)-offsetof(struct sim_poke, member)))
 
@@ -231,6 +232,11 @@ static void forges_fired(struct sim_event *event)
 	poke->forged++;
 	tell_all(poke, arrival);
 	sim_set(poke->sim, event, 0, poke->sim->now + FORGE_MS);
+	/* Another member has a bound of its own, and may say another host id and count anew. */
+	if (sim_random_chance(random, FORGER_COMES_ANEW)) {
+		sim_poke_forge(poke, false);
+		sim_poke_forge(poke, true);
+	}
 }
 
 void sim_poke_forge(struct sim_poke *poke, bool on)

@@ -44,5 +44,6 @@ void sim_poke_init(struct sim_poke *poke, struct sim_cluster *cluster, uint16_t 
 /* The broker's end; its port is started anew. */
 void sim_poke_close(struct sim_poke *poke);
 void sim_poke_set_down(struct sim_poke *poke, bool down);
-/* Begins or ends a member that sends a malformed, repeated, foreign or forged poke each 10 ms. */
+/* Begins or ends a member that sends a malformed, repeated, foreign or forged poke each 10 ms, and leaves and
+ * comes as another now and then. */
 void sim_poke_forge(struct sim_poke *poke, bool on);

@@ -86,6 +86,7 @@ static const struct {
 	[FAULT_ORDER_MIGRATE_SLOWLY] = {"order-migrate-slowly", 3, {0}, {10 * SECOND, 7 * MINUTE}},
 	[FAULT_ORDER_MIGRATE_CANCEL] = {"order-migrate-cancel", 3, {0}, {0}},
 	[FAULT_MIGRATION_UNHEARD] = {"migration-unheard", 3, {1 * SECOND, 10 * MINUTE}, {0}},
+	[FAULT_MANAGEMENT_MAINTENANCE] = {"management-maintenance", 4, {5 * SECOND, 10 * MINUTE}, {0}},
 };
 
 const char *fault_str(enum fault fault)
@@ -275,6 +276,11 @@ static const struct part recipes[][PARTS_MAX] = {
 	{{FAULT_LOCAL_ON, 0, 0, false}, {FAULT_VM_MIGRATED_SLOWLY, 0, 0, false}},
 	/* a storage daemon holds what was written until its host has lost its host id (rule 13) */
 	{{FAULT_DISK_HELD, 0, 2 * MINUTE, false}},
+	/* nothing is left on the VM's host but QEMU, and the lockspace is made anew there (rule 15) */
+	{{FAULT_GUARD_KILL, 0, 8 * MINUTE, false},
+	 {FAULT_HOST_CUT, 0, 8 * MINUTE, true},
+	 {FAULT_LOCKSPACE_RESET, 1 * SECOND, 6 * MINUTE, false},
+	 {FAULT_SANLOCK_KILL, 1500, 7 * MINUTE, false}},
 };
 #define N_RECIPES (sizeof(recipes) / sizeof(recipes[0]))
 

@@ -97,6 +97,7 @@ enum fault {
 	FAULT_ORDER_MIGRATE_SLOWLY, /* value: ms that the memory is copied */
 	FAULT_ORDER_MIGRATE_CANCEL,
 	FAULT_MIGRATION_UNHEARD, /* for: the source's libvirtd does not hear that the target runs the VM */
+	FAULT_MANAGEMENT_MAINTENANCE, /* for: local maintenance that the management system wants */
 	FAULT_COUNT
 };
 

@@ -34,7 +34,6 @@ struct world {
 	struct {
 		struct agent *agent;
 		struct broker *broker;
-		mono_t broker_began; /* by its clock */
 		enum sim_space space;
 		bool block0_taking, block0_held;
 		unsigned late_writes;
@@ -152,8 +151,6 @@ static bool notice(struct world *world, unsigned i)
 	if (host->agent && host->agent != before->agent)
 		check_agent_began(&world->check, i);
 	before->agent = host->agent;
-	if (host->broker && host->broker != before->broker)
-		before->broker_began = sim_clock_mono(&host->clock);
 	before->broker = host->broker;
 	if (host->sanlock.space != before->space) {
 		if (host->sanlock.space == SIM_SPACE_ADDING)
@@ -235,14 +232,13 @@ static void tell_answers(struct world *world)
 	}
 }
 
-/* What its pokes have cost so far. */
+/* The pokes that it has heeded so far. */
 static void see_pokes(struct world *world, unsigned i)
 {
 	struct sim_host *host = &world->cluster->hosts[i];
 
 	if (host->broker)
-		check_poked(&world->check, i, host->broker->board.poked_reads,
-			    sim_clock_mono(&host->clock) - world->before[i].broker_began);
+		check_poked(&world->check, i, host->broker->pokes.intake.taken, sim_clock_mono(&host->clock));
 }
 
 static void after(void *data, struct sim_cluster *cluster)
@@ -280,6 +276,8 @@ static void landed(void *data, uint16_t host, uint32_t block, struct image *imag
 	struct world *world = data;
 
 	check_landed(&world->check, host == 0 ? CHECK_HOSTS_MAX : host - 1u, block, image);
+	if (block == 0 && host != 0)
+		check_block0_landed(&world->check, host - 1u, world->cluster->hosts[host - 1].block0.held);
 }
 
 static void writes(void *data, uint16_t host, uint32_t block)

@@ -642,6 +642,7 @@ void world_publish(struct world *world, int32_t score)
 	request.claim =
 		(struct claim){.score = score, .vm = VM_DOWN, .health = HEALTH_BAD, .detail = DETAIL_DOWN};
 	request.engine_reason = ENGINE_REASON_NOT_HERE;
+	request.in_turn = true;
 	request.state = STATE_ENGINE_DOWN;
 	request.timeout_in_ms = -1;
 	request.config_age_ms = -1;

@@ -108,6 +108,30 @@ static void owner_is_read_every_second(void **state)
 	assert_in_range(world->blocks_read - before, 50, 63);
 }
 
+/* While others would take the VM long before us, each loop is enough; and when it may be our turn it is read
+ * each second again. */
+static void owner_is_read_by_those_in_turn(void **state)
+{
+	struct world *world = *state;
+	struct publish_request request = {.claim = {.vm = VM_DOWN}, .timeout_in_ms = -1, .config_age_ms = -1};
+	uint64_t before;
+
+	world_record(world, 2, "host2", 10, 1, 3000);
+	world->owner = (struct lease_owner){.kind = OWNER_HOST, .id = 2, .generation = 1, .version = 1};
+	world_joined(state[0]);
+	for (int i = 0; i < 2; i++) {
+		request.in_turn = i == 1;
+		broker_publish(world->broker, &request);
+		world_run(world, 12000);
+		before = world->blocks_read;
+		world_run(world, 15000);
+		if (request.in_turn)
+			assert_true(world->blocks_read - before >= 15);
+		else
+			assert_true(world->blocks_read - before <= 12);
+	}
+}
+
 static void watch_anew(struct world *world)
 {
 	static bool closely;
@@ -257,6 +281,7 @@ int main(void)
 		WORLD_ROW(unread_domain_hides_no_host),
 		WORLD_ROW(blocks_that_nobody_listed_are_found),
 		WORLD_ROW(owner_is_read_every_second),
+		WORLD_ROW(owner_is_read_by_those_in_turn),
 		WORLD_ROW(cycle_ends_when_it_was_taken),
 		WORLD_ROW(agent_is_told_of_what_matters),
 		WORLD_ROW(dead_monitor_is_unknown),

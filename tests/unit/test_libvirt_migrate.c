@@ -19,7 +19,8 @@
 #include "util/migration_uri.h"
 
 static struct {
-	int job;
+	int job, operation;
+	unsigned long long left; /* of 1000 bytes */
 	bool fails, cancels;
 	char uri[MIGRATION_URI_MAX];
 	unsigned int flags;
@@ -33,9 +34,28 @@ int virDomainGetJobInfo(virDomainPtr domain, virDomainJobInfoPtr info)
 {
 	memset(info, 0, sizeof(*info));
 	info->type = fake.job;
-	info->memTotal = 1000;
-	info->memRemaining = 250;
 	return 0;
+}
+
+int virDomainGetJobStats(virDomainPtr domain, int *type, virTypedParameterPtr *params, int *n,
+			 unsigned int flags)
+{
+	assert_int_equal(flags, 0);
+	*type = fake.job;
+	return fake.fails ? -1 : 0;
+}
+
+int virTypedParamsGetInt(virTypedParameterPtr params, int n, const char *name, int *value)
+{
+	assert_string_equal(name, VIR_DOMAIN_JOB_OPERATION);
+	*value = fake.operation;
+	return 1;
+}
+
+int virTypedParamsGetULLong(virTypedParameterPtr params, int n, const char *name, unsigned long long *value)
+{
+	*value = strcmp(name, VIR_DOMAIN_JOB_MEMORY_TOTAL) == 0 ? 1000 : fake.left;
+	return 1;
 }
 
 int virTypedParamsAddULLong(virTypedParameterPtr *params, int *n, int *max, const char *name,
@@ -143,12 +163,47 @@ static void test_cancel(void **state)
 	libvirt_migrate_cancel(&call, (virDomainPtr)&place);
 	assert_true(fake.cancels);
 	assert_int_equal(call.outcome, OUTCOME_OK);
-	assert_int_equal(libvirt_migrate_copied((virDomainPtr)&place), 750);
+}
+
+static void test_look(void **state)
+{
+	static const struct {
+		const char *name;
+		int job, operation;
+		unsigned long long left;
+		bool fails, before, leaving;
+		int32_t copied;
+	} rows[] = {
+		{"migrates", VIR_DOMAIN_JOB_UNBOUNDED, VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT, 250, false,
+		 false, true, 750},
+		{"counts what it can't", VIR_DOMAIN_JOB_UNBOUNDED, VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT,
+		 1001, false, false, true, -1},
+		{"a backup", VIR_DOMAIN_JOB_UNBOUNDED, VIR_DOMAIN_JOB_OPERATION_BACKUP, 250, false, true,
+		 false, -1},
+		{"it is over", VIR_DOMAIN_JOB_NONE, VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT, 250, false, true,
+		 false, -1},
+		{"libvirt can't tell", VIR_DOMAIN_JOB_NONE, VIR_DOMAIN_JOB_OPERATION_UNKNOWN, 0, true, true,
+		 true, -1},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct domain_view view = {.leaving = rows[i].before, .copied = -1};
+
+		memset(&fake, 0, sizeof(fake));
+		fake.job = rows[i].job;
+		fake.operation = rows[i].operation;
+		fake.left = rows[i].left;
+		fake.fails = rows[i].fails;
+		libvirt_migrate_look((virDomainPtr)&place, &view);
+		if (view.leaving != rows[i].leaving || view.copied != rows[i].copied)
+			fail_msg("%s: leaving=%d copied=%d", rows[i].name, view.leaving, view.copied);
+	}
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_cancel)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_cancel),
+					   cmocka_unit_test(test_look)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,6 +37,9 @@ static struct {
 	uint32_t number;   /* of the one there is */
 	uint32_t close_of; /* its close callback is called during the next look, 0: none */
 	bool closed_first;
+	atomic_bool fails;	    /* what is asked of libvirt, but for looks */
+	atomic_bool asked, leaving; /* the last look was for a migration; what it says of one */
+	bool told_leaving;
 } t;
 
 static void send_closed(uint32_t connection)
@@ -71,7 +74,11 @@ void libvirt_call_run(struct job *job)
 		poll(NULL, 0, 5);
 	call->connection = (struct _virConnect *)&t;
 	call->view.state = DOMAIN_RUNNING;
-	call->outcome = OUTCOME_OK;
+	call->outcome = call->action != ACTION_NONE && atomic_load(&t.fails) ? OUTCOME_FAILED : OUTCOME_OK;
+	if (call->action == ACTION_NONE) {
+		atomic_store(&t.asked, call->migrates);
+		call->view.leaving = call->view.leaving && atomic_load(&t.leaving);
+	}
 	if (atomic_load(&call->abandoned))
 		atomic_fetch_add(&t.abandoned, 1);
 	atomic_fetch_add(&t.ends, 1);
@@ -104,6 +111,7 @@ static void on_changed(void *data, const struct domain_view *view)
 {
 	t.changed++;
 	t.state = view->state;
+	t.told_leaving = view->leaving;
 	loop_stop(t.loop);
 }
 
@@ -331,6 +339,49 @@ static void test_new_one_closed_at_once(void **state)
 	assert_true(t.closed_first);
 }
 
+/* libvirt may go on with a migration whose call has failed or was given up, until it says that there is none.
+ */
+static void test_migration_whose_call_is_lost(void **state)
+{
+	assert_false(atomic_load(&t.asked));
+	atomic_store(&t.hangs[ACTION_MIGRATE], true);
+	atomic_store(&t.leaving, true);
+	assert_int_equal(t.port->act(t.port, ACTION_MIGRATE, "h2", mono_add(now(), 50)), 0);
+	run_for(5000);
+	assert_int_equal(t.ended, 1);
+	assert_int_equal(t.outcome, OUTCOME_FAILED);
+	for (int i = 0; i < 2; i++) {
+		look(0);
+		assert_true(atomic_load(&t.asked) && t.told_leaving);
+	}
+	atomic_store(&t.leaving, false);
+	look(0);
+	assert_true(atomic_load(&t.asked) && !t.told_leaving);
+	look(0);
+	assert_false(atomic_load(&t.asked) || t.told_leaving);
+	release(ACTION_MIGRATE);
+}
+
+/* A look that began before the end says nothing of after it. */
+static void test_migration_refused_beside_another(void **state)
+{
+	atomic_store(&t.hangs[ACTION_MIGRATE], true);
+	atomic_store(&t.fails, true);
+	assert_int_equal(t.port->act(t.port, ACTION_MIGRATE, "h2", mono_add(now(), 10 * S)), 0);
+	atomic_store(&t.hangs[ACTION_NONE], true);
+	t.port->look(t.port, mono_add(now(), 5 * S));
+	poll(NULL, 0, 20);
+	release(ACTION_MIGRATE);
+	run_for(5000);
+	assert_int_equal(t.ended, 1);
+	atomic_store(&t.hangs[ACTION_NONE], false);
+	told();
+	assert_true(atomic_load(&t.asked) && !t.told_leaving);
+	atomic_store(&t.leaving, true);
+	look(0);
+	assert_true(atomic_load(&t.asked) && t.told_leaving);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -344,6 +395,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_old_one_closed_while_a_new_one_is_made, setup_connected,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_new_one_closed_at_once, setup_connected, teardown),
+		cmocka_unit_test_setup_teardown(test_migration_whose_call_is_lost, setup_connected, teardown),
+		cmocka_unit_test_setup_teardown(test_migration_refused_beside_another, setup_connected,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,7 +48,7 @@ static const struct {
 	{"EngineUnexpectedlyDown",
 	 "EngineDown EngineUp EngineStart | LocalMaintenance EngineStop EngineForceStop "
 	 "EngineMigratingAway"},
-	{"EngineMigratingAway", "EngineDown EngineUp EngineStop"},
+	{"EngineMigratingAway", "EngineDown EngineUp EngineStop EngineMigratingAway"},
 	{"AgentStopped", ""},
 };
 

@@ -167,6 +167,30 @@ static void ping(void **state)
 	}
 }
 
+static void nothing(struct timer *timer)
+{
+}
+
+/* Once something is known a probe waits for another timer, so that one wake-up is for both. */
+static void ping_goes_with_others(void **state)
+{
+	static const struct network_target target = {.test = NETWORK_TEST_PING, .address = "127.0.0.1"};
+	struct seen *seen = *state;
+	struct clock_port *clock = loop_clock(seen->loop);
+	struct timer other = {.fire = nothing};
+	struct monitor_network *monitor;
+	mono_t begun = clock->now(clock);
+
+	assert_int_equal(monitor_network_new(seen->loop, &target, 1, 100, 1500, sink_of(seen), &monitor), 0);
+	assert_true(samples(seen, 1, 5000));
+	assert_true(clock->now(clock) < begun + 1000);
+	clock->set(clock, &other, begun + 2000);
+	assert_true(samples(seen, 1, 5000));
+	assert_true(clock->now(clock) >= begun + 2000);
+	assert_true(clock->now(clock) < begun + 2400);
+	monitor_network_free(monitor);
+}
+
 static void ping_bad_address(void **state)
 {
 	static const struct network_target target = {.test = NETWORK_TEST_PING, .address = "gateway.example"};
@@ -645,6 +669,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ROW(ping),
+		ROW(ping_goes_with_others),
 		ROW(ping_bad_address),
 		ROW(ping_without_permission),
 		ROW(dns),

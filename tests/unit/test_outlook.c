@@ -181,6 +181,16 @@ static void test_views(void **state)
 	}
 }
 
+static void take_facts(const char *facts, struct peer peers[8], struct trace *trace)
+{
+	char line[2048];
+	size_t at = 0;
+
+	trace_init(trace, peers, 8);
+	snprintf(line, sizeof(line), "%s %s", base, facts);
+	assert_int_equal(trace_parse(line, trace, &at), 0);
+}
+
 static void test_target(void **state)
 {
 	static const struct {
@@ -206,26 +216,85 @@ static void test_target(void **state)
 		static struct peer peers[8];
 		const struct peer *target;
 		struct trace trace;
-		char line[2048];
-		size_t at = 0;
 
-		trace_init(&trace, peers, 8);
-		snprintf(line, sizeof(line), "%s %s", base, rows[i].facts);
-		assert_int_equal(trace_parse(line, &trace, &at), 0);
+		take_facts(rows[i].facts, peers, &trace);
 		target = outlook_target(&trace.known, &trace.policy, rows[i].wanted, trace.now);
 		if ((target ? target->id : 0) != rows[i].target)
 			fail_msg("%s: %u", rows[i].facts, target ? target->id : 0);
 	}
 }
 
+/* From one to the next, none twice. */
+static void test_next_target(void **state)
+{
+	static const struct {
+		const char *facts;
+		int32_t score;
+		uint16_t id, next; /* 0: nobody */
+	} rows[] = {
+		{"peer.5.score=3400 peer.2.score=3000", 3400, 5, 2},
+		{"peer.5.score=3400 peer.2.score=3000", 3000, 2, 0},
+		{"peer.5.score=3000 peer.2.score=3000", 3000, 2, 5},
+		{"peer.5.score=3000 peer.2.score=3000", 3000, 5, 0},
+		{"peer.5.score=3000 peer.2.score=3000", 3400, 7, 2},
+		{"peer.5.score=3400 peer.2.score=3000", 3500, 7, 5},
+		{"peer.5.score=3000 peer.2.score=3000 peer.2.maintenance=1", 3400, 7, 5},
+		{"peer.5.score=3000 peer.2.score=3000", 0, 2, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		static struct peer peers[8];
+		const struct peer *next;
+		struct trace trace;
+
+		take_facts(rows[i].facts, peers, &trace);
+		next = outlook_next_target(&trace.known, &trace.policy, rows[i].score, rows[i].id, trace.now);
+		if ((next ? next->id : 0) != rows[i].next)
+			fail_msg("%s %d %u: %u", rows[i].facts, rows[i].score, rows[i].id,
+				 next ? next->id : 0);
+	}
+}
+
+static void test_in_turn(void **state)
+{
+	static const struct {
+		const char *name, *facts;
+		int32_t score;
+		bool in_turn;
+	} rows[] = {
+		{"nobody before us", "", 3401, true},
+		{"of equal score only the lower id goes first", "peer.2.score=3400", 3400, true},
+		{"both go first: a loop's wait", "", 3000, false},
+		{"one of them is enough", "policy.rank_delay=10000", 3000, false},
+		{"both go first, 1 ms less", "policy.rank_delay=4999", 3000, true},
+		{"nobody waits", "policy.rank_delay=0", 3000, true},
+		{"one of them is dead", "peer.5.host=dead", 3000, true},
+		{"one of them is stale", "peer.5.changed_at=40000", 3000, true},
+		{"we have no score", "", 0, false},
+		{"nor has one of them", "peer.5.score=0", 0, true},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		static struct peer peers[8];
+		struct trace trace;
+		char line[2048];
+		size_t at = 0;
+
+		trace_init(&trace, peers, 8);
+		snprintf(line, sizeof(line), "%s policy.rank_delay=5000 %s", base, rows[i].facts);
+		assert_int_equal(trace_parse(line, &trace, &at), 0);
+		if (outlook_in_turn(&trace.known, &trace.policy, rows[i].score, trace.now) != rows[i].in_turn)
+			fail_msg("%s", rows[i].name);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_words),
-		cmocka_unit_test(test_owners),
-		cmocka_unit_test(test_knowledge),
-		cmocka_unit_test(test_views),
-		cmocka_unit_test(test_target),
+		cmocka_unit_test(test_words),	  cmocka_unit_test(test_owners),
+		cmocka_unit_test(test_knowledge), cmocka_unit_test(test_views),
+		cmocka_unit_test(test_target),	  cmocka_unit_test(test_next_target),
+		cmocka_unit_test(test_in_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,6 +102,7 @@ static const struct {
 	FLAG(may_start),
 	FLAG(can_move),
 	FLAG(alarm),
+	FLAG(in_turn),
 	FLAG(watch_closely),
 	FLAG(config_shared),
 	FLAG(claim.maintenance),

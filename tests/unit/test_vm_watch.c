@@ -428,6 +428,29 @@ static void test_shutdown_that_is_ignored(void **state)
 	}
 }
 
+/* Whoever migrates it, and until it is gone or libvirt says that nobody does. */
+static void test_leaving(void **state)
+{
+	struct vm_watch watch;
+	struct domain_view view = {.state = DOMAIN_RUNNING, .leaving = true, .begun = 1000};
+	struct vm_facts facts;
+
+	vm_watch_init(&watch, SHUTDOWN_MS);
+	vm_watch_view(&watch, &view, 1000);
+	vm_watch_facts(&watch, 0, MONO_UNSET, 1000, &facts);
+	assert_true(facts.vm == VM_UP && facts.leaving);
+	view.leaving = false;
+	vm_watch_view(&watch, &view, 2000);
+	vm_watch_facts(&watch, 0, MONO_UNSET, 2000, &facts);
+	assert_false(facts.leaving);
+	view.leaving = true;
+	vm_watch_view(&watch, &view, 3000);
+	vm_watch_began(&watch, ACTION_DESTROY);
+	vm_watch_ended(&watch, ACTION_DESTROY, OUTCOME_OK, 4000);
+	vm_watch_facts(&watch, 0, MONO_UNSET, 4000, &facts);
+	assert_true(facts.vm == VM_DOWN && !facts.leaving);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -435,6 +458,7 @@ int main(void)
 		cmocka_unit_test(test_running_since),
 		cmocka_unit_test(test_unlisted_and_asked_each_second),
 		cmocka_unit_test(test_shutdown_that_is_ignored),
+		cmocka_unit_test(test_leaving),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

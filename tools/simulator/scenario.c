@@ -20,7 +20,8 @@ STRTAB_DEFINE(scenario_fault, enum scenario_fault, FAULT_COUNT, "power-cut", "po
 	      "drift", "wall-jump", "crash", "stop", "start", "freeze", "thaw", "proc-fails", "storage",
 	      "qemu-crash", "qemu-unkillable", "guest-off", "guest-hang", "guest-suspend", "guest-resume",
 	      "network", "bridge", "memory", "cpu", "local-maintenance", "management-maintenance",
-	      "global-maintenance", "vm-start", "vm-shutdown", "vm-poweroff")
+	      "global-maintenance", "vm-start", "vm-shutdown", "vm-poweroff", "vm-migrate",
+	      "vm-migrate-cancel")
 STRTAB_DEFINE(scenario_how, enum scenario_how, HOW_COUNT, "", "on", "off", "up", "down", "guard", "sanlock",
 	      "libvirtd", "broker", "agent", "eio", "hang", "lost", "torn", "stale", "slow", "other", "heal")
 
@@ -78,6 +79,8 @@ static const struct fault_row {
 	[FAULT_VM_START] = {0},
 	[FAULT_VM_SHUTDOWN] = {0},
 	[FAULT_VM_POWEROFF] = {0},
+	[FAULT_VM_MIGRATE] = {0},
+	[FAULT_VM_MIGRATE_CANCEL] = {0},
 };
 _Static_assert(LENGTH(faults) == FAULT_COUNT, "a fault without a row");
 

@@ -42,6 +42,8 @@ enum scenario_fault { /* named as the functions of tests/sim/sim_fault.h that th
 		      FAULT_VM_START,
 		      FAULT_VM_SHUTDOWN,
 		      FAULT_VM_POWEROFF,
+		      FAULT_VM_MIGRATE,
+		      FAULT_VM_MIGRATE_CANCEL,
 		      FAULT_COUNT
 };
 

@@ -299,6 +299,12 @@ static void act(struct simulation *s, struct sim_host *host, const struct scenar
 	case FAULT_VM_POWEROFF:
 		asked(s, sim_ask(host, COMMAND_VM_POWEROFF));
 		break;
+	case FAULT_VM_MIGRATE:
+		asked(s, sim_ask(host, COMMAND_VM_MIGRATE));
+		break;
+	case FAULT_VM_MIGRATE_CANCEL:
+		asked(s, sim_ask(host, COMMAND_VM_MIGRATE_CANCEL));
+		break;
 	case FAULT_COUNT:
 	default:
 		assert(!"no such fault");
