@@ -42,8 +42,9 @@ static const char *check_address(const char *value)
 
 static const char *check_server(const char *value)
 {
-	return plain(value, " /@?#[]") ? NULL
-				       : "is neither a host name nor an address; give one without a port";
+	if (value[strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:%")])
+		return "is neither a host name nor an address; give one without a port";
+	return NULL;
 }
 
 #define WORDS "; give words like maintenance|start|stop|up|down"

@@ -196,7 +196,8 @@ static const struct member *find_disk(const struct tar *tar, const char *href)
 	return found;
 }
 
-/* The OVF is checked at once, the disk when it is unpacked. */
+/* The OVF is checked at once, the disk when it is unpacked. A manifest is there to be believed: one without
+ * the disk would look like a check that was made. */
 static int check_manifest(const struct tar *tar, const char *href, struct appliance *appliance,
 			  char ret_why[APPLIANCE_WHY_SIZE])
 {
@@ -206,9 +207,18 @@ static int check_manifest(const struct tar *tar, const char *href, struct applia
 
 	if (!tar->manifest)
 		return 0;
-	r = manifest_find(tar->manifest, href, appliance->digest, ret_why);
+	r = manifest_find(tar->manifest, tar->ovf_name, expected, ret_why);
 	if (r == 0)
-		r = manifest_find(tar->manifest, tar->ovf_name, expected, ret_why);
+		r = manifest_find(tar->manifest, href, appliance->digest, ret_why);
+	if (r == 0 && !appliance->digest[0])
+		r = manifest_find(tar->manifest, appliance->member, appliance->digest, ret_why);
+	if (r == 0 && !appliance->digest[0])
+		return appliance_why(
+			ret_why, -EINVAL,
+			"the OVA's manifest has no digest of its disk %.200s, so whether that is "
+			"whole can't be told: add its line, as sha256sum --tag writes it, or take "
+			"the manifest (.mf) out",
+			href);
 	if (r < 0 || !expected[0])
 		return r;
 	digest = digest_new(expected);

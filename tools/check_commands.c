@@ -1,26 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* --check-deployed and --check-liveliness: one question each, answered by a line and the exit code. Neither
  * needs a daemon. */
-#include <string.h>
+#include <stdio.h>
 
 #include "tools/commands.h"
 #include "tools/deployment.h"
 #include "tools/json_text.h"
 #include "tools/liveliness.h"
-
-/* Unknown is null. */
-static json_t *known(int yes)
-{
-	return yes < 0 ? json_null() : json_boolean(yes);
-}
-
-/* `code`, or 1 when memory runs out. */
-static int put_json(json_t *answer, int code)
-{
-	_cleanup_(json_decref_p) json_t *object = answer;
-
-	return json_line(object, stdout) ? 1 : code;
-}
 
 int command_run_check_deployed(const struct invocation *call)
 {
@@ -29,7 +15,7 @@ int command_run_check_deployed(const struct invocation *call)
 	const int deployed = deployment_load(stderr, &conf) ? engine_conf_deployed(&conf) : -1;
 
 	if (invocation_value(call, "json"))
-		return put_json(json_pack("{s:o}", "deployed", known(deployed)), deployed != 1);
+		return json_answer(json_pack("{s:o}", "deployed", json_known(deployed)), deployed != 1);
 	if (deployed >= 0)
 		printf("The hosted engine has %sbeen deployed\n", deployed ? "" : "not ");
 	return deployed != 1;
@@ -62,9 +48,8 @@ int command_run_check_liveliness(const struct invocation *call)
 	const int up = ask_engine(why), code = up < 0 ? 2 : up == 0;
 
 	if (invocation_value(call, "json"))
-		return put_json(json_pack("{s:o, s:o}", "up", known(up), "detail",
-					  why[0] ? json_text(why, strlen(why)) : json_null()),
-				code);
+		return json_answer(json_pack("{s:o, s:o}", "up", json_known(up), "detail", json_detail(why)),
+				   code);
 	if (up >= 0)
 		printf("Hosted Engine is %sup!\n", up ? "" : "not ");
 	return code;

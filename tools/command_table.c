@@ -63,7 +63,8 @@ static const struct tool_command tool_commands[] = {
 		.name = "vm-start",
 		.options = {{.name = "vm-conf",
 			     .value = "FILE",
-			     .help = "the VM's configuration to start from"}},
+			     .help = "the VM's configuration to start from"},
+			    {.name = "json", .help = "one line of JSON"}},
 		.help = "start the engine VM on this host",
 		.details = "The agent starts it in every state, in global maintenance too, when the lease "
 			   "can be had. Exit\n"
@@ -73,6 +74,7 @@ static const struct tool_command tool_commands[] = {
 	},
 	{
 		.name = "vm-start-paused",
+		.options = {{.name = "json", .help = "one line of JSON"}},
 		.help = "start the engine VM on this host with its CPUs stopped",
 		.details = "In global maintenance only. A paused VM holds no lease.\n",
 		.deployed = true,
@@ -98,7 +100,8 @@ static const struct tool_command tool_commands[] = {
 			{{.name = "host",
 			  .value = "HOST",
 			  .help = "where to: a host id, or a name as --vm-status has it; else the best host"},
-			 {.name = "wait", .help = "until it has moved, or has not; ^C cancels it"}},
+			 {.name = "wait", .help = "until it has moved, or has not; ^C cancels it"},
+			 {.name = "json", .help = "one line of JSON"}},
 		.help = "move the engine VM on this host to another one while it runs",
 		.details = "Not in global maintenance, which cancels it too. A VM that can't be moved stays "
 			   "where it is.\n"
@@ -141,7 +144,8 @@ static const struct tool_command tool_commands[] = {
 			     .secret = true,
 			     .help = "it; better in the environment, OVIRT_HOSTED_ENGINE_CONSOLE_PASSWORD, "
 				     "or typed "
-				     "when asked for"}},
+				     "when asked for"},
+			    {.name = "json", .help = "one line of JSON"}},
 		.help = "let who knows a password connect with the engine VM's display (VNC) for 120 s",
 		.details = "On the host where the VM runs. VNC compares the first 8 characters.\n",
 		.deployed = true,
@@ -254,6 +258,7 @@ static const struct tool_command tool_commands[] = {
 	},
 	{
 		.name = "test-alert",
+		.options = {{.name = "json", .help = "one line of JSON"}},
 		.help = "send a test alert by mail, and show what became of it",
 		.details = "Goes the way of every alert on this host: the spool, ovirt-ha-notify, the mail "
 			   "server "

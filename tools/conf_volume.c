@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/error_advice.h"
 #include "util/cleanup.h"
 #include "util/engine_conf.h"
 
@@ -122,6 +123,12 @@ static void edit_end(struct volume_work *work, int error, const char *cause)
 	let_go(&work->stuck_timer);
 }
 
+static const char *with_advice(int error, char ret[CONF_CAUSE_SIZE])
+{
+	snprintf(ret, CONF_CAUSE_SIZE, "%s%s", strerror(-error), error_advice(error));
+	return ret;
+}
+
 static const char *write_cause(int error)
 {
 	switch (-error) {
@@ -133,6 +140,9 @@ static const char *write_cause(int error)
 		return "it would get too long; give a shorter value";
 	case ESTALE:
 		return "another host, without the lease, changes it at this moment; try again";
+	case ENOSPC:
+		return "the storage is full: make room there, see with --get-shared-config what counts now, "
+		       "then try again";
 	case EIO:
 		return "what was written does not read back; see with --get-shared-config what counts now, "
 		       "then try "
@@ -155,6 +165,7 @@ static void was_read_to_edit(struct conf_transfer *transfer, int error)
 {
 	struct volume_work *work = (struct volume_work *)transfer;
 	struct conf_archive archive = transfer->archive;
+	char text[CONF_CAUSE_SIZE];
 	int r;
 
 	if (error < 0) {
@@ -162,7 +173,7 @@ static void was_read_to_edit(struct conf_transfer *transfer, int error)
 			 error == -EBADMSG   ? transfer->cause
 			 : error == -ENODATA ? "nothing was written there yet: a deployment writes the first"
 			 : error == -ETIMEDOUT ? "the storage does not answer in time; see --vm-status"
-					       : strerror(-error));
+					       : with_advice(error, text));
 		return;
 	}
 	transfer->archive = (struct conf_archive){0};
@@ -228,7 +239,7 @@ int conf_volume_edit(const struct place *place, const struct block0_config *leas
 	if (r == 0)
 		r = edit_begin(&work, place, lease);
 	if (r < 0)
-		snprintf(cause, CONF_CAUSE_SIZE, "%s", strerror(-r));
+		with_advice(r, cause);
 	else
 		r = loop_run(loop);
 	if (r == 0)

@@ -12,6 +12,7 @@
 #include "tools/commands.h"
 #include "tools/deployment.h"
 #include "tools/engine_libvirt.h"
+#include "tools/json_text.h"
 #include "tools/terminal_text.h"
 #include "util/cleanup.h"
 #include "util/paths.h"
@@ -120,6 +121,7 @@ static int take_password(const struct invocation *call, char ret[PASSWORD_MAX])
 int command_run_add_console_password(const struct invocation *call)
 {
 	char why[ENGINE_LIBVIRT_WHY_MAX], password[PASSWORD_MAX], address[300];
+	bool json = invocation_value(call, "json");
 	struct where where;
 	int r;
 
@@ -128,6 +130,10 @@ int command_run_add_console_password(const struct invocation *call)
 	r = engine_vnc_password(where.agent.libvirt_uri, where.engine.vmid, password, VALID_S, address,
 				sizeof(address), why);
 	explicit_bzero(password, sizeof(password));
+	if (json && (r == 0 || r == -ENOENT))
+		return json_answer(json_pack("{s:o, s:i}", "address", json_detail(r == 0 ? address : ""),
+					     "valid-for", r == 0 ? VALID_S : 0),
+				   r < 0);
 	if (r == -ENODEV) {
 		fputs("The engine VM has no VNC display: add <graphics type='vnc'> to its definition\n",
 		      stderr);

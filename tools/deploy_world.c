@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "deploy/engine_xml.h"
@@ -220,6 +221,16 @@ static int connect_by(struct deployment *deployment, const char *uuid, char what
 	return r < 0 ? refuse(what, -EINVAL, "%s", deployment->reason) : 0;
 }
 
+/* The VM's disk is an area of it, and an area of a plain file has no device that QEMU could be given. */
+static int check_place(const struct answers *answers, const char *path, char what[DIALOGUE_LINE_SIZE])
+{
+	struct stat st;
+
+	if (!answer_is(answers, ANSWER_STORAGE_TYPE, "path") || stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+		return 0; /* what is not there is said when it is looked at */
+	return refuse(what, -EINVAL, "'%.400s' is a plain file: give a folder, or a block device", path);
+}
+
 static int look_at_storage(struct deployment *deployment, char what[DIALOGUE_LINE_SIZE])
 {
 	struct answers *answers = &deployment->answers;
@@ -358,6 +369,8 @@ int deploy_world_learn(void *data, enum answer which, struct answers *answers, c
 	const char *value = answer_get(answers, which);
 
 	switch (which) {
+	case ANSWER_STORAGE:
+		return check_place(answers, value, what);
 	case ANSWER_STORAGE_FORCE:
 		return look_at_storage(deployment, what);
 	case ANSWER_HOST_ID:

@@ -7,14 +7,19 @@
 #include "tools/board_source.h"
 #include "tools/commands.h"
 #include "tools/deployment.h"
+#include "tools/error_advice.h"
 #include "tools/terminal_text.h"
 #include "util/cleanup.h"
 
-static int refuse(const char *place, const char *why)
+#define SERVER_ADVICE                                                                                        \
+	"; check the address, user= and password= in hosted-engine.conf, and that the server lets this "     \
+	"host in"
+
+static int refuse(const char *place, const char *why, const char *advice)
 {
 	fputs("Cannot read ", stderr);
 	terminal_put(stderr, place, strlen(place));
-	fprintf(stderr, ": %s\n", why);
+	fprintf(stderr, ": %s%s\n", why, advice);
 	return 1;
 }
 
@@ -33,7 +38,7 @@ int command_run_dump_whiteboard(const struct invocation *call)
 		gethostname(name, sizeof(name) - 1);
 		access = (struct store_access){conf.user, conf.password, name};
 		if (store_check(call->operand, &access, what, sizeof(what)) < 0)
-			return refuse(call->operand, what);
+			return refuse(call->operand, what, "");
 	}
 	r = board_from_place(call->operand, server ? &access : NULL, &blocks, &status);
 	if (r == 0) {
@@ -42,5 +47,7 @@ int command_run_dump_whiteboard(const struct invocation *call)
 		else
 			r = status_put_json(&status, stdout);
 	}
-	return r < 0 ? refuse(call->operand, strerror(-r)) : 0;
+	if (r == 0)
+		return 0;
+	return refuse(call->operand, strerror(-r), server ? SERVER_ADVICE : error_advice(r));
 }

@@ -11,6 +11,7 @@
 
 #include "broker/broker_client.h"
 #include "lockspace/lease_port.h"
+#include "tools/error_advice.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/loop.h"
@@ -27,6 +28,12 @@ struct question {
 	enum membership membership;
 	int error;
 };
+
+static int say_error(int error, const char *what)
+{
+	fprintf(stderr, "%s: %s%s\n", what, strerror(-error), error_advice(error));
+	return error;
+}
 
 static int say(int error, const char *what, const char *why)
 {
@@ -123,7 +130,7 @@ int whiteboard_read(const struct engine_conf *conf, uint32_t block, uint8_t ret[
 {
 	int r = transfer(conf, block, NULL, ret);
 
-	return r < 0 ? say(r, "the whiteboard cannot be read", strerror(-r)) : 0;
+	return r < 0 ? say_error(r, "the whiteboard cannot be read") : 0;
 }
 
 int whiteboard_write(const struct engine_conf *conf, uint32_t block, const uint8_t data[BLOCK_SIZE])
@@ -137,7 +144,7 @@ int whiteboard_write(const struct engine_conf *conf, uint32_t block, const uint8
 		return say(-EIO, "the whiteboard was not changed",
 			   "another host writes this block; see which has its "
 			   "host id");
-	return r < 0 ? say(r, "the whiteboard cannot be written", strerror(-r)) : 0;
+	return r < 0 ? say_error(r, "the whiteboard cannot be written") : 0;
 }
 
 void host_ids_request(const struct engine_conf *conf, uint16_t only, struct watch_request *ret)

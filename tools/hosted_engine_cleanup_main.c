@@ -11,10 +11,11 @@
 #include "tools/deploy_terminal.h"
 
 static const char usage[] =
-	"Usage: hosted-engine-cleanup [-q]\n\n"
+	"Usage: hosted-engine-cleanup [OPTIONS]\n\n"
 	"Takes this host back to before hosted-engine --deploy. An engine VM that runs here is "
 	"ended. The domain on the\nshared storage stays, unless its deployment did not come "
-	"to its end.\n\n    -q  do not ask\n";
+	"to its end.\n\n"
+	"    -q, --quiet  do not ask\n    -h, --help   show this and exit\n";
 
 static int clean(struct deployment *deployment, bool quiet)
 {

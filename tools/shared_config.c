@@ -8,6 +8,7 @@
 #include "broker/broker_conf.h"
 #include "tools/commands.h"
 #include "tools/conf_volume.h"
+#include "tools/error_advice.h"
 #include "tools/json_text.h"
 #include "tools/terminal_text.h"
 #include "util/engine_conf.h"
@@ -103,10 +104,11 @@ static const struct kind *choose(const char *key, const char *name)
 
 static int say_unread(const struct place *place, int error, const char *cause)
 {
-	fprintf(stderr, "The shared configuration in %s cannot be read: %s\n", place->path,
+	fprintf(stderr, "The shared configuration in %s cannot be read: %s%s\n", place->path,
 		error == -EBADMSG   ? cause
-		: error == -ENODATA ? "nothing was written there yet"
-				    : strerror(-error));
+		: error == -ENODATA ? "nothing was written there yet: a deployment writes the first"
+				    : strerror(-error),
+		error_advice(error));
 	return error;
 }
 
@@ -121,7 +123,10 @@ static int find_volume(struct problems *problems, struct engine_conf *ret)
 		return 0;
 	if (r < 0 && r != -ENOENT)
 		return engine_conf_load(path, ret, problems);
-	fputs("hosted-engine.conf names no conf_path: this host knows no shared configuration.\n", stderr);
+	fputs("hosted-engine.conf names no conf_path: this host knows no shared configuration; a deployment "
+	      "writes "
+	      "it\n",
+	      stderr);
 	return -ENOENT;
 }
 
@@ -241,8 +246,7 @@ static int set_in(const struct change *change, struct keyfile *file)
 
 static int say_unwritten(const char *path, int error)
 {
-	fprintf(stderr, "%s cannot be written: %s%s\n", path, strerror(-error),
-		error == -EACCES || error == -EPERM ? "; run this command as root" : "");
+	fprintf(stderr, "%s cannot be written: %s%s\n", path, strerror(-error), error_advice(error));
 	return error;
 }
 

@@ -4,6 +4,7 @@ takes a host back to before, and what was broken off anywhere can be cleaned and
 """
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -11,7 +12,7 @@ import pexpect
 import pytest
 
 from lab_driver import LAB, poll
-from lab_place import STORAGE_ADDRESS
+from lab_place import STORAGE_ADDRESS, read, read_pid
 from storage_servers import CHAP_PASSWORD, CHAP_USER, IQN
 
 CONF = "/etc/ovirt-hosted-engine/hosted-engine.conf"
@@ -60,8 +61,8 @@ def shared(lab):
     return sorted(os.listdir(f"{lab.lab.folder}/storage/shared"))
 
 
-@pytest.mark.lab("-n", "2")
-def test_two_hosts(undeployed_lab):
+@pytest.mark.lab("-n", "3")
+def test_three_hosts(undeployed_lab):
     lab = undeployed_lab
     before = {host: state_of(lab, host) for host in lab.keys()}
     done = deploy(lab, 1, first(lab))
@@ -83,6 +84,8 @@ def test_two_hosts(undeployed_lab):
     deploy(lab, 2, FURTHER)
     lab.wait("lockspace@2=joined && score@2>0", 30)
     assert "host_id=2\n" in lab.run(2, "cat", CONF).stdout
+    deploy(lab, 3, FURTHER)
+    lab.wait("lockspace@3=joined && score@3>0", 30)
 
     # The first host leaves: the VM goes on elsewhere, with its disk, and the others forget the host.
     lab.wait_seen(1, 30)
@@ -96,34 +99,63 @@ def test_two_hosts(undeployed_lab):
     assert state_of(lab, 1) == before["1"]
     assert shared(lab) == ["conf", "disk", "leases", "lockspace", "metadata"]
     assert lab.operator(1, "--undeploy", check=False).stdout == "You must run deploy first\n"
-    lab.wait("vm=up@2 && http=ok && lease=2", 60)
-    alone = lab.operator(2, "--undeploy", check=False)
+    lab.wait("!vm=up@1 && vm=up && http=ok", 60)
+
+    # The next one has nothing to hand over, and who is the last stays.
+    last = lab.vm_host()
+    other = next(host for host in ("2", "3") if host != last)
+    assert "has left" in lab.operator(other, "--undeploy").stdout
+    assert state_of(lab, other) == before[other]
+    poll(lambda: other not in json.loads(lab.operator(last, "--vm-status", "--json").stdout), 12, f"host {other} is still known")
+    lab.wait(f"vm=up@{last} && http=ok && lease={last}", 10)
+    alone = lab.operator(last, "--undeploy", check=False)
     assert alone.returncode == 1 and "This host stays deployed" in alone.stderr
 
 
-# Of a server each: what is on the storage already, and its way back; and what every host is told.
-SERVERS = {
-    "nfs3": ("touch {}/shared/somebodys", "rm {}/shared/somebodys", "holds somebodys",
-             {"storage_type": "nfs", "storage": f"{STORAGE_ADDRESS}:{{}}/shared"}),
-    "iscsi": ("printf 'anything' | dd of={}/lun conv=notrunc status=none", "dd if=/dev/zero of={}/lun bs=8 count=1 conv=notrunc status=none",
-              "data of no known kind in the first MiB",
-              {"storage_type": "iscsi", "storage": STORAGE_ADDRESS, "iqn": f"{IQN}:storage", "lun": 1, "user": CHAP_USER,
-               "password": CHAP_PASSWORD}),
+# Of a kind each: what is on the storage already, and its way back; what is said of it; and what every host is told.
+SOMEBODYS = ("touch {}/shared/somebodys", "rm {}/shared/somebodys", "holds somebodys")
+DATA = ("printf 'anything' | dd of={}/lun conv=notrunc status=none",
+        "dd if=/dev/zero of={}/lun bs=8 count=1 conv=notrunc status=none", "data of no known kind in the first MiB")
+ISCSI = {"storage_type": "iscsi", "storage": STORAGE_ADDRESS, "iqn": f"{IQN}:storage", "lun": 1, "user": CHAP_USER,
+         "password": CHAP_PASSWORD}
+KINDS = {
+    "nfs3": (*SOMEBODYS, {"storage_type": "nfs", "storage": f"{STORAGE_ADDRESS}:{{}}/shared"}),
+    "nfs4": (*SOMEBODYS, {"storage_type": "nfs3", "storage": "127.0.0.1:{}/shared"}),  # the host's own client of version 4
+    "iscsi": (*DATA, ISCSI),
+    "iscsi-4096": (*DATA, ISCSI),
+    "gluster": ("touch {0}/brick1/somebodys {0}/brick2/somebodys {0}/brick3/somebodys",
+                "rm {0}/brick1/somebodys {0}/brick2/somebodys {0}/brick3/somebodys", "holds somebodys",
+                {"storage_type": "glusterfs", "storage": "storage:/storage", "mnt_options": "direct-io-mode=enable"}),
+    "block": (*DATA, {"storage_type": "fc", "lun": "lab-lun"}),  # a disk that is there by itself
 }
+DEFAULT_KINDS = ("nfs3", "iscsi")
 
 
-@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.lab("-n", "2", "--storage", kind)) for kind in SERVERS])
-def test_on_a_server(undeployed_lab, kind):
-    """The hosts reach it by themselves: here by a storage daemon each, since the kernel has no client."""
+def on(kinds, hosts):
+    """A case of each kind, in a lab with that storage; those of no DEFAULT_KINDS are run by --full alone."""
+    def case(kind):
+        storage, _, sector = kind.partition("-")
+        lab = pytest.mark.lab("-n", hosts, "--storage", storage, "--sector", sector or "512")
+        return pytest.param(kind, marks=[lab] if kind in DEFAULT_KINDS else [lab, pytest.mark.full])
+    return pytest.mark.parametrize("kind", [case(kind) for kind in kinds])
+
+
+def answers_of(lab, kind):
+    told = FURTHER if kind == "path" else KINDS[kind][3]
+    return {key: str(value).format(f"{lab.lab.folder}/storage") for key, value in told.items()}
+
+
+@on(KINDS, "3")
+def test_on_storage_of_a_kind(undeployed_lab, kind):
+    """The hosts reach it by themselves: where the kernel has no client by a storage daemon each."""
     lab = undeployed_lab
-    put, remove, words, storage = SERVERS[kind]
-    place = f"{lab.lab.folder}/storage"
-    storage = {key: str(value).format(place) for key, value in storage.items()}
+    put, remove, words, _ = KINDS[kind]
+    place, storage = f"{lab.lab.folder}/storage", answers_of(lab, kind)
     before = {host: state_of(lab, host) for host in lab.keys()}
 
     def held():
-        return subprocess.run(["sh", "-c", f"cd {place} && find -L shared lun -type f -exec cat {{}} + 2>/dev/null | sha256sum"],
-                              check=True, capture_output=True).stdout
+        return subprocess.run(["sh", "-c", f"cd {place} && find -L shared lun brick1 -type f -not -path '*/.glusterfs*' "
+                               "-exec cat {} + 2>/dev/null | sha256sum"], check=True, capture_output=True).stdout
     subprocess.run(["sh", "-c", put.format(place)], check=True)
     holds = held()
     refused = deploy(lab, 1, {**first(lab), **storage}, check=False)
@@ -135,29 +167,32 @@ def test_on_a_server(undeployed_lab, kind):
     done = deploy(lab, 1, {**first(lab), **storage})
     assert CHAP_PASSWORD not in done.stdout + done.stderr
     lab.wait("vm=up@1 && http=ok && lease=1", 10)
-    deploy(lab, 2, storage)
-    lab.wait("lockspace@2=joined && score@2>0", 30)
-    clean(lab, 2)
-    assert state_of(lab, 2) == before["2"]
+    for host in (2, 3):
+        deploy(lab, host, storage)
+        lab.wait(f"lockspace@{host}=joined && score@{host}>0", 30)
+    for host in (2, 3):
+        clean(lab, host)
+        assert state_of(lab, host) == before[str(host)]
     lab.wait("vm=up@1 && http=ok", 10)
 
 
 @pytest.mark.full
-@pytest.mark.lab("-n", "2")
-def test_forced_over_a_domain_in_use(undeployed_lab):
+@on(("path", "nfs3"), "2")
+def test_forced_over_a_domain_in_use(undeployed_lab, kind):
     lab = undeployed_lab
+    storage, folder = answers_of(lab, kind), f"{lab.lab.folder}/storage/shared"
     before = state_of(lab, 2)
-    deploy(lab, 1, first(lab))
+    deploy(lab, 1, {**first(lab), **storage})
     parts = shared(lab)
-    forced = first(lab, storage_force="yes", domain="5e5c1d5a-0f0e-4b8e-9a53-2d4a3c1e7f10")
+    forced = {**first(lab), **storage, "storage_force": "yes", "domain": "5e5c1d5a-0f0e-4b8e-9a53-2d4a3c1e7f10"}
     for part, words in ((None, "host id 1 is in use"), ("conf", "whether hosts use it can't be told")):
         if part:
-            lab.run(1, "mv", f"/srv/shared/{part}", f"/srv/shared/{part}.away")
+            os.rename(f"{folder}/{part}", f"{folder}/{part}.away")
         refused = deploy(lab, 2, forced, check=False)
         assert refused.returncode == 1 and words in refused.stderr
         clean(lab, 2)
         if part:
-            lab.run(1, "mv", f"/srv/shared/{part}.away", f"/srv/shared/{part}")
+            os.rename(f"{folder}/{part}.away", f"{folder}/{part}")
     assert shared(lab) == parts and state_of(lab, 2) == before
     lab.wait("vm=up@1 && http=ok && lease=1", 10)
 
@@ -220,7 +255,7 @@ def ended(terminal, code, words):
 
 
 @pytest.mark.full
-@pytest.mark.lab("-n", "2")
+@pytest.mark.lab("-n", "3")
 def test_typed(undeployed_lab):
     lab = undeployed_lab
     write_answers(lab, 1, {key: first(lab)[key] for key in UNASKED})
@@ -249,11 +284,12 @@ def test_typed(undeployed_lab):
     assert lab.run(1, "stat", "-c", "%a", "/root/said").stdout == "600\n"
 
     # A further host is told the storage; the answers of the first are good for nothing else here, and do no harm.
-    terminal = typed(lab, 2)
-    answer(terminal, STORAGE + [("Host ID", ""), (NETWORK[0][0], ""), (NETWORK[1][0], ""), ("confirm", "")])
-    terminal.timeout = 100
-    ended(terminal, 0, "Hosted Engine successfully deployed")
-    lab.wait("lockspace@2=joined && score@2>0", 30)
+    for host in (2, 3):
+        terminal = typed(lab, host)
+        answer(terminal, STORAGE + [("Host ID", ""), (NETWORK[0][0], ""), (NETWORK[1][0], ""), ("confirm", "")])
+        terminal.timeout = 100
+        ended(terminal, 0, "Hosted Engine successfully deployed")
+        lab.wait(f"lockspace@{host}=joined && score@{host}>0", 30)
 
 
 # Of a server: what is offered is picked by its number.
@@ -285,9 +321,11 @@ def test_three_hosts_typed_on_a_server(undeployed_lab, kind):
     lab.wait("vm=up@1 && http=ok", 10)
 
 
+DEPLOY = ("sh", "-c", "exec hosted-engine --deploy --config-append=/root/answers </dev/null")
 STAGES = ("Creating the storage domain", "Importing the engine's disk", "first configuration",
-          "Writing the configuration", "Configuring libvirt: sanlock", "Configuring libvirt: leases", "Configuring sanlock",
-          "Masking suspend", "Starting sanlock", "Starting the hosted engine's daemons", "Waiting for", "Finishing")
+          "Writing the configuration", "Configuring libvirt: sanlock", "Configuring libvirt: leases",
+          "Looking for libvirt's hook", "Configuring sanlock", "Masking suspend", "Starting sanlock",
+          "Starting the hosted engine's daemons", "Waiting for", "Finishing")
 
 
 @pytest.mark.full
@@ -297,7 +335,7 @@ def test_broken_off_at_each_stage(undeployed_lab):
     before = state_of(lab, 1)
     write_answers(lab, 1, first(lab))
     for number, words in enumerate(STAGES):
-        terminal = terminal_of(lab, 1, "sh", "-c", "exec hosted-engine --deploy --config-append=/root/answers </dev/null", timeout=100)
+        terminal = terminal_of(lab, 1, *DEPLOY, timeout=100)
         terminal.expect_exact(words)
         lab.run(1, "pkill", ("-KILL", "-INT")[number % 2], "-x", "hosted-engine", check=False)
         if number % 2 and "Finishing" not in words:
@@ -312,5 +350,50 @@ def test_broken_off_at_each_stage(undeployed_lab):
         if "Finishing" in words and shared(lab):  # it was done
             lab.run(1, "sh", "-c", "rm /srv/shared/*")
         assert shared(lab) == [], words
-    deploy(lab, 1, first(lab))
+    done = deploy(lab, 1, first(lab))
+    said = re.findall(r"^\[ INFO  \] (\S.*)$", done.stdout, re.MULTILINE)
+    assert [line for line in said if not any(words in line for words in STAGES)] == ["Hosted Engine successfully deployed"]
+    lab.wait("vm=up@1 && http=ok && lease=1", 10)
+
+
+@pytest.mark.full
+@on(("nfs3",), "1")
+def test_broken_off_while_storage_is_connected(undeployed_lab, kind):
+    """The stages that say nothing: they come with the questions, to see what is on the storage."""
+    lab = undeployed_lab
+    storage, etc, unit = answers_of(lab, kind), "/etc/ovirt-hosted-engine", "/run/systemd/system/ovirt-ha-storage.service.d"
+    server = read_pid(f"{lab.lab.folder}/storage/server/ganesha.pid")
+    before = state_of(lab, 1)
+
+    def broken_off(stage):
+        write_answers(lab, 1, {**first(lab), **storage})
+        terminal = terminal_of(lab, 1, *DEPLOY, timeout=30)
+        poll(lambda: f"stage.{stage}=begun" in (read(f"{lab.lab.host(1).root}{etc}/deploy.journal") or ""), 20,
+             f"{stage} did not begin")
+        lab.run(1, "pkill", "-KILL", "-x", "hosted-engine")
+        terminal.expect(pexpect.EOF)
+        terminal.close()
+        refused = deploy(lab, 1, {**first(lab), **storage}, check=False)
+        assert refused.returncode == 2 and "Please clean it up before trying again" in refused.stderr, stage
+
+    # Written at once, which nobody can hit: it fails instead.
+    lab.run(1, "sh", "-c", f"mount --bind {etc} {etc} && mount -o remount,bind,ro {etc}")
+    refused = deploy(lab, 1, {**first(lab), **storage}, check=False)
+    assert refused.returncode == 1 and "Read-only file system" in refused.stderr
+    lab.run(1, "umount", etc)
+    assert state_of(lab, 1) == before
+
+    lab.run(1, "sh", "-c", f"mkdir -p {unit} && printf '[Service]\\nExecStartPre=sleep 60\\n' >{unit}/slow.conf && "
+            "systemctl daemon-reload")
+    broken_off("storage-service")
+    lab.run(1, "sh", "-c", f"rm -r {unit} && systemctl daemon-reload")
+    clean(lab, 1)
+    assert state_of(lab, 1) == before
+
+    os.kill(server, signal.SIGSTOP)
+    broken_off("storage")
+    os.kill(server, signal.SIGCONT)
+    clean(lab, 1)
+    assert state_of(lab, 1) == before and shared(lab) == []
+    deploy(lab, 1, {**first(lab), **storage})
     lab.wait("vm=up@1 && http=ok && lease=1", 10)

@@ -325,7 +325,8 @@ def test_wrong_chap_password(kind_lab):
     restart("not-the-password")
     poll(lambda: "Permission denied" in trouble(lab, other), 20, "nothing is said")
     refused = lab.operator(other, "--dump-whiteboard", spec, check=False)
-    assert refused.returncode == 1 and refused.stderr == f"Cannot read {spec}: Permission denied\n"
+    assert refused.returncode == 1 and refused.stderr.count("\n") == 1
+    assert refused.stderr.startswith(f"Cannot read {spec}: Permission denied; ")
     restart(CHAP_PASSWORD)
     lab.wait_well(START_SECONDS)
     assert json.loads(lab.operator(other, "--dump-whiteboard", spec, "--json").stdout)[other]["hostname"] == f"h{other}"
@@ -419,11 +420,16 @@ def test_whiteboard_by_address(kind_lab):
 FAULTY = "/run/ovirt-hosted-engine-ha/fault.socket"
 ASK = f"import socket, sys; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.settimeout(5); s.bind(''); " \
       f"s.sendto(' '.join(sys.argv[1:]).encode(), '{FAULTY}'); print(s.recv(64).decode())"
+# (fault of metadata/store_faulty.h, its ms, what the broker says). Not stale: a whole record of before is no lie that shows.
+LIES = (("torn", 0, "does not stand there"), ("lost", 0, "does not stand there"),
+        ("eio", 0, "Input/output error"), ("late", 5000, "changed by somebody"), ("never", 0, "Connection timed out"),
+        ("delay", 1000, "storage is slow"))
 
 
 @kinds("path", default=())
-def test_writes_that_lie(kind_lab):
-    # A broker with a store that fails when told to: what was acknowledged and is not there is seen and written again.
+def test_store_that_lies(kind_lab):
+    # A broker with a store that fails when told to: what was acknowledged and is not there, or was given up and lands over
+    # what is newer, is seen and written again.
     lab = kind_lab
     host, before = lab.vm_host(), lab.qemu()
     other = lab.others(host)[0]
@@ -435,13 +441,14 @@ def test_writes_that_lie(kind_lab):
             "ExecStart=/usr/libexec/ovirt-ha-broker-faulty\n' >/run/systemd/system/ovirt-ha-broker.service.d/faulty.conf; "
             "systemctl daemon-reload; systemctl restart ovirt-ha-broker", timeout=60)
     lab.wait_well(START_SECONDS)
-    for fault, words in (("torn", "does not stand there"), ("lost", "does not stand there"), ("eio", "Input/output error")):
+    for fault, ms, words in LIES:
         begun = lab.run(other, "date", "+@%s").stdout.strip()
-        store(fault, 2, other)
+        store(fault, 2, other, ms)
         poll(lambda: store("ask") == "fired 2", START_SECONDS, f"{fault} did not happen")
-        poll(lambda: words in journal(lab, other, "ovirt-ha-broker", begun), 10, f"{fault}: nothing is said")
+        poll(lambda: words in journal(lab, other, "ovirt-ha-broker", begun), START_SECONDS, f"{fault}: nothing is said")
         lab.wait(f"score@{other}>0 && age@{other}<5", START_SECONDS)
-        assert "trouble" not in lab.own_status(other)
+        store("none")  # what never ends is stuck until then
+        poll(lambda: "trouble" not in lab.own_status(other), START_SECONDS, f"{fault}: the trouble stays")
     lab.run(other, "sh", "-ec", "rm -r /run/systemd/system/ovirt-ha-broker.service.d; systemctl daemon-reload; "
             "systemctl restart ovirt-ha-broker", timeout=60)
     lab.wait_well(START_SECONDS)

@@ -92,6 +92,9 @@ static void test_problems(void **state)
 		{"[email]\ndestination-emails=\xc3\xa9@x\n",
 		 "F:2: destination-emails=\\xc3\\xa9@x: is not a plain list of addresses; give "
 		 "user@host, more of them separated by commas\n"},
+		{"[email]\nsmtp-server=\"$(mail)\"\n",
+		 "F:2: smtp-server=\"$(mail)\": is neither a host name nor an address; give one without a "
+		 "port\n"},
 		{"[email]\nsmtp-server=mail:25/x\n",
 		 "F:2: smtp-server=mail:25/x: is neither a host name nor an address; give one without a "
 		 "port\n"},

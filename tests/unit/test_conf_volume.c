@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A change of the shared configuration with its real lease, child and sanlock: alone, by several at once, by
- * one that dies in the middle, refused. (tests/unit/test_conf_cut.c cuts the writes themselves.) */
+ * one that dies in the middle, refused, on storage that is full. (tests/unit/test_conf_cut.c cuts the writes
+ * themselves.) */
+#include <sys/mount.h>
+
+#undef BLOCK_SIZE /* the kernel's, of another meaning */
 #include "tools/conf_volume.h"
 
 #include <setjmp.h>
@@ -12,7 +16,10 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +27,7 @@
 #include "util/cleanup.h"
 
 #define WRITERS 3
+#define LONG 20000 /* bytes: several blocks of an archive */
 
 static struct {
 	struct sanlock_domain domain;
@@ -211,6 +219,69 @@ static void test_created(void **state)
 	conf_archive_done(&archive);
 }
 
+/* A volume with holes, as thin storage leaves them, on a file system with `left` blocks to spare. */
+static void fill(const char *folder, unsigned left)
+{
+	struct conf_archive archive = {0};
+	char vm[LONG + 1], path[128];
+	struct statvfs st;
+	FILE *file;
+
+	memset(vm, 'v', LONG);
+	vm[LONG] = '\0';
+	assert_int_equal(mount("tmpfs", folder, "tmpfs", 0, "size=1m"), 0);
+	file = fopen(t.volume.path, "we");
+	assert_non_null(file);
+	assert_int_equal(ftruncate(fileno(file), CONF_VOLUME_BLOCKS * BLOCK_SIZE), 0);
+	fclose(file);
+	assert_int_equal(conf_archive_set(&archive, CONF_ENTRY_VERSION, "old", 3), 0);
+	assert_int_equal(conf_archive_set(&archive, CONF_ENTRY_VM, vm, LONG), 0);
+	assert_int_equal(conf_volume_create(&t.volume, &archive, t.cause), 0);
+	conf_archive_done(&archive);
+
+	snprintf(path, sizeof(path), "%s/filler", folder);
+	file = fopen(path, "we");
+	assert_non_null(file);
+	assert_int_equal(statvfs(folder, &st), 0);
+	assert_int_equal(st.f_bsize, BLOCK_SIZE);
+	assert_int_equal(fallocate(fileno(file), 0, 0, (off_t)((st.f_bfree - left) * BLOCK_SIZE)), 0);
+	fclose(file);
+	assert_int_equal(statvfs(folder, &st), 0);
+	assert_int_equal(st.f_bfree, left);
+}
+
+/* Storage that is full at any block of a new generation: the old one counts on, the reason is said, and with
+ * room the change is made. */
+static void test_full(void **state)
+{
+	unsigned full = 0;
+	char folder[96], filler[128];
+	int r = -ENOSPC;
+
+	assert_int_equal(unshare(CLONE_NEWNS), 0);
+	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	snprintf(folder, sizeof(folder), "%s/full", t.domain.dir);
+	assert_int_equal(mkdir(folder, 0755), 0);
+	snprintf(t.volume.path, sizeof(t.volume.path), "%s/volume", folder);
+	snprintf(filler, sizeof(filler), "%s/filler", folder);
+	domain_join(&t.domain);
+	for (unsigned left = 0; r < 0; left++) {
+		fill(folder, left);
+		r = edit(append, "er");
+		if (r < 0) {
+			assert_int_equal(r, -ENOSPC);
+			assert_non_null(strstr(t.cause, "the storage is full: "));
+			assert_text("old");
+			assert_int_equal(unlink(filler), 0);
+			assert_int_equal(edit(append, "er"), 0);
+			full++;
+		}
+		assert_text("older");
+		assert_int_equal(umount(folder), 0);
+	}
+	assert_true(full > LONG / BLOCK_SIZE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -220,6 +291,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_lease, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_volumes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_created, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
