@@ -105,13 +105,18 @@ static int line_insert(struct keyfile *file, size_t at, struct line line)
 	return 0;
 }
 
+static bool blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
 static void trim(const char **text, size_t *length)
 {
-	while (*length && (**text == ' ' || **text == '\t')) {
+	while (*length && blank(**text)) {
 		(*text)++;
 		(*length)--;
 	}
-	while (*length && ((*text)[*length - 1] == ' ' || (*text)[*length - 1] == '\t'))
+	while (*length && blank((*text)[*length - 1]))
 		(*length)--;
 }
 
@@ -164,7 +169,8 @@ static int parse_line(struct keyfile *file, unsigned number, const char *raw, si
 	trim(&text, &length);
 	if (length && text[0] == '[') {
 		if (!file->with_sections || length < 3 || text[length - 1] != ']' ||
-		    memchr(text, ']', length) != text + length - 1) {
+		    memchr(text, ']', length) != text + length - 1 || blank(text[1]) ||
+		    blank(text[length - 2])) {
 			problems_add(problems, file->name, number, NULL, NULL, "%s",
 				     file->with_sections
 					     ? "is not a section; write [name]"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Strict KEY=VALUE files, with or without [sections], that keep every line for rewriting. Lines whose first
- * character is `#` or
- * `;` are comments; inside a value both are ordinary. Blanks around key and value don't count. A NUL, a
- * control character but for tabs, a line without `=`, a key twice in a section, a line over 1 MiB: each is a
- * problem with its line. */
+ * character is `#` or `;` are comments; inside a value both are ordinary. Blanks around key and value don't
+ * count. A NUL, a control character but for tabs, a line without `=`, a section's name that is empty or
+ * begins or ends with a blank, a key twice in a section, a line over 1 MiB: each is a problem with its line.
+ */
 #pragma once
 
 #include <stdbool.h>
