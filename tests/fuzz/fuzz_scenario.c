@@ -22,7 +22,8 @@ static void check_events(const struct scenario *scenario)
 		char text[SCENARIO_TEXT_MAX];
 
 		assert(event->at >= (i > 0 ? event[-1].at : 0) && event->at <= scenario->run_ms);
-		assert(event->host <= scenario->n_hosts && event->for_ms >= 0 && event->line > 0);
+		assert(event->host <= scenario->n_hosts || event->host == SCENARIO_VM_HOST);
+		assert(event->for_ms >= 0 && event->line > 0);
 		assert((unsigned)event->fault < FAULT_COUNT && (unsigned)event->how < HOW_COUNT);
 		scenario_event_text(event, text);
 		assert(memchr(text, '\0', sizeof(text)));
