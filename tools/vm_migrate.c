@@ -183,7 +183,8 @@ int command_run_vm_migrate(const struct invocation *call)
 		sigprocmask(SIG_BLOCK, &signals, NULL);
 	r = broker_client_command(client, COMMAND_VM_MIGRATE, move.id, BEGIN_MS, text);
 	if (r < 0)
-		return trouble(&move, 0, r, text);
+		/* Given up, with words or without: it may begin yet, or be under way. */
+		return trouble(&move, r == -ETIMEDOUT ? -1 : 0, r, text);
 	memcpy(move.to, text, sizeof(text));
 	if (!move.json) {
 		fputs("The VM is being moved to ", stdout);
