@@ -19,6 +19,8 @@
 struct board_calls {
 	/* Something beyond timestamps changed in what was read, or the scan at start ended. */
 	void (*changed)(void *data);
+	/* The look that board_look() asked for has ended, 0 or -errno: then not all was read. */
+	void (*looked)(void *data, int error);
 	/* What the agent said under `serial` and before is on storage, or is not. */
 	void (*published)(void *data, uint64_t serial, int error);
 	/* Our block on storage says something new, enum poke_what or-ed. */
@@ -69,13 +71,14 @@ struct board {
 	struct image *scan_images[BOARD_SCAN_BLOCKS];
 	uint8_t identity_buffer[BLOCK_SIZE];
 	struct timer cycle_timer;
-	mono_t scan_begun;   /* of the read under way */
-	mono_t domain_at;    /* end of the last read of the identity, MONO_UNSET: none was good yet */
-	int domain_error;    /* of that read */
-	mono_t cycled_at;    /* begin of the last cycle over all blocks in use, MONO_UNSET: none */
-	uint32_t cycle_next; /* id to go on from */
-	bool cycle_all;	     /* else the one block of `watched` */
-	bool cycling;	     /* it is under way, maybe behind a poked block */
+	mono_t scan_begun;	   /* of the read under way */
+	mono_t domain_at;	   /* end of the last read of the identity, MONO_UNSET: none was good yet */
+	int domain_error;	   /* of that read */
+	mono_t cycled_at;	   /* begin of the last cycle over all blocks in use, MONO_UNSET: none */
+	uint32_t cycle_next;	   /* id to go on from */
+	bool cycle_all;		   /* else the one block of `watched` */
+	bool cycling;		   /* it is under way, maybe behind a poked block */
+	bool look_wanted, looking; /* the next cycle, and the one under way, is board_look()'s */
 	mono_t rescanned_at; /* begin of the cycle with the last piece, MONO_UNSET: the scan at start goes on
 			      */
 	uint32_t rescan_next;
@@ -136,6 +139,8 @@ void board_set_member(struct board *board, bool joined, uint64_t generation, str
 /* Read every second: everything, or the one block of `owner` (0: none); less often if the owner `tells` of
  * changes. */
 void board_watch(struct board *board, bool closely, uint16_t owner, bool tells);
+/* Reads all blocks in use, each after this call; `looked` tells the end, maybe before this returns. */
+void board_look(struct board *board);
 /* A host says that its block has changed: it is read as soon as the read under way has ended, or the next
  * piece of the cycle after it. */
 void board_poked(struct board *board, uint16_t id);

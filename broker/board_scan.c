@@ -58,6 +58,23 @@ static bool rescan_due(const struct board *board)
 	return mono_passed(board->rescanned_at, RESCAN_MS, board->cycled_at);
 }
 
+static void cycle(struct board *board);
+
+/* One that was asked for meanwhile is waited for; not on storage that answers nobody. */
+static void cycle_ended(struct board *board, int error)
+{
+	bool looked =
+		error < 0 ? board->looking || board->look_wanted : board->looking && !board->look_wanted;
+
+	board->cycling = board->looking = false;
+	if (error < 0)
+		board->look_wanted = false;
+	if (looked)
+		board->calls->looked(board->data, error);
+	if (board->look_wanted && !board->cycling)
+		cycle(board);
+}
+
 /* Reads the next run of blocks in use. */
 static void cycle_go_on(struct board *board)
 {
@@ -102,21 +119,18 @@ static void cycle_go_on(struct board *board)
 		first = board->cycle_next == 0 ? board->watched : 0;
 	}
 	if (first == 0 || count == 0) {
-		bool ended_scan = !board->scanned;
-
-		board->cycling = false;
-		if (!ended_scan) {
-			/* At most once: no cycle is under way now. */
-			if (turn_of_cycle && board->n_poked > 0)
-				cycle_go_on(board);
-			return;
+		if (!board->scanned) {
+			board->scanned = true;
+			board->rescan_next = 1;
+			board->rescanned_at = board->cycled_at;
+			log_info("whiteboard scanned hosts=%zu", slots_count(board->slots));
+			board_set_timer(board, &board->cycle_timer, cycle_gap(board));
+			board->calls->changed(board->data);
 		}
-		board->scanned = true;
-		board->rescan_next = 1;
-		board->rescanned_at = board->cycled_at;
-		log_info("whiteboard scanned hosts=%zu", slots_count(board->slots));
-		board_set_timer(board, &board->cycle_timer, cycle_gap(board));
-		board->calls->changed(board->data);
+		cycle_ended(board, 0);
+		/* At most once: no cycle is under way now. */
+		if (!board->cycling && turn_of_cycle && board->n_poked > 0)
+			cycle_go_on(board);
 		return;
 	}
 	if (io == BOARD_SCAN_ALL || io == BOARD_SCAN_CYCLE)
@@ -132,8 +146,8 @@ static void cycle_go_on(struct board *board)
 							 board->scan_images, &board->scan_op);
 	if (r < 0) {
 		board->scan_io = BOARD_SCAN_IDLE;
-		board->cycling = false;
 		board_note_read(board, r);
+		cycle_ended(board, r);
 	}
 }
 
@@ -178,7 +192,7 @@ static void read_done(struct store_op *op, int error)
 	/* What was read before stays, and grows old by itself. */
 	if (error < 0) {
 		board->scan_io = BOARD_SCAN_IDLE;
-		board->cycling = false;
+		cycle_ended(board, error);
 		return;
 	}
 	if (io == BOARD_SCAN_DOMAIN) {
@@ -201,7 +215,10 @@ static void cycle(struct board *board)
 	if (board->cycling)
 		return;
 	board->cycling = true;
-	board->cycle_all = board->closely || !board->scanned || board->cycled_at == MONO_UNSET ||
+	board->looking = board->look_wanted;
+	board->look_wanted = false;
+	board->cycle_all = board->looking || board->closely || !board->scanned ||
+			   board->cycled_at == MONO_UNSET ||
 			   mono_passed(board->cycled_at, board->policy.loop, now);
 	if (board->cycle_all)
 		board->cycled_at = now;
@@ -234,6 +251,12 @@ void board_watch(struct board *board, bool closely, uint16_t owner, bool tells)
 		cycle(board);
 	else if (cycle_gap(board) != was)
 		board_set_timer(board, &board->cycle_timer, cycle_gap(board));
+}
+
+void board_look(struct board *board)
+{
+	board->look_wanted = true;
+	cycle(board);
 }
 
 void board_poked(struct board *board, uint16_t id)

@@ -245,8 +245,10 @@ static void board_news(void *data, uint32_t what)
 	poke_link_tell(&broker->pokes, what);
 }
 
+static void board_looked(void *data, int error);
+
 static const struct board_calls board_calls = {
-	.changed = board_changed, .published = board_published, .news = board_news};
+	.changed = board_changed, .looked = board_looked, .published = board_published, .news = board_news};
 
 static void pokes_changed(void *data)
 {
@@ -352,16 +354,52 @@ void broker_publish(struct broker *broker, const struct publish_request *request
 int broker_command(struct broker *broker, enum command command, const char *argument, broker_answer_fn answer,
 		   void *data)
 {
+	bool start = command == COMMAND_VM_START || command == COMMAND_VM_START_PAUSED;
+
 	if (!broker->agent)
 		return -EHOSTDOWN;
 	for (size_t i = 0; i < COMMANDS_MAX; i++) {
-		if (broker->commands[i].ticket != 0)
+		struct waiting_command *waiting = &broker->commands[i];
+
+		if (waiting->ticket != 0)
 			continue;
-		broker->commands[i] = (struct waiting_command){++broker->last_ticket, answer, data};
-		broker->agent->command(broker->agent_data, broker->commands[i].ticket, command, argument);
+		*waiting = (struct waiting_command){
+			.ticket = ++broker->last_ticket, .answer = answer, .data = data};
+		if (!start) {
+			broker->agent->command(broker->agent_data, waiting->ticket, command, argument);
+			return 0;
+		}
+		waiting->held = command;
+		snprintf(waiting->argument, sizeof(waiting->argument), "%s", argument);
+		board_look(&broker->board);
 		return 0;
 	}
 	return -EBUSY;
+}
+
+/* Safety rule 14: a hand-over leaves the lease free, and who is ordered to start has to know of it. Elsewhere
+ * than on the hosts whose turn is next, or where storage has been silent, what is known is older than one. */
+static void board_looked(void *data, int error)
+{
+	struct broker *broker = data;
+
+	for (size_t i = 0; i < COMMANDS_MAX; i++) {
+		struct waiting_command waiting = broker->commands[i];
+
+		if (waiting.ticket == 0 || waiting.held == 0)
+			continue;
+		broker->commands[i].held = 0;
+		if (error == 0) {
+			broker->agent->command(broker->agent_data, waiting.ticket, waiting.held,
+					       waiting.argument);
+			continue;
+		}
+		broker->commands[i].ticket = 0;
+		waiting.answer(
+			waiting.data, -EIO,
+			"VM failed to launch\nthe whiteboard can't be read, so it is not known whether "
+			"another host has the VM: see hosted-engine --vm-status");
+	}
 }
 
 int broker_answer(struct broker *broker, uint64_t ticket, int error, const char *text)

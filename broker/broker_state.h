@@ -13,6 +13,9 @@ struct waiting_command {
 	uint64_t ticket; /* 0: free */
 	broker_answer_fn answer;
 	void *data;
+	/* A start, until the whiteboard has been looked at for it; else 0. */
+	enum command held;
+	char argument[TEXT_MAX];
 };
 
 /* What decides whether the agent is told; moments and counters aside. */

@@ -413,6 +413,7 @@ static void on_facts(void *data, int error, const struct cluster *cluster, const
 		agent->n_peers = n_peers;
 		agent->cluster = *cluster;
 		agent->facts_at = now;
+		agent->vm_order.informed = true;
 		/* Safety rule 3 counts an answer about the lease only when the VM was seen running after it.
 		 */
 		agent->ports.vm->look(agent->ports.vm, mono_add(now, agent->config.libvirt_ms));

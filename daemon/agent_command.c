@@ -90,6 +90,7 @@ static void take_start(struct agent *agent, struct order *order, const struct vm
 		return;
 	}
 	order->cleans_up = agent->watch.view.state == DOMAIN_SHUT_OFF;
+	agent->ports.broker->ask(agent->ports.broker);
 	order->wanted = order->command == COMMAND_VM_START ? ACTION_START : ACTION_START_PAUSED;
 }
 
@@ -189,6 +190,9 @@ static bool start_waits(struct agent *agent)
 {
 	struct vm_facts vm;
 
+	/* The broker has looked at all hosts for it. */
+	if (!agent->vm_order.informed)
+		return true;
 	agent_vm_facts(agent, &vm);
 	if (vm.look_old)
 		return true;

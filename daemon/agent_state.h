@@ -27,6 +27,7 @@ struct order {
 	enum action wanted;  /* not yet given to the core, ACTION_NONE: it was */
 	enum action awaited; /* the core began it, ACTION_NONE: not yet */
 	bool cleans_up;
+	bool informed; /* facts of after the order have come */
 	uint16_t host; /* of ACTION_MIGRATE, 0 the best */
 	/* maintenance */
 	bool set;	 /* ha.conf is synced */

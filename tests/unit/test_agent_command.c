@@ -144,6 +144,23 @@ static void test_start_in_a_hand_over(void **state)
 	world_end();
 }
 
+/* What the broker has learned since it was asked last counts. */
+static void test_start_by_what_is_known_now(void **state)
+{
+	world_make();
+	world.cluster.maintenance = FLAG_YES;
+	world_add_peer();
+	world_start(NULL);
+	world_run(20 * S);
+	world.peer.claim.vm = VM_UP;
+	world.peer.claim.migrating_to = 3;
+	agent_broker_calls.command(world.agent, 3, COMMAND_VM_START, "");
+	world_run(S);
+	assert_int_equal(world.n_acted, 0);
+	assert_int_equal(world.answered_error, -EBUSY);
+	world_end();
+}
+
 static void test_second_command_is_refused(void **state)
 {
 	world_make();
@@ -354,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_start_paused_only_in_global_maintenance),
 		cmocka_unit_test(test_start_waits_for_libvirt),
 		cmocka_unit_test(test_start_in_a_hand_over),
+		cmocka_unit_test(test_start_by_what_is_known_now),
 		cmocka_unit_test(test_second_command_is_refused),
 		cmocka_unit_test(test_start_right_behind_the_poweroff),
 		cmocka_unit_test(test_poweroff_of_a_start_that_waits),

@@ -253,6 +253,68 @@ static void whether_the_vm_runs(void **state)
 	assert_false(broker_vm_runs(world->broker));
 }
 
+static void answered(void *data, int error, const char *text)
+{
+	struct world *world = data;
+
+	world->answers++;
+	world->answer_error = error;
+	snprintf(world->answer_text, sizeof(world->answer_text), "%s", text);
+}
+
+/* Far from its turn, where each block is read once a loop: also right behind a look, and while one is under
+ * way. */
+static void start_comes_after_a_look(void **state)
+{
+	struct world *world = *state;
+	struct publish_request request = {.claim = {.vm = VM_DOWN}, .timeout_in_ms = -1, .config_age_ms = -1};
+	static struct peer peers[HOST_ID_MAX];
+	struct cluster cluster;
+	int64_t ms;
+
+	world_record(world, 2, "host2.example", 10, 3, 3400);
+	for (uint16_t id = 100; id < 120; id += 2) /* a read each */
+		world_record(world, id, "other.example", 10, 3, 3400);
+	world_joined(*state);
+	broker_publish(world->broker, &request);
+	world_run(world, 30000);
+	for (int i = 0; i < 40; i++) {
+		world_record(world, 2, "host2.example", 100, 3, 1000 + i);
+		world->command = 0;
+		assert_int_equal(broker_command(world->broker, COMMAND_VM_START, "", answered, world), 0);
+		for (ms = 0; ms < 100 && world->command == 0; ms++)
+			world_run(world, 1);
+		assert_int_equal(world->command, COMMAND_VM_START);
+		assert_int_equal(broker_facts(world->broker, &cluster, peers), 11);
+		assert_int_equal(peers[0].claim.score, 1000 + i);
+		assert_int_equal(broker_answer(world->broker, world->ticket, 0, ""), 0);
+		/* The next of its own begins 10 s after this one. */
+		world_run(world, 9980 - ms + i);
+	}
+	assert_int_equal(world->answers, 40);
+	/* What begins nothing waits for nothing. */
+	broker_command(world->broker, COMMAND_VM_SHUTDOWN, "", answered, world);
+	assert_int_equal(world->command, COMMAND_VM_SHUTDOWN);
+}
+
+static void no_start_without_a_look(void **state)
+{
+	struct world *world = world_joined(*state);
+
+	world_run(world, 30000);
+	world_fault(world, (struct store_fault){.kind = STORE_FAULT_EIO, .ops = STORE_FAULT_READS});
+	assert_int_equal(broker_command(world->broker, COMMAND_VM_START, "", answered, world), 0);
+	world_run(world, 1000);
+	assert_int_equal(world->command, 0);
+	assert_int_equal(world->answers, 1);
+	assert_int_equal(world->answer_error, -EIO);
+	assert_non_null(strstr(world->answer_text, "VM failed to launch\n"));
+	world_heal(world);
+	assert_int_equal(broker_command(world->broker, COMMAND_VM_START, "", answered, world), 0);
+	world_run(world, 1000);
+	assert_int_equal(world->command, COMMAND_VM_START);
+}
+
 static void blocks_in_pieces(void **state)
 {
 	struct world *world = *state;
@@ -287,6 +349,8 @@ int main(void)
 		WORLD_ROW(dead_monitor_is_unknown),
 		WORLD_ROW(health_is_of_one_qemu),
 		WORLD_ROW(whether_the_vm_runs),
+		WORLD_ROW(start_comes_after_a_look),
+		WORLD_ROW(no_start_without_a_look),
 		WORLD_ROW(blocks_in_pieces),
 	};
 
