@@ -48,7 +48,8 @@ bool outlook_in_turn(const struct snapshot *known, const struct policy *policy, 
 const struct peer *outlook_target(const struct snapshot *known, const struct policy *policy, uint16_t id,
 				  mono_t now);
 /* The best of those that come after the host `id` of `score` in this order, by score and then by id; NULL:
- * nobody. Who goes from one to the next asks each at most once. */
+ * nobody. Who goes from one to the next comes to an end, and asks nobody twice but whose score has fallen
+ * meanwhile. */
 const struct peer *outlook_next_target(const struct snapshot *known, const struct policy *policy,
 				       int32_t score, uint16_t id, mono_t now);
 /* The lease is there for who asks sanlock first. */
