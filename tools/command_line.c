@@ -66,7 +66,7 @@ static bool word_allowed(const char *words, const char *value)
 static int refuse(FILE *to, const char *before, const char *word, size_t len, const char *after)
 {
 	fputs(before, to);
-	terminal_put(to, word, len);
+	terminal_put_word(to, word, len);
 	fputs(after, to);
 	return 1;
 }
@@ -80,7 +80,7 @@ static int take_value(const struct tool_command *command, int i, const char *val
 		return refuse(err, "Option --", option->name, strlen(option->name), " is given twice\n");
 	if (option->words && !word_allowed(option->value, value)) {
 		fputs("Invalid value '", out);
-		terminal_put(out, value, strlen(value));
+		terminal_put_word(out, value, strlen(value));
 		fprintf(out, "' for --%s\n", option->name);
 		fprintf(err, "Give one of: %s\n", option->value);
 		return 1;

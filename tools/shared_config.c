@@ -59,7 +59,7 @@ static void put(FILE *out, const char *text)
 static int say_invalid(const char *key)
 {
 	fputs("Invalid configuration key ", stderr);
-	put(stderr, key);
+	terminal_put_word(stderr, key, strlen(key));
 	fputs(".\n", stderr);
 	for (size_t i = 0; i < KINDS; i++) {
 		const struct settings *known = kinds[i].known;

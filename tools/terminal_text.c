@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define WORD_MAX 200
+
 /* The character at `s`, of `*used` bytes; 0 when it is no well-formed one (then one byte is to be skipped).
  */
 static uint32_t decode(const unsigned char *s, size_t len, size_t *used)
@@ -60,4 +62,15 @@ void terminal_put(FILE *out, const char *text, size_t len)
 		clean = i + used;
 	}
 	fwrite(s + clean, 1, len - clean, out);
+}
+
+void terminal_put_word(FILE *out, const char *word, size_t len)
+{
+	size_t n = len <= WORD_MAX ? len : WORD_MAX;
+
+	while (n < len && n > WORD_MAX - 3 && (word[n] & 0xc0) == 0x80)
+		n--;
+	terminal_put(out, word, n);
+	if (n < len)
+		fputs("...", out);
 }

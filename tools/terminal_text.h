@@ -11,3 +11,6 @@
  * they are, every other byte (control characters, C1, direction marks, line separators, broken UTF-8) as one
  * `?`. */
 void terminal_put(FILE *out, const char *text, size_t len);
+/* A word that is said to be wrong, likewise; of a long one its first 200 bytes, less what they cut of a
+ * character, and `...`. */
+void terminal_put_word(FILE *out, const char *word, size_t len);

@@ -97,12 +97,46 @@ static void test_all_pairs(void **state)
 	}
 }
 
+static void test_word(void **state)
+{
+	static const struct {
+		const char *name, *fill, *last;
+		size_t len, shown; /* bytes, also of `fill`'s; more than those: dots */
+	} rows[] = {
+		{"empty", "x", "", 0, 0},
+		{"as long as may be", "x", "", 200, 200},
+		{"longer", "x", "...", 201, 200},
+		{"much longer", "x", "...", 100000, 200},
+		{"a character of two ends there", "\xc3\xb6", "...", 202, 200},
+		{"a character of three is cut", "\xe2\x82\xac", "...", 300, 198},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *word = malloc(rows[i].len + 1), *text = NULL;
+		size_t size;
+		FILE *out = open_memstream(&text, &size);
+
+		print_message("# %s\n", rows[i].name);
+		assert_true(word && out);
+		for (size_t k = 0; k < rows[i].len; k++)
+			word[k] = rows[i].fill[k % strlen(rows[i].fill)];
+		terminal_put_word(out, word, rows[i].len);
+		assert_int_equal(fclose(out), 0);
+		assert_int_equal(size, rows[i].shown + strlen(rows[i].last));
+		assert_memory_equal(text, word, rows[i].shown);
+		assert_string_equal(text + rows[i].shown, rows[i].last);
+		free(text);
+		free(word);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_all_pairs),
+		cmocka_unit_test(test_word),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
