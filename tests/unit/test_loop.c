@@ -31,6 +31,23 @@ struct fixture {
 };
 
 static struct fixture f;
+static int64_t behind_ms; /* that the clock is */
+static unsigned trims;
+
+mono_t __real_clock_mono(void);
+mono_t __wrap_clock_mono(void);
+int __wrap_malloc_trim(size_t pad);
+
+mono_t __wrap_clock_mono(void)
+{
+	return __real_clock_mono() - behind_ms;
+}
+
+int __wrap_malloc_trim(size_t pad)
+{
+	trims++;
+	return 0;
+}
 
 static void fire_letter(struct timer *t)
 {
@@ -317,6 +334,20 @@ static void test_worker_in_loop(void **state)
 	worker_free(w);
 }
 
+/* A minute after it began to run: the clock goes right again by as much. */
+static void test_memory_is_given_back(void **state)
+{
+	struct timer stop = {.fire = fire_stop};
+
+	trims = 0;
+	for (behind_ms = 60000; behind_ms >= 0; behind_ms -= 60000) {
+		f.clock->set(f.clock, &stop, f.clock->now(f.clock) + 20);
+		assert_int_equal(loop_run(f.loop), 0);
+		assert_int_equal(trims, behind_ms == 0);
+	}
+	behind_ms = 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -331,6 +362,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stop_before_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_watchdog, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_worker_in_loop, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_memory_is_given_back, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
