@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The guard's loop. It hears of sanlock (an answer once a second, the end of its connection, the end of its
+/* The guard's loop. It hears of sanlock (answers, the end of its connection, the end of its
  * process), of clients (kill, reset) and of the clock, lets guard_rule.c judge, and kills. Storage is never
  * touched and nothing here blocks: sanlock is asked in a thread, and /proc is read in another, where a
  * process in state D may hold it; then the search goes on without that process. While all is well /proc is
- * not read at all: only a reason to kill makes it look for QEMU, so a healthy host pays one call to sanlock a
- * second. Called by guard_main.c. */
+ * not read at all: only a reason to kill makes it look for QEMU, so a healthy host pays one call to sanlock
+ * every few seconds. Called by guard_main.c. */
 #include "daemon/guard.h"
 
 #include <assert.h>
@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 
 #include <systemd/sd-daemon.h>
 
@@ -43,7 +44,7 @@
 #define CLOCKS_APART_MS 100
 #define QUESTION_MAX_MS 10000 /* a question is left to hang: three can, then only the deadline counts */
 #define REFUSED_MS 10000      /* between two lines in the log about strangers */
-#define PET_MS 5000	      /* of the unit's WatchdogSec=10 */
+#define PET_MS 2500	      /* of the unit's WatchdogSec=10: up to a question's gap later */
 
 void guard_fd_set(struct guard *guard, int slot, int fd, short events)
 {
@@ -164,6 +165,8 @@ static void look_and_judge(struct guard *guard, mono_t now)
 
 static void word_take(struct guard *guard, enum guard_word word, mono_t asked, mono_t now)
 {
+	mono_t next;
+
 	if (word != guard->facts.word) {
 		log_info("sanlock %s -> %s", guard_word_str(guard->facts.word), guard_word_str(word));
 		guard->facts.since = now;
@@ -178,6 +181,9 @@ static void word_take(struct guard *guard, enum guard_word word, mono_t asked, m
 	guard->facts.asked = asked;
 	if (word != WORD_GONE && word != WORD_OUT)
 		guard->facts.qemu_seen = MONO_UNSET;
+	/* Sooner than it was thought to be. */
+	next = now + guard_ask_gap(&guard->facts, now);
+	guard->tick = next < guard->tick ? next : guard->tick;
 }
 
 static void connection_take(struct guard *guard, int fd)
@@ -230,12 +236,12 @@ static mono_t known_renewal(const struct guard_facts *facts)
 	return facts->word == WORD_JOINED ? facts->renewed : MONO_UNSET;
 }
 
-/* Once a second, and at the moment when what is known becomes doubtful, so that the answer has all the time
- * that is left. */
+/* In the rule's rhythm, and at the moment when what is known becomes doubtful, so that the answer has all the
+ * time that is left. */
 static mono_t next_question(const struct guard *guard, mono_t now)
 {
 	mono_t doubtful = guard_doubtful_from(known_renewal(&guard->facts), guard->facts.io_timeout_s);
-	mono_t tick = now + TICK_MS;
+	mono_t tick = now + guard_ask_gap(&guard->facts, now);
 
 	return !guard->facts.watchdog && doubtful > now && doubtful < tick ? doubtful : tick;
 }
@@ -409,6 +415,15 @@ static void client_take(struct guard *guard, mono_t now)
 	guard->clients[i] = (struct client){.stranger = stranger, .heard = now};
 }
 
+/* A suspend wakes the loop when it is over, however long that would wait else: its poll counts by the clock
+ * that stood still, this timer by the one that went on. */
+static void resume_arm(struct guard *guard)
+{
+	const struct itimerspec when = {.it_value.tv_sec = GUARD_RESUME_MS / MONO_SECOND};
+
+	(void)timerfd_settime(guard->fds[SLOT_RESUME].fd, 0, &when, NULL);
+}
+
 /* A suspended host neither renewed nor counted the time (the manual rules it out, this catches it). */
 static void sleep_check(struct guard *guard)
 {
@@ -438,6 +453,7 @@ static void due(struct guard *guard)
 	mono_t now = clock_mono();
 
 	sleep_check(guard);
+	resume_arm(guard);
 	if (now >= guard->tick)
 		(void)conf_read(guard, now); /* said by itself; there is nothing else to do about it */
 	ask(guard, now);
@@ -453,16 +469,17 @@ static void due(struct guard *guard)
 static int next_ms(const struct guard *guard)
 {
 	mono_t now = clock_mono(), at = guard->tick;
+	/* After the deadline, and while a hunt waits for something, every tick looks again. */
+	int64_t most = hunt_rests(guard) ? guard_ask_gap(&guard->facts, now) : TICK_MS;
 	mono_t deadline = guard_deadline(&guard->facts);
 
-	/* After it has passed, every tick judges again. */
 	if (deadline > now && deadline < at)
 		at = deadline;
 	if (guard->held_up_until > now && guard->held_up_until < at)
 		at = guard->held_up_until;
 	if (hunt_wake(guard) < at)
 		at = hunt_wake(guard);
-	return at <= now ? 0 : at - now > TICK_MS ? TICK_MS : (int)(at - now);
+	return at <= now ? 0 : (int)(at - now > most ? most : at - now);
 }
 
 int guard_run(struct guard *guard)
@@ -544,8 +561,11 @@ int guard_new(const char *conf_path, int listener, struct guard **ret)
 	sigaddset(&ending, SIGTERM);
 	sigaddset(&ending, SIGINT);
 	guard_fd_set(guard, SLOT_SIGNAL, signalfd(-1, &ending, SFD_CLOEXEC), POLLIN);
+	guard_fd_set(guard, SLOT_RESUME, timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC), POLLIN);
 	guard->sweep_ends = guard->owed = MONO_NEVER;
-	r = guard->fds[SLOT_SIGNAL].fd < 0 ? -errno : worker_new("sanlock", &guard->worker);
+	r = guard->fds[SLOT_SIGNAL].fd < 0 || guard->fds[SLOT_RESUME].fd < 0
+		    ? -errno
+		    : worker_new("sanlock", &guard->worker);
 	if (r == 0)
 		r = worker_new("proc", &guard->sweeper);
 	if (r == 0)

@@ -375,3 +375,9 @@ mono_t hunt_wake(const struct guard *guard)
 
 	return guard->sweep_ends < at ? guard->sweep_ends : at;
 }
+
+bool hunt_rests(const struct guard *guard)
+{
+	return guard->hunt == HUNT_NONE && !guard->sweep && guard->owed == MONO_NEVER &&
+	       guard->fds[SLOT_SURVIVOR].fd < 0;
+}

@@ -13,6 +13,10 @@ STRTAB_DEFINE(guard_reason, enum guard_reason, GUARD_REASON_COUNT, "fine", "sanl
 #define WAITS_MS 10000 /* the memory of a large QEMU is given back in less */
 #define SLEPT_MS 1000  /* of clocks that drift apart by themselves: nothing near it */
 
+#define ASK_MS 1000	    /* between two questions, */
+#define ASK_RARELY_MS 500   /* x io_timeout: while all is known, */
+#define ASK_RARELY_MAX 5000 /* but no longer than that */
+
 mono_t guard_deadline(const struct guard_facts *facts)
 {
 	if (facts->watchdog)
@@ -38,6 +42,16 @@ bool guard_must_end_storage(mono_t since, mono_t now)
 mono_t guard_doubtful_from(mono_t renewed, uint32_t io_timeout_s)
 {
 	return mono_add(renewed, DOUBT_MS * (int64_t)io_timeout_s);
+}
+
+int64_t guard_ask_gap(const struct guard_facts *facts, mono_t now)
+{
+	int64_t gap = ASK_RARELY_MS * (int64_t)facts->io_timeout_s;
+
+	if (facts->word != WORD_JOINED ||
+	    (!facts->watchdog && now >= guard_doubtful_from(facts->renewed, facts->io_timeout_s)))
+		return ASK_MS;
+	return gap < ASK_MS ? ASK_MS : gap > ASK_RARELY_MAX ? ASK_RARELY_MAX : gap;
 }
 
 enum guard_reason guard_judge(const struct guard_facts *facts, mono_t now)

@@ -76,6 +76,14 @@ struct guard_facts {
 enum guard_reason guard_judge(const struct guard_facts *facts, mono_t now);
 /* When the time rule would be over with nothing more heard; MONO_NEVER: it does not apply. */
 mono_t guard_deadline(const struct guard_facts *facts);
+/* How long after a question sanlock is asked the next one, in ms: a second, and up to 5 s, or 0.5 x
+ * io_timeout, while it has joined and its last renewal is known well enough or does not matter. What is known
+ * at its last answer grows no older than 4.5N by that, when it is asked anyway. Else an answer can only tell
+ * of a lockspace that sanlock gave up while it lives, which it does when every holder of a lease is gone; its
+ * own end is told by its connection and its pidfd, at once. */
+int64_t guard_ask_gap(const struct guard_facts *facts, mono_t now);
+/* A suspend of so long is seen as soon as it is over, a shorter one at the next question. */
+#define GUARD_RESUME_MS 6000
 /* Rule 12: a QEMU that was sent SIGKILL at `since` and lives at `now` can't be killed: only the end of this
  * host ends it. */
 bool guard_must_reset(mono_t since, mono_t now);

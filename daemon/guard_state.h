@@ -24,6 +24,7 @@ enum slot {
 	SLOT_CONNECTION, /* to sanlock */
 	SLOT_SANLOCK,	 /* pidfd */
 	SLOT_SURVIVOR,	 /* pidfd: was sent SIGKILL and is not gone */
+	SLOT_RESUME,	 /* timerfd */
 	SLOT_CLIENTS,
 	SLOT_KILLED = SLOT_CLIENTS + GUARD_CLIENTS_MAX, /* pidfds */
 	SLOT_COUNT = SLOT_KILLED + QEMU_PIDS_MAX
@@ -121,6 +122,8 @@ void hunt_look(struct guard *guard, mono_t now);
 void hunt_check(struct guard *guard, mono_t now);
 /* When the next of it is due, MONO_NEVER: nothing. */
 mono_t hunt_wake(const struct guard *guard);
+/* Nothing is under way, owed or watched: no look at the clock is needed for it. */
+bool hunt_rests(const struct guard *guard);
 /* Takes over who survived the SIGKILL of a guard before this one, with its minute (rule 12). */
 void hunt_resume(struct guard *guard, mono_t now);
 /* Rule 12. -errno: 0 is not returned. */

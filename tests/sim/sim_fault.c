@@ -44,6 +44,7 @@ void sim_suspend(struct sim_host *host, int64_t ms)
 	sim_log_line(host->id, "fault suspend ms=%lld", (long long)ms);
 	sim_clock_suspend(&host->clock, ms);
 	hold(host, ms);
+	sim_guard_resumed(&host->guard, ms);
 }
 
 void sim_drift(struct sim_host *host, int32_t ppm)

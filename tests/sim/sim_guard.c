@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define TICK_MS 1000
+#define TICK_MS 1000 /* while a QEMU survives */
 #define AGAIN_MS 100
 #define ANSWER_MS 2
 #define STANDS_MS 500
@@ -26,8 +26,8 @@ static bool stands(const struct sim_guard *guard)
 
 static void set_tick(struct sim_guard *guard, int64_t ms)
 {
-	sim_set(guard->sim, &guard->tick, guard->clock->host,
-		sim_clock_due(guard->clock, mono_add(now_of(guard), ms)));
+	guard->ticks_at = mono_add(now_of(guard), ms);
+	sim_set(guard->sim, &guard->tick, guard->clock->host, sim_clock_due(guard->clock, guard->ticks_at));
 }
 
 static void watch_reset(struct sim_guard *guard)
@@ -71,12 +71,25 @@ static void ask(struct sim_guard *guard, mono_t now)
 	guard->facts.watchdog = guard->require_watchdog && sanlock->running && sanlock->has_watchdog;
 }
 
+/* Not later than that. */
+static void tick_within(struct sim_guard *guard, int64_t ms)
+{
+	if (!sim_is_set(&guard->tick) || guard->ticks_at > mono_add(now_of(guard), ms))
+		set_tick(guard, ms);
+}
+
+static int64_t gap_of(const struct sim_guard *guard)
+{
+	return guard->survives_since == MONO_UNSET ? guard_ask_gap(&guard->facts, now_of(guard)) : TICK_MS;
+}
+
 static void kill_qemu(struct sim_guard *guard, mono_t now)
 {
 	guard->kills++;
 	if (guard->survives_since == MONO_UNSET || guard->survivor != guard->vm->number)
 		guard->survives_since = now;
 	guard->survivor = guard->vm->number;
+	tick_within(guard, TICK_MS);
 	sim_vm_kill(guard->vm, END_CRASHED);
 }
 
@@ -91,10 +104,10 @@ static void tick_fired(struct sim_event *event)
 		guard->facts.qemu_seen = MONO_UNSET;
 		return;
 	}
-	set_tick(guard, TICK_MS);
 	guard->facts.slept_ms = guard->clock->boot_ahead_ms - guard->boot_ahead_ms;
 	guard->boot_ahead_ms = guard->clock->boot_ahead_ms;
 	ask(guard, now);
+	set_tick(guard, gap_of(guard));
 	if (guard->proc_fails)
 		return;
 	out = guard->facts.word == WORD_GONE || guard->facts.word == WORD_OUT;
@@ -121,6 +134,12 @@ void sim_guard_wake(struct sim_guard *guard)
 		set_tick(guard, ANSWER_MS);
 }
 
+void sim_guard_resumed(struct sim_guard *guard, int64_t ms)
+{
+	if (guard->running && sim_is_set(&guard->tick) && ms >= GUARD_RESUME_MS)
+		set_tick(guard, ANSWER_MS);
+}
+
 void sim_guard_sanlock_ended(struct sim_guard *guard)
 {
 	mono_t now = now_of(guard);
@@ -133,6 +152,7 @@ void sim_guard_sanlock_ended(struct sim_guard *guard)
 	}
 	word_take(guard, WORD_GONE, now);
 	guard->facts.watchdog = false;
+	tick_within(guard, gap_of(guard));
 	if (guard->vm->pid != 0 && !guard->proc_fails)
 		kill_qemu(guard, now);
 }

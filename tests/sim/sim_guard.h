@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ovirt-ha-guard on one host: hears of sanlock each second while a QEMU lives, lets daemon/guard_rule.c
- * judge, kills, and serves the fence port. The rule is the real one; what it is told is modelled after
- * daemon/guard.c and guard_watch.c. */
+/* ovirt-ha-guard on one host: asks sanlock as often as the rule says while a QEMU lives, lets
+ * daemon/guard_rule.c judge, kills, and serves the fence port. The rule is the real one; what it is told is
+ * modelled after daemon/guard.c and guard_watch.c. */
 #pragma once
 
 #include "daemon/guard_rule.h"
@@ -41,6 +41,7 @@ struct sim_guard {
 	uint32_t survivor;     /* its number */
 	int64_t boot_ahead_ms;
 	struct sim_event tick;
+	mono_t ticks_at;
 	struct sim_fence broker_fence, agent_fence; /* a connection each */
 	unsigned kills, resets, storage_ends;	    /* that ended a daemon which held something */
 };
@@ -50,5 +51,7 @@ void sim_guard_start(struct sim_guard *guard);
 void sim_guard_crash(struct sim_guard *guard);
 /* A QEMU was made, or sanlock ended: the guard looks. */
 void sim_guard_wake(struct sim_guard *guard);
+/* The host was suspended for `ms`. */
+void sim_guard_resumed(struct sim_guard *guard, int64_t ms);
 void sim_guard_sanlock_ended(struct sim_guard *guard);
 void sim_fence_close(struct sim_fence *fence);

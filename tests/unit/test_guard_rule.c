@@ -96,6 +96,42 @@ static void test_timeline(void **state)
 	assert_int_equal(guard_doubtful_from(MONO_UNSET, 1), MONO_UNSET);
 }
 
+/* Rarely only while an answer can put no deadline off and bring none nearer. */
+static void test_ask_gap(void **state)
+{
+	static const struct {
+		const char *name;
+		struct guard_facts facts;
+		mono_t now;
+		int64_t gap;
+	} rows[] = {
+		{"renewed a moment ago", {WORD_JOINED, 9000, NONE, 9000, 0, 10, false, 0}, 9000, 5000},
+		{"renewed 44.9 s ago", {WORD_JOINED, 9000, NONE, 9000, 0, 10, false, 0}, 53999, 5000},
+		{"doubtful", {WORD_JOINED, 9000, NONE, 9000, 0, 10, false, 0}, 54000, 1000},
+		{"doubtful, the watchdog sees to it",
+		 {WORD_JOINED, 9000, NONE, 9000, 0, 10, true, 0},
+		 54000,
+		 5000},
+		{"no renewal known", {WORD_JOINED, 9000, NONE, NONE, 0, 10, false, 0}, 9000, 1000},
+		{"io_timeout 1", {WORD_JOINED, 9000, NONE, 9000, 0, 1, false, 0}, 9000, 1000},
+		{"io_timeout 6", {WORD_JOINED, 9000, NONE, 9000, 0, 6, false, 0}, 9000, 3000},
+		{"io_timeout 60", {WORD_JOINED, 9000, NONE, 9000, 0, 60, false, 0}, 9000, 5000},
+		{"not joined", {WORD_OUT, 9000, NONE, 9000, 0, 10, true, 0}, 9000, 1000},
+		{"no daemon", {WORD_GONE, 9000, NONE, 9000, 0, 10, true, 0}, 9000, 1000},
+		{"silent", {WORD_SILENT, 9000, NONE, NONE, 0, 10, true, 0}, 9000, 1000},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int64_t gap = guard_ask_gap(&rows[i].facts, rows[i].now);
+
+		if (gap != rows[i].gap)
+			fail_msg("%s: %lld", rows[i].name, (long long)gap);
+		/* Who waits for the next question is not taken for suspended. */
+		assert_true(gap < GUARD_RESUME_MS);
+	}
+}
+
 static void test_must_reset(void **state)
 {
 	(void)state;
@@ -113,6 +149,7 @@ int main(void)
 		cmocka_unit_test(test_judge),
 		cmocka_unit_test(test_timeline),
 		cmocka_unit_test(test_must_reset),
+		cmocka_unit_test(test_ask_gap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
