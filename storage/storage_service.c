@@ -7,10 +7,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "storage/storage_protocol.h"
 #include "storage/storage_step.h"
@@ -207,6 +209,7 @@ static void finish(struct storage_service *service)
 	enum storage_request_kind doing = service->doing;
 	struct storage_reply *reply = &service->reply;
 	enum storage_state state = STORAGE_DISCONNECTED;
+	char folder[PATH_MAX];
 
 	if (service->driver && service->driver->state(service->world, &service->conf, &state) == 0)
 		reply->state = state;
@@ -215,6 +218,13 @@ static void finish(struct storage_service *service)
 				      : doing == STORAGE_DISCONNECT && reply->state != STORAGE_DISCONNECTED))
 		say(service, -EIO, "all was done, and yet the storage is %s connected%s",
 		    doing == STORAGE_CONNECT ? "not" : "still", doing == STORAGE_CONNECT ? CHECK_SERVER : "");
+	/* Made for a mount that did not come. Of what is mounted or holds anything this is refused, without a
+	 * look at the storage. */
+	if (doing == STORAGE_CONNECT && reply->error < 0 && service->driver &&
+	    reply->state == STORAGE_DISCONNECTED) {
+		snprintf(folder, sizeof(folder), "%s/%s", service->world->run, service->conf.sd_uuid);
+		(void)rmdir(folder);
+	}
 	if (reply->error == 0 && service->plan.n_steps > 1)
 		log_info("storage %s domain=%s driver=%s ms=%lld",
 			 doing == STORAGE_CONNECT ? "connected" : "disconnected", service->conf.sd_uuid,

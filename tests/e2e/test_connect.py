@@ -59,7 +59,7 @@ def test_storage_that_a_host_connects(lab):
     conf = "/etc/ovirt-hosted-engine/hosted-engine.conf"
     lab.run(host, "sed", "-i.right", "s|^storage=.*|storage=storage:/none|", conf)
     says("--connect-storage", 1, "check that the server has what storage= in hosted-engine.conf names")
-    assert mounts() == []
+    assert mounts() == [] and lab.run(host, "test", "-e", folder, check=False).returncode == 1
     lab.run(host, "mv", f"{conf}.right", conf)
     lab.run(host, "systemctl", "start", "ovirt-ha-broker")
     lab.wait(f"lockspace@{host}=joined", 60)

@@ -74,6 +74,8 @@ static int probe_as(const char *name, char why[STORAGE_WHY_SIZE])
 
 static void plan_as(const char *name, const char *verb, struct storage_plan *plan)
 {
+	if (strcmp(verb, "connect") == 0)
+		storage_plan_add(plan, STORAGE_STEP_FOLDER, 10000, storage_text(plan, "%s/" SD, top), NULL);
 	storage_plan_add(plan, STORAGE_STEP_RUN, 10000, "sh", storage_text(plan, "%s/first", top), verb, NULL)
 		->optional = true;
 	if (there("disk-wanted"))
@@ -300,7 +302,12 @@ static void test_which_driver(void **state)
 static void test_failures(void **state)
 {
 	put("prog", "echo 'mount: refused' >&2; exit 1\n");
+	put(SD "/somebodys", "");
 	expect(STORAGE_CONNECT, -EIO, STORAGE_DISCONNECTED, "mount: refused");
+	assert_true(there(SD "/somebodys"));
+	unlink(at(SD "/somebodys"));
+	expect(STORAGE_CONNECT, -EIO, STORAGE_DISCONNECTED, "mount: refused");
+	assert_false(there(SD));
 	put("first", "echo 'login: no answer' >&2; exit 1\n");
 	expect(STORAGE_CONNECT, -EIO, STORAGE_DISCONNECTED, "mount: refused; before that: login: no answer");
 	put("first", "exit 0\n");
@@ -311,7 +318,6 @@ static void test_failures(void **state)
 	       "storage= in hosted-engine.conf names, and what its client logged");
 	/* It is there and says that it is not well. */
 	put("kernel", "");
-	rmdir(at(SD));
 	expect(STORAGE_STATUS, -ENOENT, STORAGE_CONNECTED, "No such file");
 	expect(STORAGE_CONNECT, -ENOENT, STORAGE_CONNECTED, "No such file");
 	/* What can be taken away is, and the first failure told. */
