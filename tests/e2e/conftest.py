@@ -25,13 +25,12 @@ UP_SECONDS = 60
 PACE = ("--set", "agent.policy.unexpected=20")
 
 
-# Without those cases in which the VM dies of its host's storage: each waits 100 s for sanlock, so --full alone has them.
 BY_TURNS = ("nfs3", "nfs4", "iscsi", "gluster", "block")
 
 
 def turn():
-    """The kind of storage whose cases run without --full too: of BY_TURNS another one with each commit, the same in each
-    process of a run."""
+    """The kind of storage whose cases run without --full too, besides those of `path`: of BY_TURNS another one with each commit,
+    the same in each process of a run."""
     words = ["git", "-C", TOP, "rev-list", "--count", "HEAD"]
     counted = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     return BY_TURNS[int(counted.stdout or 0) % len(BY_TURNS)]
@@ -43,7 +42,7 @@ def pytest_addoption(parser):
 
 
 def pytest_report_header():
-    return f"storage that is tested further than by a failover: path, and by turns {turn()}"
+    return f"storage that is tested in full: path, and by turns {turn()}"
 
 
 def pytest_configure(config):

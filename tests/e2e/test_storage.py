@@ -2,8 +2,8 @@
 """The engine on each kind of shared storage, behind a real server where the kind has one, and every fault of it.
 
 Cases of one kind share a lab (`kind_lab`). Each proves that its fault was there: by a reader on the host, and by what
---vm-status says meanwhile. The default run has all cases on `path`, those whose fault costs the VM nothing on
-one kind by turns, and the first alone on the others; --full runs all on all.
+--vm-status says meanwhile. The default run has all cases on `path` and on one kind by turns, and the first
+alone on the others; --full runs all on all.
 """
 import contextlib
 import functools
@@ -39,10 +39,11 @@ def lab_of(name, sector):
     return (name, sector, *SETTINGS)
 
 
-def kinds(*names, sectors=(512,), default=("path", turn())):
+def kinds(*names, sectors=(512,), smoke=False):
+    """A case of these kinds; a `smoke` is run on each without --full too."""
     def param(name, sector):
         marks = [pytest.mark.xdist_group(f"{name}-{sector}")]
-        if name not in default or sector != 512:
+        if name not in ("path", turn()) and not (smoke and sector == 512):
             marks.append(pytest.mark.full)
         return pytest.param(lab_of(name, sector), marks=marks, id=f"{name}-{sector}")
     return pytest.mark.parametrize("kind", [param(name, sector) for name in names for sector in sectors], indirect=True)
@@ -63,7 +64,7 @@ def journal(lab, host, unit, since="-24h"):
     return lab.run(host, "journalctl", "-q", "--no-pager", "--since", since, "-u", unit).stdout
 
 
-@kinds(*ALL, sectors=(512, 4096), default=SERVED)  # `path` has its own in test_failover
+@kinds(*ALL, sectors=(512, 4096), smoke=True)
 def test_vm_killed(kind_lab, request):
     lab = kind_lab
     host = lab.vm_host()
@@ -142,7 +143,7 @@ def vm_moves(lab, host, fault):
     return watch, read
 
 
-@kinds(*ALL, default=("path",))  # where files hang, the guard resets the host
+@kinds(*ALL)  # where files hang, the guard resets the host
 def test_hung(kind_lab):
     lab, host = kind_lab, kind_lab.vm_host()
     watch, read = vm_moves(lab, host, "hang")
@@ -158,7 +159,7 @@ def test_hung(kind_lab):
     assert "No such file" not in watch.troubles()
 
 
-@kinds(*ALL, default=("path",))
+@kinds(*ALL)
 def test_errors(kind_lab):
     lab, host = kind_lab, kind_lab.vm_host()
     watch, read = vm_moves(lab, host, "error")
@@ -183,7 +184,7 @@ def test_dropped_for_5_s(kind_lab):
     assert lab.stays(before)
 
 
-@kinds(*NETWORKED, default=())
+@kinds(*NETWORKED)
 def test_dropped_for_90_s(kind_lab):
     # Until the VM runs elsewhere: sanlock's 8 x io_timeout + 60 are 84 s. Of a kind without a network it is test_hung.
     lab, host = kind_lab, kind_lab.vm_host()
@@ -209,7 +210,7 @@ def test_server_restarted(kind_lab):
 
 
 # Gluster's own client comes back as well (test_connect); QEMU's does not.
-@kinds("gluster", default=())
+@kinds("gluster")
 def test_all_bricks_were_gone(kind_lab):
     # No client of QEMU's comes back by itself: sanlock ends the VM, and nobody runs it until an operator has the hosts'
     # storage daemons begin anew. Then it runs again, once, within the bound.
@@ -233,7 +234,7 @@ def test_all_bricks_were_gone(kind_lab):
     assert not set(before) & set(lab.qemu())
 
 
-@kinds(*ALL, default=("path",))
+@kinds(*ALL)
 def test_all_hosts_lose_it(kind_lab):
     # It comes up once when the storage is back: by the witness no two together, and no second guest after the first.
     lab = kind_lab
@@ -270,7 +271,7 @@ SAID = {
 READABLE = (("read-only", "block"), ("read-only", "iscsi"))  # a disk can be
 
 
-@kinds(*ALL, default=("path",))
+@kinds(*ALL)
 def test_bad_storage_of_one_host(kind_lab):
     # One line says it, nothing is written, and the host has no part in anything until it is right again.
     lab = kind_lab
@@ -426,7 +427,7 @@ LIES = (("torn", 0, "does not stand there"), ("lost", 0, "does not stand there")
         ("delay", 1000, "storage is slow"))
 
 
-@kinds("path", default=())
+@kinds("path")
 def test_store_that_lies(kind_lab):
     # A broker with a store that fails when told to: what was acknowledged and is not there, or was given up and lands over
     # what is newer, is seen and written again.
