@@ -65,6 +65,7 @@ def shared(lab):
 def test_three_hosts(undeployed_lab):
     lab = undeployed_lab
     before = {host: state_of(lab, host) for host in lab.keys()}
+    assert "\nlease: ?   engine page: none " in lab.command("status").stdout
     done = deploy(lab, 1, first(lab))
     assert "[ INFO  ] Hosted Engine successfully deployed" in done.stdout and not done.stderr
     assert "let me in" not in done.stdout

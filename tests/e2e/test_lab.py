@@ -11,7 +11,7 @@ import pytest
 import lab_config
 import lab_status
 from lab_driver import LAB
-from lab_place import LabError
+from lab_place import LabError, call
 
 
 def start_engine(lab, host=1):
@@ -180,6 +180,11 @@ def test_words_about_a_lab_that_is_not_up():
                           text=True)
     assert done.returncode == 1
     assert done.stderr == "lab: lab 'nobody' is not up: run tools/lab --name nobody up\n"
+
+
+def test_output_that_is_no_text():
+    # sanlock shows memory that nobody wrote where it could not read a lease.
+    assert call("printf", r"magic\377\n") == "magic\N{REPLACEMENT CHARACTER}\n"
 
 
 class Seen:

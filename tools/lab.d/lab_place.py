@@ -39,8 +39,8 @@ def call(*command, timeout=20, check=True, **options):
     """Runs a command of the machine and returns its stdout; never waits longer than `timeout` seconds."""
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              timeout=timeout, text=True, env=dict(CLEAN_ENVIRONMENT, **options.pop("env", {})),
-                              **options)
+                              timeout=timeout, text=True, errors="replace",
+                              env=dict(CLEAN_ENVIRONMENT, **options.pop("env", {})), **options)
     except subprocess.TimeoutExpired:
         if check:
             raise LabError(f"no answer in {timeout} s: {' '.join(command)}") from None
