@@ -53,12 +53,12 @@ def test_network_of_its_host_cut(lab):
     lab.wait(f"score@{host}=3400", 60)
 
 
-@pytest.mark.lab("--set", "broker.monitors.mem_free_period=1")
+@pytest.mark.lab("--set", "broker.monitors.mem_free_period=1", "--set", "agent.policy.loop=2")
 def test_power_cut_as_told_reboot_rejoin(lab):
     host = lab.vm_host()
     worse, better = lab.others(host)
     lab.command("memfree", worse, 20)
-    # Three samples, one a loop of 10 s, and the other's next look.
+    # Three samples, one a loop, and the other's next look.
     poll(lambda: json.loads(lab.operator(better, "--vm-status", "--json").stdout)[worse]["score"] == 3000, 60,
          f"host {better} does not see the penalty of host {worse}")
     told = json.loads(lab.run(better, "hosted-engine-sim", "what-if", f"--kill={host}", "--json").stdout)
