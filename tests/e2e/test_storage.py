@@ -436,16 +436,17 @@ def test_whiteboard_by_address(kind_lab):
 FAULTY = "/run/ovirt-hosted-engine-ha/fault.socket"
 ASK = f"import socket, sys; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.settimeout(5); s.bind(''); " \
       f"s.sendto(' '.join(sys.argv[1:]).encode(), '{FAULTY}'); print(s.recv(64).decode())"
-# (fault of metadata/store_faulty.h, its ms, what the broker says). Not stale: a whole record of before is no lie that shows.
-LIES = (("torn", 0, "does not stand there"), ("lost", 0, "does not stand there"),
+# (fault of metadata/store_faulty.h, its ms, what the broker says). Stale, of the own record, is as if a write was lost.
+LIES = (("torn", 0, "does not stand there"), ("lost", 0, "does not stand there"), ("stale", 0, "does not stand there"),
         ("eio", 0, "Input/output error"), ("late", 5000, "changed by somebody"), ("never", 0, "Connection timed out"),
         ("delay", 1000, "storage is slow"))
+AGENT_CONF = "/etc/ovirt-hosted-engine-ha/agent.conf"
 
 
 @kinds("path")
 def test_store_that_lies(kind_lab):
     # A broker with a store that fails when told to: what was acknowledged and is not there, or was given up and lands over
-    # what is newer, is seen and written again.
+    # what is newer, is seen and written again. Records of others that are of before have this host try for the VM, in vain.
     lab = kind_lab
     host, before = lab.vm_host(), lab.qemu()
     other = lab.others(host)[0]
@@ -455,17 +456,26 @@ def test_store_that_lies(kind_lab):
     shutil.copy(f"{lab.build}/broker/ovirt-ha-broker-faulty", f"{lab.lab.host(other).root}/usr/libexec/")
     lab.run(other, "sh", "-ec", "mkdir -p /run/systemd/system/ovirt-ha-broker.service.d; printf '[Service]\nExecStart=\n"
             "ExecStart=/usr/libexec/ovirt-ha-broker-faulty\n' >/run/systemd/system/ovirt-ha-broker.service.d/faulty.conf; "
-            "systemctl daemon-reload; systemctl restart ovirt-ha-broker", timeout=60)
+            f"cp {AGENT_CONF} {AGENT_CONF}.right; printf '[policy]\nloop=2\nstale=20\nowner_retry=5\n' >>{AGENT_CONF}; "
+            "systemctl daemon-reload; systemctl restart ovirt-ha-broker ovirt-ha-agent", timeout=60)
     lab.wait_well(START_SECONDS)
     for fault, ms, words in LIES:
         begun = lab.run(other, "date", "+@%s").stdout.strip()
-        store(fault, 2, other, ms)
-        poll(lambda: store("ask") == "fired 2", START_SECONDS, f"{fault} did not happen")
+        count = 6 if fault in ("stale", "delay") else 2  # reads for the others' records begin at this block too
+        store(fault, count, other, ms)
+        poll(lambda: store("ask") == f"fired {count}", START_SECONDS, f"{fault} did not happen")
         poll(lambda: words in journal(lab, other, "ovirt-ha-broker", begun), START_SECONDS, f"{fault}: nothing is said")
         lab.wait(f"score@{other}>0 && age@{other}<5", START_SECONDS)
         store("none")  # what never ends is stuck until then
         poll(lambda: "trouble" not in lab.own_status(other), START_SECONDS, f"{fault}: the trouble stays")
-    lab.run(other, "sh", "-ec", "rm -r /run/systemd/system/ovirt-ha-broker.service.d; systemctl daemon-reload; "
-            "systemctl restart ovirt-ha-broker", timeout=60)
+    begun = lab.run(other, "date", "+@%s").stdout.strip()
+    store("stale", 0)
+    poll(lambda: "action start ended outcome=lease-held" in journal(lab, other, "ovirt-ha-agent", begun), START_SECONDS,
+         lambda: f"no try: {lab.own_status(other)}")
+    assert lab.stays(before)
+    store("none")
+    poll(lambda: "trouble" not in lab.own_status(other), START_SECONDS, "the trouble stays")
+    lab.run(other, "sh", "-ec", f"rm -r /run/systemd/system/ovirt-ha-broker.service.d; mv {AGENT_CONF}.right {AGENT_CONF}; "
+            "systemctl daemon-reload; systemctl restart ovirt-ha-broker ovirt-ha-agent", timeout=60)
     lab.wait_well(START_SECONDS)
     assert lab.stays(before)
