@@ -26,7 +26,7 @@ static bool is_vm_fault(enum fault fault)
 {
 	return fault <= FAULT_VM_SUSPENDED || is_migration(fault) || fault == FAULT_ORDER_MIGRATE ||
 	       fault == FAULT_ORDER_MIGRATE_SLOWLY || fault == FAULT_ORDER_MIGRATE_CANCEL ||
-	       fault == FAULT_MIGRATION_UNHEARD;
+	       fault == FAULT_MIGRATION_UNHEARD || fault == FAULT_HAND_OVER_DIES;
 }
 
 /* The disk fault that it is, or -1. */
@@ -172,6 +172,7 @@ static struct sim_host *find_target(const struct one_fault *one)
 			       ? host
 			       : NULL;
 	case FAULT_MIGRATION_UNHEARD:
+	case FAULT_HAND_OVER_DIES:
 		return sim_cluster_runner(cluster);
 	case FAULT_ORDER_MIGRATE:
 	case FAULT_ORDER_MIGRATE_SLOWLY:
@@ -368,6 +369,9 @@ static void begin(struct one_fault *one)
 		break;
 	case FAULT_MIGRATION_UNHEARD:
 		ways->unheard = true;
+		break;
+	case FAULT_HAND_OVER_DIES:
+		ways->hand_over_ms = what->value;
 		break;
 	case FAULT_VM_START_SLOW:
 		ways->create_ms = what->value;
@@ -583,6 +587,9 @@ static void mend(struct one_fault *one)
 		break;
 	case FAULT_MIGRATION_UNHEARD:
 		ways->unheard = false;
+		break;
+	case FAULT_HAND_OVER_DIES:
+		ways->hand_over_ms = 0;
 		break;
 	case FAULT_VM_START_SLOW:
 		ways->create_ms = 400;

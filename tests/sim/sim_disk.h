@@ -33,6 +33,8 @@ struct sim_delta {
 };
 
 struct sim_storage {
+	unsigned handed; /* hand-overs that were announced and are not settled: who does not read that is
+			    nobody's guarantee */
 	struct image *blocks[SIM_BLOCKS]; /* NULL: never written, all NUL */
 	struct image *before[SIM_BLOCKS]; /* what stood there before the last write, for stale reads */
 	struct sim_delta deltas[HOST_ID_MAX + 1];

@@ -63,8 +63,9 @@ static void renew(struct ghost *ghost)
 	delta->io_timeout_s = ghost->io_timeout_s;
 	if (ghost->id > ghost->storage->highest_id)
 		ghost->storage->highest_id = ghost->id;
-	if (ghost->kind == GHOST_OWNER ? ghost->writes == 0
-				       : !ghost->owns && lease->owner == 0 && ghost->writes > 2) {
+	if (ghost->kind == GHOST_OWNER
+		    ? ghost->writes == 0
+		    : !ghost->owns && lease->owner == 0 && ghost->writes > 2 && ghost->storage->handed == 0) {
 		lease->owner = ghost->id;
 		lease->generation = delta->generation;
 		lease->version += ghost->kind == GHOST_OWNER ? 3 : 1;

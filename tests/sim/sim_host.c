@@ -386,6 +386,11 @@ static void on_cancels(void *data)
 	sim_migration_cancel(&((struct sim_host *)data)->migration);
 }
 
+static void on_libvirt_dies(void *data, int64_t back_ms)
+{
+	sim_host_crash(data, SIM_LIBVIRT_SERVICE, back_ms);
+}
+
 static void on_runs(void *data, bool runs)
 {
 	struct sim_host *host = data;
@@ -402,7 +407,7 @@ static void on_runs(void *data, bool runs)
 			  HEALTH_EAGER_MS - (host->sim->now - host->health_at) % HEALTH_EAGER_MS);
 }
 
-static const struct sim_vm_calls vm_calls = {on_runs, on_migrates, on_cancels};
+static const struct sim_vm_calls vm_calls = {on_runs, on_migrates, on_cancels, on_libvirt_dies};
 
 static void fill_configs(struct sim_host *host)
 {

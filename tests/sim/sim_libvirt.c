@@ -38,6 +38,7 @@ static void fill_view(struct sim_vm *vm)
 	switch (vm->lost ? SIM_GUEST_NONE : vm->guest) {
 	case SIM_GUEST_NONE:
 		vm->view.state = DOMAIN_NONE;
+		vm->view.leaving = false;
 		break;
 	case SIM_GUEST_PAUSED:
 		vm->view.state = DOMAIN_PAUSED;
@@ -50,6 +51,17 @@ static void fill_view(struct sim_vm *vm)
 		vm->view.state = DOMAIN_SHUTTING_DOWN;
 		break;
 	}
+}
+
+/* Asked for while an agent's migration is under way, or may be. */
+static void note_leaving(struct sim_vm *vm)
+{
+	bool migrates = vm->acting.under_way && vm->acting.asked && vm->acting.action == ACTION_MIGRATE;
+
+	if (!vm->libvirt_up || vm->libvirt_hangs)
+		return;
+	vm->view.leaving = (migrates || vm->unsure) && vm->leaving;
+	vm->unsure = vm->unsure && vm->view.leaving;
 }
 
 static void look_begin(struct sim_vm *vm, mono_t deadline)
@@ -82,6 +94,7 @@ static void look_ended(struct sim_event *event)
 		return;
 	}
 	vm->looking = false;
+	note_leaving(vm);
 	if (!vm->libvirt_up || vm->libvirt_hangs || locked) {
 		vm->view.state = DOMAIN_UNKNOWN;
 		vm->view.begun = now_of(vm);
@@ -139,6 +152,7 @@ static void job_end(struct sim_job *job, enum outcome outcome, const char *text)
 	job->under_way = job->resuming = job->asked = job->undoing = false;
 	if (!asked)
 		return;
+	vm->unsure |= job->action == ACTION_MIGRATE && outcome != OUTCOME_OK;
 	if (!sim_stands(vm->sim, vm->clock->host, SIM_DAEMON_AGENT)) {
 		vm->port.ended(vm->port.data, job->action, outcome, text);
 		return;
@@ -200,12 +214,17 @@ static void resume_ended(void *data, int error)
 	job_end(job, job->action == ACTION_MIGRATE ? OUTCOME_FAILED : OUTCOME_OK, "the migration failed");
 }
 
+static bool takes_lease(const struct sim_vm *vm)
+{
+	return vm->pid != 0 && (vm->guest == SIM_GUEST_PAUSED || vm->handed);
+}
+
 static void resume_begin(struct sim_job *job)
 {
 	struct sim_vm *vm = job->vm;
 	int r = -EIO;
 
-	if (vm->pid == 0 || vm->guest != SIM_GUEST_PAUSED) {
+	if (!takes_lease(vm)) {
 		job_end(job, OUTCOME_FAILED, "the domain is not here, or not paused");
 		return;
 	}
@@ -239,7 +258,7 @@ void sim_libvirt_migrated(struct sim_vm *vm, bool done, bool lives)
 	if (!job->under_way || job->action != ACTION_MIGRATE || job->made == 0) {
 		if (!done && lives)
 			sim_vm_resume(vm);
-	} else if (!done && lives && vm->guest == SIM_GUEST_PAUSED) {
+	} else if (!done && lives && takes_lease(vm)) {
 		resume_begin(job);
 	} else {
 		job_end(job, done ? OUTCOME_OK : OUTCOME_FAILED, "the migration failed");
@@ -381,6 +400,7 @@ static void job_late(struct timer *timer)
 
 	job->given_up = true;
 	job->asked = false;
+	vm->unsure |= job->action == ACTION_MIGRATE;
 	vm->port.ended(vm->port.data, job->action, OUTCOME_FAILED, "no answer");
 }
 
@@ -429,6 +449,7 @@ void sim_vm_close(struct sim_vm *vm)
 	}
 	vm->view = (struct domain_view){.state = DOMAIN_UNKNOWN, .begun = MONO_UNSET};
 	vm->events_ends = 0;
+	vm->unsure = false;
 }
 
 /* What sanlock has begun for libvirtd ends without it: the lease may be taken for a paused QEMU. */
@@ -487,7 +508,7 @@ void sim_vm_libvirt_hang(struct sim_vm *vm, bool hangs)
 
 void sim_vm_resume(struct sim_vm *vm)
 {
-	if (vm->libvirt_up && !vm->acting.under_way && vm->guest == SIM_GUEST_PAUSED) {
+	if (vm->libvirt_up && !vm->acting.under_way && takes_lease(vm)) {
 		vm->acting.action = ACTION_RESUME;
 		vm->acting.under_way = true;
 		vm->acting.asked = vm->acting.given_up = vm->acting.resuming = false;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Moves a guest as libvirt does. What breaks in between leaves the guest on the source if it still can be,
- * and kills the target's QEMU. Called by sim_fault.c and sim_host.c. */
+ * and kills the target's QEMU; the source's goes on by itself then, which takes no libvirtd, and no lease.
+ * Called by sim_fault.c and sim_host.c. */
 #include "tests/sim/sim_migrate.h"
 
 #include <errno.h>
@@ -30,13 +31,20 @@ static bool target_lives(const struct sim_migration *migration)
 
 static void fails(struct sim_migration *migration)
 {
+	struct sim_vm *from = migration->from, *to = migration->to;
+	bool stands = from->handed && from->number == migration->from_number && !from->killed &&
+		      from->guest == SIM_GUEST_PAUSED;
+
 	migration->stage = SIM_MIGRATION_NONE;
-	migration->from->sim->reaches = true;
-	sim_cancel(migration->from->sim, &migration->step);
+	from->leaving = false;
+	from->sim->reaches = true;
+	sim_cancel(from->sim, &migration->step);
 	migration->failed++;
-	if (migration->to->pid != 0 && migration->to->number == migration->to_number)
-		sim_vm_kill(migration->to, END_CRASHED);
-	sim_libvirt_migrated(migration->from, false, source_lives(migration));
+	if (to->pid != 0 && to->number == migration->to_number)
+		sim_vm_kill(to, END_CRASHED);
+	if (stands)
+		sim_vm_go_on(from);
+	sim_libvirt_migrated(from, false, source_lives(migration));
 }
 
 static void taken(void *data, int error)
@@ -51,6 +59,7 @@ static void taken(void *data, int error)
 		return;
 	}
 	migration->stage = SIM_MIGRATION_NONE;
+	migration->from->leaving = false;
 	migration->from->sim->reaches = true;
 	migration->done++;
 	sim_vm_run(migration->to);
@@ -74,6 +83,13 @@ static void look_again(struct sim_migration *migration)
 		sim->now + (left > LOOK_MS ? LOOK_MS : left));
 }
 
+/* Somebody else's was never announced, and nothing keeps others from its lease: its source stands until it
+ * has that again, which is less than QEMU does. */
+static bool agents_own(const struct sim_vm *from)
+{
+	return from->acting.under_way && from->acting.action == ACTION_MIGRATE;
+}
+
 static void step_fired(struct sim_event *event)
 {
 	struct sim_migration *migration = (struct sim_migration *)event;
@@ -87,6 +103,8 @@ static void step_fired(struct sim_event *event)
 		sim_libvirt_migrated(from, false, source_lives(migration));
 		return;
 	}
+	if (migration->stage == SIM_MIGRATION_HANDS_OVER && from->ways.hand_over_ms > 0 && from->handed)
+		from->calls->libvirt_dies(from->calls_data, from->ways.hand_over_ms);
 	if (!source_lives(migration) || !target_lives(migration) ||
 	    (migration->stage == SIM_MIGRATION_COPIES && from->guest != SIM_GUEST_RUNNING)) {
 		fails(migration);
@@ -106,6 +124,7 @@ static void step_fired(struct sim_event *event)
 	}
 	if (migration->stage == SIM_MIGRATION_COPIES) {
 		migration->stage = SIM_MIGRATION_HANDS_OVER;
+		sim_vm_hand(from, agents_own(from));
 		sim_vm_suspend(from, PAUSE_MIGRATION);
 		sim_set(from->sim, event, from->clock->host, from->sim->now + HAND_OVER_MS);
 		return;
@@ -151,6 +170,7 @@ void sim_migration_begin(struct sim_migration *migration, struct sim_vm *to, int
 	migration->from_number = from->number;
 	migration->from_starts = from->libvirt_starts;
 	migration->to_starts = to->libvirt_starts;
+	from->leaving = true;
 	sim_vm_create(to, from);
 	migration->to_number = to->number;
 	sim_libvirt_told(to);

@@ -87,6 +87,7 @@ static const struct {
 	[FAULT_ORDER_MIGRATE_CANCEL] = {"order-migrate-cancel", 3, {0}, {0}},
 	[FAULT_MIGRATION_UNHEARD] = {"migration-unheard", 3, {1 * SECOND, 10 * MINUTE}, {0}},
 	[FAULT_MANAGEMENT_MAINTENANCE] = {"management-maintenance", 4, {5 * SECOND, 10 * MINUTE}, {0}},
+	[FAULT_HAND_OVER_DIES] = {"hand-over-dies", 3, {1 * SECOND, 10 * MINUTE}, {200, 30 * SECOND}},
 };
 
 const char *fault_str(enum fault fault)
@@ -281,6 +282,10 @@ static const struct part recipes[][PARTS_MAX] = {
 	 {FAULT_HOST_CUT, 0, 8 * MINUTE, true},
 	 {FAULT_LOCKSPACE_RESET, 1 * SECOND, 6 * MINUTE, false},
 	 {FAULT_SANLOCK_KILL, 1500, 7 * MINUTE, false}},
+	/* the source's QEMU goes on by itself, and a third host is asked to start (rule 14) */
+	{{FAULT_HAND_OVER_DIES, 0, 30 * SECOND, false},
+	 {FAULT_ORDER_MIGRATE, 100, 0, false},
+	 {FAULT_ORDER_START, 4 * SECOND, 0, true}},
 };
 #define N_RECIPES (sizeof(recipes) / sizeof(recipes[0]))
 

@@ -98,6 +98,7 @@ enum fault {
 	FAULT_ORDER_MIGRATE_CANCEL,
 	FAULT_MIGRATION_UNHEARD, /* for: the source's libvirtd does not hear that the target runs the VM */
 	FAULT_MANAGEMENT_MAINTENANCE, /* for: local maintenance that the management system wants */
+	FAULT_HAND_OVER_DIES, /* for: the source's libvirtd dies in hand-overs; value: ms until it is back */
 	FAULT_COUNT
 };
 

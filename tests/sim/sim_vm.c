@@ -33,10 +33,18 @@ static void guest_to(struct sim_vm *vm, enum sim_guest guest)
 	vm->calls->runs(vm->calls_data, !ran);
 }
 
+void sim_vm_hand(struct sim_vm *vm, bool handed)
+{
+	if (vm->handed != handed)
+		vm->disk->storage->handed += handed ? 1 : -1u;
+	vm->handed = handed;
+}
+
 static void qemu_gone(struct sim_vm *vm)
 {
 	if (vm->pid == 0)
 		return;
+	sim_vm_hand(vm, false);
 	sim_cancel(vm->sim, &vm->dies);
 	sim_cancel(vm->sim, &vm->guest_off);
 	guest_to(vm, SIM_GUEST_NONE);
@@ -120,7 +128,7 @@ int32_t sim_vm_create(struct sim_vm *vm, const struct sim_vm *from)
 	vm->last_pid += 1;
 	vm->pid = 1000 + vm->last_pid;
 	vm->number++;
-	vm->killed = vm->unkillable = vm->lost = vm->ran = vm->past = false;
+	vm->killed = vm->unkillable = vm->lost = vm->ran = vm->past = vm->leaving = false;
 	vm->ending = END_CRASHED;
 	vm->pause = from ? PAUSE_MIGRATION : PAUSE_STARTING;
 	guest_to(vm, SIM_GUEST_PAUSED);
@@ -133,10 +141,18 @@ void sim_vm_run(struct sim_vm *vm)
 {
 	vm->pause = PAUSE_NONE;
 	vm->ran = true;
+	sim_vm_hand(vm, false);
 	guest_to(vm, SIM_GUEST_RUNNING);
 	vm->starts++;
 	if (vm->ways.dies_early)
 		set_event(vm, &vm->dies, EARLY_DEATH_MS);
+	sim_libvirt_told(vm);
+}
+
+void sim_vm_go_on(struct sim_vm *vm)
+{
+	vm->pause = PAUSE_NONE;
+	guest_to(vm, SIM_GUEST_RUNNING);
 	sim_libvirt_told(vm);
 }
 
@@ -163,6 +179,7 @@ void sim_vm_power_off(struct sim_vm *vm)
 {
 	sim_cancel(vm->sim, &vm->dies);
 	sim_cancel(vm->sim, &vm->guest_off);
+	sim_vm_hand(vm, false);
 	guest_to(vm, SIM_GUEST_NONE);
 	vm->pid = 0;
 	vm->killed = vm->unkillable = false;

@@ -19,15 +19,16 @@ enum sim_guest {
 
 /* How the VM behaves; settable at any time, for what begins then. */
 struct sim_vm_ways {
-	int64_t create_ms;   /* 400 */
-	int64_t boot_ms;     /* 40 s from running to a good health page */
-	int64_t copy_ms;     /* SIM_COPY_MS that the next migration from here copies memory */
-	int64_t shutdown_ms; /* 8 s from the button to the end; MONO_NEVER: the guest ignores it */
-	bool create_fails;   /* libvirt refuses to make it */
-	bool unheard;	     /* libvirt here does not hear that the target of a migration runs it */
-	bool strips_lease;   /* a hook takes the lease out of what libvirt creates, which runs without */
-	bool dies_early;     /* QEMU crashes 2 s after the start */
-	bool hangs;	     /* the guest never gets healthy, or is not any more */
+	int64_t create_ms;    /* 400 */
+	int64_t boot_ms;      /* 40 s from running to a good health page */
+	int64_t copy_ms;      /* SIM_COPY_MS that the next migration from here copies memory */
+	int64_t shutdown_ms;  /* 8 s from the button to the end; MONO_NEVER: the guest ignores it */
+	bool create_fails;    /* libvirt refuses to make it */
+	bool unheard;	      /* libvirt here does not hear that the target of a migration runs it */
+	int64_t hand_over_ms; /* libvirtd here dies in each hand-over of its agent's, for so long; 0: not */
+	bool strips_lease;    /* a hook takes the lease out of what libvirt creates, which runs without */
+	bool dies_early;      /* QEMU crashes 2 s after the start */
+	bool hangs;	      /* the guest never gets healthy, or is not any more */
 };
 
 struct sim_vm;
@@ -58,6 +59,8 @@ struct sim_vm_calls {
 	 * it is being migrated already. */
 	bool (*migrates)(void *data, const char *target);
 	void (*cancels)(void *data);
+	/* libvirtd dies, and is back after so long. */
+	void (*libvirt_dies)(void *data, int64_t back_ms);
 };
 
 struct sim_vm {
@@ -86,12 +89,15 @@ struct sim_vm {
 	bool lost;	 /* libvirt has forgotten it, and does not list it */
 	bool ran;	 /* its CPUs ran here once */
 	bool past;	 /* it stood still for a migration, and ran elsewhere since (rule 14) */
+	bool handed;	 /* it stands, or goes on by itself, after a hand-over that its agent has announced */
+	bool leaving;	 /* libvirt migrates it to another host */
 
 	/* libvirtd. */
 	bool libvirt_up, libvirt_hangs;
 	uint32_t libvirt_starts; /* how often it came up */
 	struct sim_job acting, destroying;
 	char target[64]; /* of the migration that an agent asked for */
+	bool unsure;	 /* the agent's migration has failed, or was refused: one may be under way */
 
 	/* The agent's connection. */
 	bool attached;
