@@ -16,7 +16,10 @@
 #include "util/cleanup.h"
 #include "util/log.h"
 
-#define CHANGED_GAP_MS 50 /* between two EVENT_CHANGED */
+/* Between two EVENT_CHANGED in the long run. So many may come at once before it counts: what a start or an
+ * end of the VM brings comes in two or three, and each of them is waited for. */
+#define CHANGED_GAP_MS 50
+#define CHANGED_BURST 4
 
 mono_t broker_now(const struct broker *broker)
 {
@@ -98,6 +101,7 @@ static void make_digest(const struct broker *broker, struct digest *ret)
 
 static void tell_agent(struct broker *broker)
 {
+	mono_t now = broker_now(broker);
 	struct digest digest;
 
 	if (!broker->agent)
@@ -106,7 +110,7 @@ static void tell_agent(struct broker *broker)
 	if (memcmp(&digest, &broker->told, sizeof(digest)) == 0)
 		return;
 	broker->told = digest;
-	broker->told_at = broker_now(broker);
+	broker->told_until = mono_add(broker->told_until > now ? broker->told_until : now, CHANGED_GAP_MS);
 	broker->agent->changed(broker->agent_data);
 }
 
@@ -117,13 +121,14 @@ static void changed_fired(struct timer *timer)
 
 void broker_changed(struct broker *broker)
 {
+	mono_t due = mono_add(broker->told_until, -(int64_t)(CHANGED_BURST - 1) * CHANGED_GAP_MS);
+
 	if (!broker->started || !broker->agent || broker->changed_timer.set)
 		return;
-	if (broker->told_at == MONO_UNSET || mono_passed(broker->told_at, CHANGED_GAP_MS, broker_now(broker)))
+	if (broker_now(broker) >= due)
 		tell_agent(broker);
 	else
-		broker->ports.clock->set(broker->ports.clock, &broker->changed_timer,
-					 mono_add(broker->told_at, CHANGED_GAP_MS));
+		broker->ports.clock->set(broker->ports.clock, &broker->changed_timer, due);
 }
 
 /* Paused, migrated, or a start of ours that may wait for its lease, as the agent says. It hears of the run by
@@ -312,7 +317,7 @@ int broker_agent_attach(struct broker *broker, const struct agent_calls *calls, 
 		return -EEXIST;
 	broker->agent = calls;
 	broker->agent_data = data;
-	broker->told_at = MONO_UNSET;
+	broker->told_until = MONO_UNSET;
 	board_forget_agent(&broker->board);
 	make_digest(broker, &broker->told);
 	log_info("agent connected");
@@ -463,7 +468,7 @@ int broker_new(const struct broker_config *config, const struct broker_ports *po
 		return -ENOMEM;
 	broker->config = *config;
 	broker->ports = *ports;
-	broker->told_at = MONO_UNSET;
+	broker->told_until = MONO_UNSET;
 	broker->changed_timer.fire = changed_fired;
 
 	broker->parts.clock = ports->clock;

@@ -41,7 +41,7 @@ struct broker {
 	uint64_t last_ticket;
 	struct waiting_command commands[COMMANDS_MAX];
 	struct timer changed_timer, watch_timer;
-	mono_t told_at; /* last EVENT_CHANGED */
+	mono_t told_until; /* as many EVENT_CHANGED as went out are spent by then, one each CHANGED_GAP_MS */
 	mono_t guard_asked, guard_away_since;
 	int guard_error;
 	int64_t slow_ms; /* what the last slow I/O of the whiteboard took, 0: it is not slow */

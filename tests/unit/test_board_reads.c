@@ -187,6 +187,31 @@ static void agent_is_told_of_what_matters(void **state)
 	assert_int_equal(world->changed, before + 2);
 }
 
+/* The first few at once, since each of them may be what a start waits for; a flood of them is bounded, and
+ * its last word comes too. */
+static void a_flood_is_bounded(void **state)
+{
+	struct world *world = world_joined(*state);
+	unsigned before;
+	int32_t value = 0;
+
+	world_run(world, 11000);
+	before = world->changed;
+	while (value < 3)
+		broker_sample(world->broker, MONITOR_NETWORK, true, ++value);
+	assert_int_equal(world->changed, before + 3);
+	while (value < 1000) {
+		broker_sample(world->broker, MONITOR_NETWORK, true, ++value);
+		world_run(world, 1);
+	}
+	assert_in_range(world->changed, before + 15, before + 25);
+	before = world->changed;
+	broker_sample(world->broker, MONITOR_NETWORK, true, 0);
+	assert_int_equal(world->changed, before);
+	world_run(world, 100);
+	assert_int_equal(world->changed, before + 1);
+}
+
 static void dead_monitor_is_unknown(void **state)
 {
 	struct world *world = world_joined(*state);
@@ -346,6 +371,7 @@ int main(void)
 		WORLD_ROW(owner_is_read_by_those_in_turn),
 		WORLD_ROW(cycle_ends_when_it_was_taken),
 		WORLD_ROW(agent_is_told_of_what_matters),
+		WORLD_ROW(a_flood_is_bounded),
 		WORLD_ROW(dead_monitor_is_unknown),
 		WORLD_ROW(health_is_of_one_qemu),
 		WORLD_ROW(whether_the_vm_runs),
