@@ -188,6 +188,16 @@ static uint32_t io_timeout_used(const struct member *member, const struct lease_
 	return 0;
 }
 
+/* A look under way may have found QEMU alive: its end is news, and is not left to the next one in the rhythm.
+ */
+static void look_again(struct member *member)
+{
+	if (!member->look_again || member->looking)
+		return;
+	member->look_again = false;
+	membership_look(member);
+}
+
 static void looked(void *data, const struct lease_look *look)
 {
 	struct member *member = data;
@@ -217,6 +227,7 @@ static void looked(void *data, const struct lease_look *look)
 	if (!member->settled && !member->stopping)
 		member_set_timer(member, &member->look_timer, CLOSE_LOOK_MS);
 	member->calls->observed(member->data);
+	look_again(member);
 }
 
 /* sanlock is asked about the QEMU that lives now, or about none when that is not known. Nor about one that
@@ -240,6 +251,7 @@ static void found(void *data, int error, int32_t pid, mono_t begun)
 		member->held = HELD_UNKNOWN;
 		member->held_begun = begun;
 		member->calls->observed(member->data);
+		look_again(member);
 	}
 }
 
@@ -259,6 +271,17 @@ void membership_look(struct member *member)
 	r = member->qemu->find(member->qemu, mono_add(now, MEMBER_FIND_MS), found, member);
 	if (r < 0)
 		found(member, r, 0, now);
+}
+
+/* The agent hears of it some 200 ms before libvirt's event: libvirtd asks a QEMU that has closed its monitor
+ * to end, and then sleeps for so long when it is not reaped yet. What it means is the
+ * agent's to judge, and who may start is the lease's. */
+static void qemu_ended(void *data)
+{
+	struct member *member = data;
+
+	member->look_again = true;
+	look_again(member);
 }
 
 static void look_fired(struct timer *timer)
@@ -291,11 +314,15 @@ void membership_start(struct member *member)
 	member->owner.begun = member->held_begun = member->find_begun = MONO_UNSET;
 	member->qemu_pid = -1;
 	member->trouble_since = member->board_since = member->join_begun = MONO_UNSET;
+	member->qemu->data = member;
+	member->qemu->ended = qemu_ended;
 	membership_look(member);
 }
 
 void membership_done(struct member *member)
 {
+	if (member->qemu)
+		member->qemu->ended = NULL;
 	member->clock->cancel(member->clock, &member->look_timer);
 	member->clock->cancel(member->clock, &member->gate_timer);
 	member->clock->cancel(member->clock, &member->stop_timer);

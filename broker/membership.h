@@ -84,6 +84,7 @@ struct member {
 	mono_t board_since; /* since when the whiteboard could not be read */
 	mono_t join_begun;  /* when sanlock last said so, MONO_UNSET: it has not */
 	bool looking, reading, asking_watchdog, proving, joining, killing, ending, stopping, left;
+	bool look_again; /* QEMU ended during a look, which may be of before */
 	bool leave_held; /* a lease in the lockspace was held when it was last asked to leave */
 	bool end_void;	 /* the end of the storage daemon under way was begun in an earlier membership */
 	bool closely;

@@ -21,6 +21,12 @@ struct qemu_port {
 	/* Both: 0, or -EBUSY: one of this kind is under way, or WORKER_STUCK_MAX threads of it hang (and none
 	 * that was found lives). */
 	void (*close)(struct qemu_port *port);
+
+	/* Set by the owner, NULL: it does not want to know. The QEMU that was found last has ended, told at
+	 * once; whether another lives is for find() to say. May come late or never (it was not asked for
+	 * yet). */
+	void (*ended)(void *data);
+	void *data;
 };
 
 #define QEMU_RESCAN_MS 10000

@@ -3,7 +3,7 @@
  * command line waiting too, without limit: so /proc is read by threads, and a reading that is late is given
  * up. It decides only which answer is still good: a QEMU that was found is kept by its pidfd, which the
  * kernel answers from memory, and "none" is always read anew (a process that was no QEMU may have become one
- * by exec). Made by broker_main.c. */
+ * by exec). The pidfd tells of its end too, as soon as the kernel knows it. Made by broker_main.c. */
 #include "broker/qemu_port.h"
 
 #include <assert.h>
@@ -97,13 +97,34 @@ static void reading_destroy(struct job *job)
 	free(reading);
 }
 
+static void drop(struct qemu_proc *proc)
+{
+	if (proc->pidfd < 0)
+		return;
+	loop_del_fd(proc->loop, proc->pidfd);
+	close(proc->pidfd);
+	proc->pidfd = -1;
+}
+
+/* It stays readable: once is enough. */
+static void pidfd_ready(int fd, short revents, void *data)
+{
+	struct qemu_proc *proc = data;
+
+	drop(proc);
+	if (proc->port.ended)
+		proc->port.ended(proc->port.data);
+}
+
+/* One that can't be watched is seen to have ended by the next find(). */
 static void keep(struct qemu_proc *proc, int32_t pid, int pidfd, mono_t scanned)
 {
-	if (proc->pidfd >= 0)
-		close(proc->pidfd);
+	drop(proc);
 	proc->pid = pid;
 	proc->pidfd = pidfd;
 	proc->scanned = scanned;
+	if (pidfd >= 0)
+		loop_add_fd(proc->loop, pidfd, POLLIN, pidfd_ready, proc);
 }
 
 static bool kept_lives(const struct qemu_proc *proc)
@@ -221,8 +242,7 @@ static void port_close(struct qemu_port *port)
 		loop_del_fd(proc->loop, worker_fd(call->worker));
 		worker_free(call->worker);
 	}
-	if (proc->pidfd >= 0)
-		close(proc->pidfd);
+	drop(proc);
 	free(proc);
 }
 

@@ -112,6 +112,16 @@ void machine_init(struct machine *machine, mono_t now)
 	};
 }
 
+/* Its QEMU has ended, and libvirt, which says how, is still to let go of it: in 200 ms as a rule, and 2 s at
+ * most (daemon/vm_watch.h). The record says so at once, and the lease, which sanlock gives up by itself when
+ * the process ends, says who may start it. What the end means here (a penalty, a failed try, nothing at all)
+ * is not known yet: nothing is begun and no state is left for it. No start either, which libvirt would
+ * refuse: so the score is 0, or the others would wait for this host. */
+static bool ending(const struct snapshot *known)
+{
+	return known->vm.vm == VM_DOWN_MISSING && known->vm.detail == DETAIL_POWERING_DOWN;
+}
+
 static void take_score(struct view *view)
 {
 	const struct snapshot *known = view->known;
@@ -127,7 +137,7 @@ static void take_score(struct view *view)
 		.config_since = m->config_since,
 	};
 	bool joined = known->broker_answers && known->cluster.membership == MEMBERSHIP_JOINED;
-	bool ready = m->state != STATE_START && m->state != STATE_REINITIALIZE;
+	bool ready = m->state != STATE_START && m->state != STATE_REINITIALIZE && !ending(known);
 
 	input.zero[PENALTY_LOCAL_MAINTENANCE] =
 		known->local_maintenance || m->state == STATE_LOCAL_MAINTENANCE;
@@ -359,7 +369,7 @@ static bool take_command(struct view *view)
 	enum action wanted = known->wanted;
 	bool start = wanted == ACTION_START || wanted == ACTION_START_PAUSED;
 	/* WaitForLaunch: a start that was ended by a power-off has not ended in libvirt. */
-	bool not_down = known->vm.vm == VM_UP || known->vm.vm == VM_UNKNOWN ||
+	bool not_down = known->vm.vm == VM_UP || known->vm.vm == VM_UNKNOWN || ending(known) ||
 			known->vm.detail == DETAIL_WAIT_FOR_LAUNCH;
 	bool maintenance = known->cluster.maintenance == FLAG_YES;
 	/* As for our own starts: no second QEMU beside one that libvirt has lost, or that dies slowly. */
@@ -580,6 +590,12 @@ static void decide(struct view *view)
 			row_enter(view, STATE_UNKNOWN_LOCAL_VM, REASON_VM_UNKNOWN);
 		else
 			row_stay(view, REASON_VM_UNKNOWN);
+		return;
+	}
+	/* EngineStart has its result to take in. */
+	if (ending(view->known) && m->state != STATE_ENGINE_START) {
+		row_stay(view, REASON_VM_MISSING);
+		row_wake(view, mono_add(view->now, MONO_SECOND));
 		return;
 	}
 	if (check_local_maintenance(view) || check_timeout(view))

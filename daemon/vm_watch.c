@@ -40,7 +40,7 @@ void vm_watch_init(struct vm_watch *watch, int64_t shutdown_ms)
 	watch->asked_at = MONO_UNSET;
 	watch->view.begun = MONO_UNSET;
 	watch->running_since = MONO_UNSET;
-	watch->none_since = watch->unlisted_since = MONO_UNSET;
+	watch->none_since = watch->unlisted_since = watch->qemu_gone = MONO_UNSET;
 	watch->settled_at = watch->silent_since = MONO_UNSET;
 }
 
@@ -104,6 +104,9 @@ void vm_watch_began(struct vm_watch *watch, enum action action)
 		watch->ending = action;
 		watch->asked_at = MONO_UNSET;
 		break;
+	case ACTION_MIGRATE:
+		watch->migrating = true;
+		break;
 	default:
 		break;
 	}
@@ -161,6 +164,7 @@ void vm_watch_ended(struct vm_watch *watch, enum action action, enum outcome out
 		break;
 	case ACTION_MIGRATE:
 		/* libvirt says so when the target runs it; what is left of it here ends, or is still seen. */
+		watch->migrating = false;
 		watch->left = outcome == OUTCOME_OK;
 		watch->settled_at = now;
 		break;
@@ -209,7 +213,14 @@ static void living_facts(const struct vm_watch *watch, struct vm_facts *ret)
 	}
 }
 
-static void ended_facts(const struct vm_watch *watch, struct vm_facts *ret)
+/* libvirt may need so long to tell how it ended; not longer: then it stands as it says, as if /proc had not
+ * been asked. */
+static bool event_due(const struct vm_watch *watch, mono_t now)
+{
+	return watch->qemu_gone != MONO_UNSET && !mono_passed(watch->qemu_gone, VM_WATCH_ENDING_MS, now);
+}
+
+static void ended_facts(const struct vm_watch *watch, mono_t now, struct vm_facts *ret)
 {
 	bool told = watch->view.ends != watch->ends_then;
 
@@ -226,10 +237,35 @@ static void ended_facts(const struct vm_watch *watch, struct vm_facts *ret)
 	/* Nor is the end of one that could not be taken in: the VM runs on where it came from, if it can. */
 	if (watch->end_wanted || watch->taken_in)
 		return;
-	if (!told)
+	if (!told) {
 		ret->vm = VM_DOWN_MISSING;
-	else if (watch->view.end == END_INSIDE || watch->view.end == END_CRASHED)
+		/* An answer may overtake the event. */
+		if (event_due(watch, now))
+			ret->detail = DETAIL_POWERING_DOWN;
+	} else if (watch->view.end == END_INSIDE || watch->view.end == END_CRASHED)
 		ret->vm = VM_DOWN_UNEXPECTED;
+}
+
+/* "None" counts only after "one": a /proc that shows none of a VM that runs is no news of its end. */
+static void note_qemu(struct vm_watch *watch, int32_t pid, mono_t begun)
+{
+	if (pid > 0) {
+		watch->qemu_seen = true;
+		watch->qemu_gone = MONO_UNSET;
+	} else if (pid == 0 && watch->qemu_seen) {
+		watch->qemu_seen = false;
+		watch->qemu_gone = begun;
+	}
+}
+
+/* Its QEMU has ended, and libvirt is still to say so. Only of one that ran before and is not begun, ended or
+ * migrated: there libvirt's word, or the action's end, tells what it was, and nobody waits for it. */
+static bool ending(const struct vm_watch *watch, mono_t now)
+{
+	return (watch->view.state == DOMAIN_RUNNING || watch->view.state == DOMAIN_SHUTTING_DOWN) &&
+	       watch->starting == ACTION_NONE && !watch->end_wanted && !watch->migrating &&
+	       !watch->view.leaving && !watch->left && watch->running_since != MONO_UNSET &&
+	       watch->qemu_gone > watch->running_since && event_due(watch, now);
 }
 
 void vm_watch_facts(struct vm_watch *watch, int32_t qemu_pid, mono_t pid_begun, mono_t now,
@@ -240,6 +276,7 @@ void vm_watch_facts(struct vm_watch *watch, int32_t qemu_pid, mono_t pid_begun, 
 	memset(ret, 0, sizeof(*ret));
 	ret->running_since = MONO_UNSET;
 	ret->seen_at = watch->view.begun;
+	note_qemu(watch, qemu_pid, pid_begun);
 	/* Our start in flight is `down` until its guest runs: it may wait for the lease for as long as a dead
 	 * owner's dead time, and other hosts must not take it for the engine. libvirt may be silent
 	 * meanwhile: it waits with it. */
@@ -255,6 +292,14 @@ void vm_watch_facts(struct vm_watch *watch, int32_t qemu_pid, mono_t pid_begun, 
 		ret->vm = VM_UNKNOWN;
 		ret->detail = DETAIL_UNKNOWN;
 		ret->reason = ENGINE_REASON_NO_STATS;
+		return;
+	}
+	if (ending(watch, now)) {
+		/* Not `down`: a start here waits until libvirt has let go of it. */
+		ret->vm = VM_DOWN_MISSING;
+		ret->detail = DETAIL_POWERING_DOWN;
+		ret->reason = ENGINE_REASON_NOT_HERE;
+		watch->unlisted_since = MONO_UNSET;
 		return;
 	}
 	if (listed) {
@@ -275,5 +320,5 @@ void vm_watch_facts(struct vm_watch *watch, int32_t qemu_pid, mono_t pid_begun, 
 		return;
 	}
 	watch->unlisted_since = MONO_UNSET;
-	ended_facts(watch, ret);
+	ended_facts(watch, now, ret);
 }

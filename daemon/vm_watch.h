@@ -13,6 +13,10 @@
  * of states. */
 #define VM_WATCH_SILENCE_MS 3000
 
+/* A QEMU that has ended by /proc is believed over a libvirt that lists it for so long: libvirt's event comes
+ * 20 to 220 ms after its death, and tells how it ended. */
+#define VM_WATCH_ENDING_MS 2000
+
 /* Zeroed by vm_watch_init(). */
 struct vm_watch {
 	struct domain_view view; /* the last one that told a state */
@@ -26,11 +30,14 @@ struct vm_watch {
 	enum action starting;	 /* our start in flight, or ACTION_NONE */
 	bool created;		 /* the paused domain is of our start, and was not resumed since */
 	bool ran;		 /* the one that is listed, or was last, has been seen to run here */
+	bool migrating;		 /* our migration in flight */
 	bool left;		 /* the last one that was up left by migration */
 	bool taken_in;		 /* it is being taken in by migration, or was until it ended */
 	mono_t running_since;
 	mono_t none_since;     /* libvirt lists none, MONO_UNSET: it does, or never answered */
 	mono_t unlisted_since; /* a QEMU lives that libvirt does not list */
+	bool qemu_seen;	       /* /proc has shown a QEMU since it last showed none */
+	mono_t qemu_gone;      /* when it showed none again, MONO_UNSET: one lives, or never did */
 	mono_t settled_at;     /* when an action's end proved what the VM is; older answers don't count */
 };
 
@@ -45,6 +52,8 @@ void vm_watch_ended(struct vm_watch *watch, enum action action, enum outcome out
  */
 void vm_watch_settle(struct vm_watch *watch);
 /* `qemu_pid` and its moment as in struct cluster: a QEMU that lives is believed over a libvirt that does not
- * list it. */
+ * list it; for a moment so is one that has ended: `down_missing` with DETAIL_POWERING_DOWN, until libvirt
+ * tells how.
+ */
 void vm_watch_facts(struct vm_watch *watch, int32_t qemu_pid, mono_t pid_begun, mono_t now,
 		    struct vm_facts *ret);

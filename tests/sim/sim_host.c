@@ -407,7 +407,12 @@ static void on_runs(void *data, bool runs)
 			  HEALTH_EAGER_MS - (host->sim->now - host->health_at) % HEALTH_EAGER_MS);
 }
 
-static const struct sim_vm_calls vm_calls = {on_runs, on_migrates, on_cancels, on_libvirt_dies};
+static void on_ended(void *data)
+{
+	sim_proc_ended(&((struct sim_host *)data)->proc);
+}
+
+static const struct sim_vm_calls vm_calls = {on_runs, on_migrates, on_cancels, on_libvirt_dies, on_ended};
 
 static void fill_configs(struct sim_host *host)
 {

@@ -12,6 +12,7 @@
 
 #define LOOK_MS 3
 #define EVENT_MS 20
+#define NOTICE_MS 200 /* libvirtd sleeps so long when a QEMU that was killed is not reaped yet */
 #define RESUME_MS 30
 #define DESTROY_MS 120
 #define DESTROY_LIMIT_MS 15000 /* SIGTERM 10 s, SIGKILL 5 s */
@@ -32,10 +33,16 @@ static void set_event(struct sim_vm *vm, struct sim_event *event, int64_t ms)
 
 /* Looks and events. */
 
+/* What has ended is as it was, to libvirtd, before it notices. */
+static bool unnoticed(const struct sim_vm *vm)
+{
+	return vm->pid == 0 && now_of(vm) < vm->listed_until;
+}
+
 static void fill_view(struct sim_vm *vm)
 {
 	vm->view.pause = PAUSE_NONE;
-	switch (vm->lost ? SIM_GUEST_NONE : vm->guest) {
+	switch (vm->lost ? SIM_GUEST_NONE : unnoticed(vm) ? vm->listed : vm->guest) {
 	case SIM_GUEST_NONE:
 		vm->view.state = DOMAIN_NONE;
 		vm->view.leaving = false;
@@ -114,7 +121,7 @@ static void told_fired(struct sim_event *event)
 		return;
 	fill_view(vm);
 	vm->view.begun = now_of(vm);
-	if (vm->events_ends > 0) {
+	if (vm->events_ends > 0 && !unnoticed(vm)) {
 		vm->view.end = vm->last_end;
 		vm->view.ends += vm->events_ends;
 		vm->events_ends = 0;
@@ -128,7 +135,7 @@ void sim_libvirt_told(struct sim_vm *vm)
 {
 	/* A connection that is not there hears nothing, and a view of libvirt's that is not known has none.
 	 */
-	if (vm->attached && vm->libvirt_up && vm->view.state != DOMAIN_UNKNOWN)
+	if (vm->attached && vm->libvirt_up && vm->view.state != DOMAIN_UNKNOWN && !unnoticed(vm))
 		set_event(vm, &vm->told, EVENT_MS);
 }
 
@@ -272,18 +279,22 @@ void sim_libvirt_stopped(struct sim_vm *vm, enum domain_end end)
 		job_end(&vm->acting, vm->acting.outcome, vm->acting.text);
 	else if (vm->acting.under_way && vm->acting.resuming)
 		resume_ended(&vm->acting, -EIO);
-	if (!vm->attached || !vm->libvirt_up || vm->view.state == DOMAIN_UNKNOWN)
+	if (!vm->libvirt_up)
+		return;
+	if (end == END_CRASHED && !vm->lost)
+		vm->listed_until = mono_add(now_of(vm), NOTICE_MS);
+	if (!vm->attached || vm->view.state == DOMAIN_UNKNOWN)
 		return;
 	vm->last_end = end;
 	vm->events_ends++;
-	set_event(vm, &vm->told, EVENT_MS);
+	set_event(vm, &vm->told, unnoticed(vm) ? NOTICE_MS + EVENT_MS : EVENT_MS);
 }
 
 static void start_step(struct sim_job *job)
 {
 	struct sim_vm *vm = job->vm;
 
-	if (vm->pid != 0 && job->made != vm->number) {
+	if ((vm->pid != 0 || unnoticed(vm)) && job->made != vm->number) {
 		job_end(job, OUTCOME_FAILED, "the domain exists and is not shut off");
 		return;
 	}
@@ -475,6 +486,7 @@ void sim_vm_libvirt_crash(struct sim_vm *vm)
 	if (!vm->libvirt_up)
 		return;
 	vm->libvirt_up = vm->libvirt_hangs = false;
+	vm->listed_until = MONO_UNSET;
 	job_drop(&vm->acting, "the connection was closed");
 	job_drop(&vm->destroying, "the connection was closed");
 	sim_cancel(vm->sim, &vm->told);
@@ -520,6 +532,7 @@ void sim_libvirt_power_off(struct sim_vm *vm)
 {
 	sim_vm_close(vm);
 	vm->libvirt_up = vm->libvirt_hangs = false;
+	vm->listed_until = MONO_UNSET;
 	vm->acting.under_way = vm->destroying.under_way = false;
 	vm->acting.resuming = vm->acting.undoing = vm->destroying.resuming = false;
 	sim_cancel(vm->sim, &vm->acting.step);

@@ -30,6 +30,33 @@ static void tell_backings(struct sim_proc_question *question)
 	question->told(question->data, question->late ? NULL : backings);
 }
 
+static void tell_pid(struct sim_proc_question *question)
+{
+	struct sim_proc *proc = question->proc;
+
+	proc->found = proc->vm->pid != 0;
+	question->found(question->data, 0, proc->vm->pid, question->begun);
+}
+
+static void ends_fired(struct sim_event *event)
+{
+	struct sim_proc *proc = (struct sim_proc *)((char *)event - offsetof(struct sim_proc, ends));
+
+	if (proc->qemu.ended)
+		proc->qemu.ended(proc->qemu.data);
+}
+
+void sim_proc_ended(struct sim_proc *proc)
+{
+	struct sim_clock *clock = proc->vm->clock;
+
+	if (!proc->found)
+		return;
+	proc->found = false;
+	sim_set(proc->vm->sim, &proc->ends, clock->host,
+		sim_clock_due(clock, mono_add(now_of(proc), ANSWER_MS)));
+}
+
 static void answers_fired(struct sim_event *event)
 {
 	struct sim_proc_question *question = (struct sim_proc_question *)event;
@@ -41,7 +68,7 @@ static void answers_fired(struct sim_event *event)
 	else if (question->late || proc->fails)
 		question->found(question->data, question->late ? -ETIMEDOUT : -EPERM, 0, question->begun);
 	else
-		question->found(question->data, 0, proc->vm->pid, question->begun);
+		tell_pid(question);
 }
 
 static int ask(struct sim_proc *proc, enum sim_proc_kind kind, mono_t deadline, void *data)
@@ -108,6 +135,9 @@ static void backing_close(struct backing_port *port)
 
 void sim_proc_close(struct sim_proc *proc)
 {
+	proc->found = false;
+	proc->qemu.ended = NULL;
+	sim_cancel(proc->vm->sim, &proc->ends);
 	for (int i = 0; i < SIM_PROC_KIND_COUNT; i++) {
 		sim_cancel(proc->vm->sim, &proc->questions[i].answers);
 		proc->questions[i].under_way = false;
@@ -117,9 +147,12 @@ void sim_proc_close(struct sim_proc *proc)
 void sim_proc_init(struct sim_proc *proc, struct sim_vm *vm)
 {
 	memset(proc, 0, sizeof(*proc));
-	proc->qemu = (struct qemu_port){qemu_find_pid, qemu_prove, qemu_close};
+	proc->qemu = (struct qemu_port){.find = qemu_find_pid, .prove = qemu_prove, .close = qemu_close};
 	proc->backing = (struct backing_port){backing_look, backing_close};
 	proc->vm = vm;
+	proc->ends.fire = ends_fired;
+	proc->ends.kind = SIM_LOCAL;
+	proc->ends.daemon = SIM_DAEMON_BROKER;
 	for (int i = 0; i < SIM_PROC_KIND_COUNT; i++) {
 		proc->questions[i].proc = proc;
 		proc->questions[i].answers.fire = answers_fired;

@@ -28,8 +28,12 @@ struct sim_proc {
 	bool fails, hangs;
 	bool other_storage; /* the whiteboard lives on another storage than the leases */
 	struct sim_proc_question questions[SIM_PROC_KIND_COUNT];
+	bool found; /* the broker has a pidfd of the QEMU that lives */
+	struct sim_event ends;
 };
 
 void sim_proc_init(struct sim_proc *proc, struct sim_vm *vm);
+/* QEMU has ended: who has its pidfd is told. */
+void sim_proc_ended(struct sim_proc *proc);
 /* The broker is gone: nothing is answered any more. */
 void sim_proc_close(struct sim_proc *proc);

@@ -47,6 +47,7 @@ static void qemu_gone(struct sim_vm *vm)
 	sim_vm_hand(vm, false);
 	sim_cancel(vm->sim, &vm->dies);
 	sim_cancel(vm->sim, &vm->guest_off);
+	vm->listed = vm->guest;
 	guest_to(vm, SIM_GUEST_NONE);
 	vm->pid = 0;
 	vm->killed = false;
@@ -54,6 +55,7 @@ static void qemu_gone(struct sim_vm *vm)
 	sim_domain_gone(vm);
 	sim_sanlock_exited(vm->sanlock, SIM_LEASE_ENGINE);
 	sim_libvirt_stopped(vm, vm->ending);
+	vm->calls->ended(vm->calls_data);
 }
 
 static void dies_fired(struct sim_event *event)
@@ -195,7 +197,7 @@ void sim_vm_init(struct sim_vm *vm, struct sim_clock *clock, struct sim_disk *di
 	vm->clock = clock;
 	vm->disk = disk;
 	vm->sanlock = sanlock;
-	vm->running_since = MONO_UNSET;
+	vm->running_since = vm->listed_until = MONO_UNSET;
 	vm->ways = (struct sim_vm_ways){.create_ms = 400,
 					.copy_ms = SIM_COPY_MS,
 					.boot_ms = 40 * MONO_SECOND,

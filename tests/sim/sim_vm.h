@@ -61,6 +61,8 @@ struct sim_vm_calls {
 	void (*cancels)(void *data);
 	/* libvirtd dies, and is back after so long. */
 	void (*libvirt_dies)(void *data, int64_t back_ms);
+	/* QEMU's process has ended. */
+	void (*ended)(void *data);
 };
 
 struct sim_vm {
@@ -95,6 +97,8 @@ struct sim_vm {
 	/* libvirtd. */
 	bool libvirt_up, libvirt_hangs;
 	uint32_t libvirt_starts; /* how often it came up */
+	enum sim_guest listed;	 /* as it lists what has ended, */
+	mono_t listed_until;	 /* which it has not noticed before then */
 	struct sim_job acting, destroying;
 	char target[64]; /* of the migration that an agent asked for */
 	bool unsure;	 /* the agent's migration has failed, or was refused: one may be under way */

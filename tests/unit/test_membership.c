@@ -402,6 +402,31 @@ static void held_of_this_pid_alone(void **state)
 	assert_int_equal(world_cluster(world).held, HELD_UNKNOWN);
 }
 
+/* Its pidfd tells: nobody waits for the next look, 10 s away, and a look under way is of before. */
+static void end_of_qemu_is_looked_at(void **state)
+{
+	struct world *world = *state;
+
+	world->membership = MEMBERSHIP_JOINED;
+	world->qemu_pid = 4711;
+	world_start(world);
+	world_run(world, 12500);
+	assert_int_equal(world_cluster(world).qemu_pid, 4711);
+	world->qemu_pid = 0;
+	world->qemu.ended(world->qemu.data);
+	world_run(world, 10);
+	assert_int_equal(world_cluster(world).qemu_pid, 0);
+	world->qemu_pid = 4712;
+	world_run(world, 11000);
+	assert_int_equal(world_cluster(world).qemu_pid, 4712);
+	world->qemu.ended(world->qemu.data); /* a look begins, and finds it */
+	world_run(world, 1);
+	world->qemu_pid = 0;
+	world->qemu.ended(world->qemu.data);
+	world_run(world, 10);
+	assert_int_equal(world_cluster(world).qemu_pid, 0);
+}
+
 /* sanlock hangs, and can't even be asked: what /proc shows comes all the same. */
 static void qemu_ends_while_sanlock_hangs(void **state)
 {
@@ -579,6 +604,7 @@ int main(void)
 		WORLD_ROW(sanlock_gone_and_back),
 		WORLD_ROW(paused_is_not_asked_about),
 		WORLD_ROW(held_of_this_pid_alone),
+		WORLD_ROW(end_of_qemu_is_looked_at),
 		WORLD_ROW(qemu_ends_while_sanlock_hangs),
 		WORLD_ROW(unread_owner_is_unknown),
 		WORLD_ROW(dead_guard_is_said),

@@ -87,6 +87,7 @@ struct bench {
 	mono_t begun;
 	struct timer limit;
 	pid_t child;
+	unsigned ends;
 };
 
 static struct bench bench;
@@ -196,6 +197,37 @@ static void test_none_is_read_anew(void **state)
 	assert_int_equal(readings(), 2);
 }
 
+static void ended(void *data)
+{
+	struct bench *b = data;
+
+	b->ends++;
+	b->answered = true;
+	loop_stop(b->loop);
+}
+
+/* Told once, whoever has asked since, and only of the one that is known. */
+static void test_end_is_told(void **state)
+{
+	struct bench *b = *state;
+	pid_t child = b->child;
+
+	b->port->ended = ended;
+	b->port->data = b;
+	proc_set(false, 0, child);
+	ask(b, b->port->find);
+	ask(b, b->port->prove);
+	b->answered = false;
+	child_end(b);
+	assert_true(answer(b) < LATE_MS);
+	assert_int_equal(b->ends, 1);
+	proc_set(false, 0, 0);
+	ask(b, b->port->find);
+	assert_int_equal(b->error, 0);
+	assert_int_equal(b->pid, 0);
+	assert_int_equal(b->ends, 1);
+}
+
 static void test_found_is_kept(void **state)
 {
 	struct bench *b = *state;
@@ -276,6 +308,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_answers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_none_is_read_anew, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_end_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_found_is_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hanging, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kept_while_all_hang, setup, teardown),
