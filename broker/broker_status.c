@@ -39,8 +39,9 @@ static void say_pokes(const struct broker *broker, char text[TEXT_MAX])
 	const struct slot *slot;
 
 	if (pokes->lost_at != MONO_UNSET && !mono_passed(pokes->lost_at, AWAY_SAID_MS, broker_now(broker)))
-		say(text, "corosync: away for %lld s, blocks are read in their rhythm",
-		    seconds_since(broker, pokes->lost_at));
+		/* In minutes: each change of the text goes to systemd. */
+		say(text, "corosync: away for %lld min, blocks are read in their rhythm",
+		    seconds_since(broker, pokes->lost_at) / 60);
 	for (size_t i = 0; i < POKE_GONE_MAX; i++) {
 		const struct poke_gone *gone = &pokes->intake.gone[i];
 
