@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Lists of what is due at each of the next moments, and a heap of what is due later. Each node knows its
- * entry, so that it can be moved and taken out: an event in `place`, a daemon's timer in `next`, which is the
- * port's own field. Called by sim_clock.c and by everything that waits. */
+/* Lists of what is due in each of the next spans of time, and a heap of what is due later. Each node knows
+ * its entry, so that it can be moved and taken out: an event in `place`, a daemon's timer in `next`, which is
+ * the port's own field. Called by sim_clock.c and by everything that waits. */
 #include "tests/sim/sim_queue.h"
 
 #include <stdio.h>
@@ -20,16 +20,16 @@ static bool sooner(const struct sim_entry *a, const struct sim_entry *b)
 
 static uint32_t near_place(int64_t at)
 {
-	return (uint32_t)at % SIM_NEAR_MS;
+	return (uint32_t)(at / SIM_SPAN_MS) % SIM_NEAR;
 }
 
-/* Behind those of its moment that were set before it. */
+/* Behind those that are due before it, or were set before it for its moment. */
 static void near_put(struct sim *sim, uint32_t which)
 {
 	struct sim_entry *entry = &sim->entries[which];
 	uint32_t place = near_place(entry->at), before = sim->near[place].last;
 
-	while (before != 0 && sim->entries[before].sequence > entry->sequence)
+	while (before != 0 && sooner(entry, &sim->entries[before]))
 		before = sim->entries[before].before;
 	entry->far_place = 0;
 	entry->before = before;
@@ -64,11 +64,11 @@ static void near_take(struct sim *sim, const struct sim_entry *entry)
 /* The first of those that are near, 0: none is. */
 static uint32_t near_first(const struct sim *sim)
 {
-	const uint32_t words = SIM_NEAR_MS / WORD_BITS;
+	const uint32_t words = SIM_NEAR / WORD_BITS;
 	uint32_t place = near_place(sim->now), word = place / WORD_BITS;
 	uint64_t used = sim->near_used[word] & UINT64_MAX << place % WORD_BITS;
 
-	/* Around, and back to what comes before this moment in its word: it is the latest. */
+	/* Around, and back to what comes before this span in its word: it is the latest. */
 	for (uint32_t i = 0; used == 0 && i < words; i++) {
 		word = (word + 1) % words;
 		used = sim->near_used[word];
@@ -112,7 +112,7 @@ static void far_take(struct sim *sim, uint32_t place)
 
 static void queue(struct sim *sim, uint32_t which)
 {
-	if (sim->entries[which].at < sim->now + SIM_NEAR_MS)
+	if (sim->entries[which].at / SIM_SPAN_MS < sim->now / SIM_SPAN_MS + SIM_NEAR)
 		near_put(sim, which);
 	else
 		far_place(sim, ++sim->n_far, which);
@@ -259,8 +259,12 @@ static uint32_t first_due(const struct sim *sim)
 static bool may_fire(struct sim *sim, uint32_t which)
 {
 	struct sim_entry *entry = &sim->entries[which];
-	int64_t held = sim->held_until[entry->host], stopped = sim->stopped_until[entry->host][entry->daemon];
+	int64_t held, stopped;
 
+	if (sim->stands_until <= entry->at)
+		return true;
+	held = sim->held_until[entry->host];
+	stopped = sim->stopped_until[entry->host][entry->daemon];
 	held = stopped > held ? stopped : held;
 	if (held <= entry->at)
 		return true;

@@ -44,12 +44,14 @@ struct sim_entry {
 	void *node; /* struct sim_event, or struct timer with SIM_TIMER; NULL: the entry is free */
 	uint16_t host;
 	uint8_t kind, daemon;
-	uint32_t before, after; /* of the same moment; after: also of those that are free */
+	uint32_t before, after; /* of the same span; after: also of those that are free */
 	uint32_t far_place;	/* in `far`, 0: it is near */
 };
 
 /* Nearly all that is set is due within a loop of the daemons, and most of it is cancelled. */
-#define SIM_NEAR_MS 16384 /* a power of two */
+#define SIM_NEAR_MS 16384
+#define SIM_SPAN_MS 4			     /* what is due within it is one list: they fit a near cache */
+#define SIM_NEAR (SIM_NEAR_MS / SIM_SPAN_MS) /* a power of two */
 
 /* The root of a simulation. Times are ms since its beginning; hosts have clocks of their own (sim_clock.h).
  */
@@ -71,12 +73,12 @@ struct sim {
 
 	struct sim_entry *entries; /* from 1 on */
 	uint32_t n_entries, size, free;
-	/* Those due within SIM_NEAR_MS when they were set, by the moment: lists by sequence. */
+	/* Those due within SIM_NEAR_MS when they were set, by the span: lists by moment and sequence. */
 	struct {
 		uint32_t first, last;
-	} near[SIM_NEAR_MS];
-	uint64_t near_used[SIM_NEAR_MS / 64]; /* a bit per moment that has any */
-	uint32_t *far;			      /* the others: a heap, from 1 on */
+	} near[SIM_NEAR];
+	uint64_t near_used[SIM_NEAR / 64]; /* a bit per span that has any */
+	uint32_t *far;			   /* the others: a heap, from 1 on */
 	uint32_t n_far;
 	uint64_t sequence;
 	unsigned same; /* events at this moment, to find one that spins */

@@ -124,13 +124,32 @@ static void test_far_away(void **state)
 	sim_done(&sim);
 }
 
+/* What is due nearly once around from a moment within a span is not taken for what is due in that span. */
+static void test_once_around(void **state)
+{
+	struct sim sim;
+
+	begin(&sim);
+	sim_run(&sim, SIM_SPAN_MS - 1);
+	sim_set(&sim, &events[0].event, 1, SIM_NEAR_MS + 1);
+	sim_set(&sim, &events[1].event, 1, SIM_NEAR_MS);
+	sim_set(&sim, &events[2].event, 1, SIM_NEAR_MS - 1);
+	sim_set(&sim, &events[3].event, 1, 100);
+	sim_run(&sim, 2 * SIM_NEAR_MS);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(events[i].order, 4 - i);
+	assert_int_equal(events[3].at, 100);
+	assert_int_equal(events[0].at, SIM_NEAR_MS + 1);
+	sim_done(&sim);
+}
+
 /* Time passes, and then everything at once; the others go on. */
 static void test_held_host(void **state)
 {
 	struct sim sim;
 
 	begin(&sim);
-	sim.held_until[1] = 50;
+	sim_hold(&sim, 1, SIM_DAEMON_NONE, 50);
 	sim_set(&sim, &events[0].event, 1, 10);
 	sim_set(&sim, &events[1].event, 1, 20);
 	sim_set(&sim, &events[2].event, 2, 30);
@@ -169,7 +188,7 @@ static void test_stopped_daemon(void **state)
 	sim_clock_boot(&clock, &sim, 1, 0, 0);
 	events[0].event.daemon = events[1].event.daemon = SIM_DAEMON_AGENT;
 	events[2].event.daemon = SIM_DAEMON_BROKER;
-	sim.stopped_until[1][SIM_DAEMON_AGENT] = 50;
+	sim_hold(&sim, 1, SIM_DAEMON_AGENT, 50);
 	assert_true(sim_stands(&sim, 1, SIM_DAEMON_AGENT));
 	assert_false(sim_stands(&sim, 1, SIM_DAEMON_BROKER));
 	port->set(port, &timer, 15);
@@ -220,6 +239,7 @@ int main(void)
 		cmocka_unit_test(test_same_moment_in_the_order_of_setting),
 		cmocka_unit_test(test_moved_and_cancelled),
 		cmocka_unit_test(test_far_away),
+		cmocka_unit_test(test_once_around),
 		cmocka_unit_test(test_held_host),
 		cmocka_unit_test(test_stopped_daemon),
 		cmocka_unit_test(test_drift_and_suspend),
