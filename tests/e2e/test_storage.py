@@ -459,6 +459,7 @@ def test_store_that_lies(kind_lab):
             f"cp {AGENT_CONF} {AGENT_CONF}.right; printf '[policy]\nloop=2\nstale=20\nowner_retry=5\n' >>{AGENT_CONF}; "
             "systemctl daemon-reload; systemctl restart ovirt-ha-broker ovirt-ha-agent", timeout=60)
     lab.wait_well(START_SECONDS)
+    first = lab.run(other, "date", "+@%s").stdout.strip()
     for fault, ms, words in LIES:
         begun = lab.run(other, "date", "+@%s").stdout.strip()
         count = 6 if fault in ("stale", "delay") else 2  # reads for the others' records begin at this block too
@@ -468,6 +469,8 @@ def test_store_that_lies(kind_lab):
         lab.wait(f"score@{other}>0 && age@{other}<5", START_SECONDS)
         store("none")  # what never ends is stuck until then
         poll(lambda: "trouble" not in lab.own_status(other), START_SECONDS, f"{fault}: the trouble stays")
+    # Not before: the others write each 10 s.
+    assert "action start begun" not in journal(lab, other, "ovirt-ha-agent", first)
     begun = lab.run(other, "date", "+@%s").stdout.strip()
     store("stale", 0)
     poll(lambda: "action start ended outcome=lease-held" in journal(lab, other, "ovirt-ha-agent", begun), START_SECONDS,
