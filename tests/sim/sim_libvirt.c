@@ -333,6 +333,7 @@ static void destroy_step(struct sim_job *job)
 	struct sim_vm *vm = job->vm;
 
 	if (vm->pid == 0 || vm->lost) {
+		vm->listed_until = MONO_UNSET; /* noticed by that */
 		job_end(job, OUTCOME_OK, "");
 		return;
 	}
