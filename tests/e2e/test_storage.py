@@ -21,7 +21,7 @@ from lab_driver import poll
 from lab_place import STORAGE_ADDRESS
 from storage_servers import CHAP_PASSWORD, CHAP_USER, IQN, IscsiServer
 
-IO_TIMEOUT = 3  # so much that two cores with two labs on them keep it
+IO_TIMEOUT = 3  # so much that two cores with three labs on them keep it
 DIES_SECONDS = 8 * IO_TIMEOUT + 15  # sanlock ends the VM after 8 x, and kills what does not end by itself
 TAKEOVER_SECONDS = 8 * IO_TIMEOUT + 60 + 60  # sanlock's, and a start
 START_SECONDS = 60
@@ -456,7 +456,7 @@ def test_store_that_lies(kind_lab):
     shutil.copy(f"{lab.build}/broker/ovirt-ha-broker-faulty", f"{lab.lab.host(other).root}/usr/libexec/")
     lab.run(other, "sh", "-ec", "mkdir -p /run/systemd/system/ovirt-ha-broker.service.d; printf '[Service]\nExecStart=\n"
             "ExecStart=/usr/libexec/ovirt-ha-broker-faulty\n' >/run/systemd/system/ovirt-ha-broker.service.d/faulty.conf; "
-            f"cp {AGENT_CONF} {AGENT_CONF}.right; printf '[policy]\nloop=2\nstale=20\nowner_retry=5\n' >>{AGENT_CONF}; "
+            f"cp {AGENT_CONF} {AGENT_CONF}.right; printf '[policy]\nloop=2\nstale=30\nowner_retry=5\n' >>{AGENT_CONF}; "
             "systemctl daemon-reload; systemctl restart ovirt-ha-broker ovirt-ha-agent", timeout=60)
     lab.wait_well(START_SECONDS)
     first = lab.run(other, "date", "+@%s").stdout.strip()
