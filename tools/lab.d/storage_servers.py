@@ -187,8 +187,10 @@ class GlusterServer(Server):
     kind, programs, commands = "gluster", ("glusterd",), ("glusterd", "glusterfs", "gluster")
     volume = "storage"
     port = 24007
-    options = (("network.ping-timeout", "2"), ("group", "virt"), ("performance.stat-prefetch", "off"),
-               ("network.remote-dio", "disable"), ("performance.strict-o-direct", "on"), ("features.shard", "off"))
+    # As hosted-engine-storage(7) has them, which says why.
+    options = (("group", "virt"), ("network.ping-timeout", "10"), ("cluster.eager-lock", "off"),
+               ("performance.stat-prefetch", "off"), ("network.remote-dio", "disable"),
+               ("performance.strict-o-direct", "on"), ("features.shard", "off"))
 
     def __init__(self, folder, space, address, bricks):
         super().__init__(folder, space, address)
