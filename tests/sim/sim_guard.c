@@ -52,13 +52,10 @@ static void word_take(struct sim_guard *guard, enum guard_word word, mono_t now)
 	guard->facts.asked = now;
 }
 
-/* sanlock's answer; a stopped daemon gives none. */
-static void ask(struct sim_guard *guard, mono_t now)
+static void hear(struct sim_guard *guard, mono_t now)
 {
 	const struct sim_sanlock *sanlock = guard->sanlock;
 
-	if (sanlock->stopped)
-		return;
 	if (!sanlock->running)
 		word_take(guard, WORD_GONE, now);
 	else if (sanlock->space == SIM_SPACE_NONE || sanlock->space == SIM_SPACE_LEAVING ||
@@ -69,6 +66,13 @@ static void ask(struct sim_guard *guard, mono_t now)
 	if (guard->facts.word == WORD_JOINED && sanlock->renewed > guard->facts.renewed)
 		guard->facts.renewed = sanlock->renewed;
 	guard->facts.watchdog = guard->require_watchdog && sanlock->running && sanlock->has_watchdog;
+}
+
+/* sanlock's answer; a stopped daemon gives none. */
+static void ask(struct sim_guard *guard, mono_t now)
+{
+	if (!guard->sanlock->stopped)
+		hear(guard, now);
 }
 
 /* Not later than that. */
@@ -128,10 +132,15 @@ static void tick_fired(struct sim_event *event)
 	}
 }
 
-void sim_guard_wake(struct sim_guard *guard)
+/* It has asked all along, nobody heard it: the last time just now, so that the next question is as late as it
+ * can be. What a stopped daemon would say is what it had said. */
+void sim_guard_begun(struct sim_guard *guard)
 {
-	if (guard->running && !sim_is_set(&guard->tick))
-		set_tick(guard, ANSWER_MS);
+	if (!guard->running || sim_is_set(&guard->tick))
+		return;
+	hear(guard, now_of(guard));
+	guard->boot_ahead_ms = guard->clock->boot_ahead_ms;
+	set_tick(guard, stands(guard) ? ANSWER_MS : gap_of(guard));
 }
 
 void sim_guard_resumed(struct sim_guard *guard, int64_t ms)
@@ -147,7 +156,7 @@ void sim_guard_sanlock_ended(struct sim_guard *guard)
 	if (!guard->running)
 		return;
 	if (stands(guard)) {
-		sim_guard_wake(guard); /* it asks when it goes on */
+		tick_within(guard, ANSWER_MS); /* it asks when it goes on */
 		return;
 	}
 	word_take(guard, WORD_GONE, now);
@@ -314,7 +323,7 @@ void sim_guard_start(struct sim_guard *guard)
 		guard->survives_since = MONO_UNSET;
 	watch_reset(guard);
 	if (guard->vm->pid != 0)
-		sim_guard_wake(guard);
+		set_tick(guard, ANSWER_MS);
 }
 
 void sim_guard_crash(struct sim_guard *guard)

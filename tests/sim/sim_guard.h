@@ -49,8 +49,8 @@ struct sim_guard {
 void sim_guard_init(struct sim_guard *guard, struct sim_vm *vm);
 void sim_guard_start(struct sim_guard *guard);
 void sim_guard_crash(struct sim_guard *guard);
-/* A QEMU was made, or sanlock ended: the guard looks. */
-void sim_guard_wake(struct sim_guard *guard);
+/* The guest runs. */
+void sim_guard_begun(struct sim_guard *guard);
 /* The host was suspended for `ms`. */
 void sim_guard_resumed(struct sim_guard *guard, int64_t ms);
 void sim_guard_sanlock_ended(struct sim_guard *guard);

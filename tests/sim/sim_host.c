@@ -401,7 +401,7 @@ static void on_runs(void *data, bool runs)
 	if (!runs)
 		return;
 	note_past(host);
-	sim_guard_wake(&host->guard);
+	sim_guard_begun(&host->guard);
 	if (host->broker && !sim_is_set(&host->health))
 		set_event(host, &host->health,
 			  HEALTH_EAGER_MS - (host->sim->now - host->health_at) % HEALTH_EAGER_MS);

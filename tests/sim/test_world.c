@@ -377,6 +377,37 @@ static void test_pokes(void **state)
 	sim_cluster_free(cluster);
 }
 
+/* The guest begins right after the guard's question, so nobody hears of sanlock for as long as can be; but a
+ * guard that stood still when sanlock ended hears of that as soon as it goes on. */
+static void test_guard_asks(void **state)
+{
+	struct sim_cluster_config config = {
+		.seed = 13, .n_hosts = 1, .policy = policy_default, .watchdog = true};
+	struct sim_cluster *cluster = sim_cluster_new(&config);
+	struct sim_host *host = sim_cluster_host(cluster, 1);
+	struct sim_guard *guard = &host->guard;
+	int64_t now = 0, gap;
+
+	sim_cluster_boot(cluster);
+	while (cluster->running == 0 && now < SETTLED)
+		sim_cluster_run(cluster, now += 10);
+	assert_int_equal(cluster->running, 1);
+	assert_int_equal(guard->facts.word, WORD_JOINED);
+	gap = guard_ask_gap(&guard->facts, sim_clock_mono(&host->clock));
+	assert_in_range(guard->ticks_at - sim_clock_mono(&host->clock), gap - 10, gap);
+	/* Nobody else minds. */
+	sim_crash(host, SIM_AGENT_SERVICE, MONO_NEVER);
+	sim_crash(host, SIM_BROKER_SERVICE, MONO_NEVER);
+	sim_hang(host, SIM_GUARD_SERVICE, 2 * S);
+	sim_cluster_run(cluster, now += 1 * S);
+	sim_crash(host, SIM_SANLOCK_SERVICE, MONO_NEVER);
+	sim_cluster_run(cluster, now += S - 10);
+	assert_int_equal(cluster->running, 1);
+	sim_cluster_run(cluster, now += S / 2);
+	assert_int_equal(cluster->running, 0);
+	sim_cluster_free(cluster);
+}
+
 int main(void)
 {
 	enum {
@@ -384,18 +415,19 @@ int main(void)
 		M = sizeof(migrations) / sizeof(migrations[0]),
 		P = sizeof(poke_cases) / sizeof(poke_cases[0])
 	};
-	struct CMUnitTest tests[2 + M + N + P] = {cmocka_unit_test(test_same_seed_same_run),
-						  cmocka_unit_test(test_global_maintenance)};
+	struct CMUnitTest tests[3 + M + N + P] = {cmocka_unit_test(test_same_seed_same_run),
+						  cmocka_unit_test(test_global_maintenance),
+						  cmocka_unit_test(test_guard_asks)};
 
 	for (size_t i = 0; i < M; i++)
-		tests[2 + i] = (struct CMUnitTest){.name = migrations[i].name,
+		tests[3 + i] = (struct CMUnitTest){.name = migrations[i].name,
 						   .test_func = test_migration,
 						   .initial_state = (void *)&migrations[i]};
 	for (size_t i = 0; i < N; i++)
-		tests[2 + M + i] = (struct CMUnitTest){
+		tests[3 + M + i] = (struct CMUnitTest){
 			.name = cases[i].name, .test_func = test_case, .initial_state = (void *)&cases[i]};
 	for (size_t i = 0; i < P; i++)
-		tests[2 + M + N + i] = (struct CMUnitTest){.name = poke_cases[i].name,
+		tests[3 + M + N + i] = (struct CMUnitTest){.name = poke_cases[i].name,
 							   .test_func = test_pokes,
 							   .initial_state = (void *)&poke_cases[i]};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
