@@ -466,9 +466,9 @@ static void due(struct guard *guard)
 	}
 }
 
-static int next_ms(const struct guard *guard)
+static int next_ms(const struct guard *guard, mono_t now)
 {
-	mono_t now = clock_mono(), at = guard->tick;
+	mono_t at = guard->tick;
 	/* After the deadline, and while a hunt waits for something, every tick looks again. */
 	int64_t most = hunt_rests(guard) ? guard_ask_gap(&guard->facts, now) : TICK_MS;
 	mono_t deadline = guard_deadline(&guard->facts);
@@ -490,8 +490,9 @@ int guard_run(struct guard *guard)
 		int ms;
 
 		due(guard);
-		ms = next_ms(guard);
-		wake = clock_mono() + ms;
+		now = clock_mono();
+		ms = next_ms(guard, now);
+		wake = now + ms;
 		if (poll(guard->fds, SLOT_COUNT, ms) < 0 && errno != EINTR)
 			return -errno;
 		now = clock_mono();
