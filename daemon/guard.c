@@ -44,7 +44,7 @@
 #define CLOCKS_APART_MS 100
 #define QUESTION_MAX_MS 10000 /* a question is left to hang: three can, then only the deadline counts */
 #define REFUSED_MS 10000      /* between two lines in the log about strangers */
-#define PET_MS 2500	      /* of the unit's WatchdogSec=10: up to a question's gap later */
+#define PET_MS 5000	      /* half of the unit's WatchdogSec=10, and no less than the longest wait */
 
 void guard_fd_set(struct guard *guard, int slot, int fd, short events)
 {
@@ -482,6 +482,16 @@ static int next_ms(const struct guard *guard, mono_t now)
 	return at <= now ? 0 : (int)(at - now > most ? most : at - now);
 }
 
+/* Before a wait at whose end it would be late, not after one: no two are further apart than the longest wait.
+ */
+static void pet(struct guard *guard, mono_t now, mono_t wake)
+{
+	if (wake <= mono_add(guard->petted, PET_MS))
+		return;
+	guard->petted = now;
+	sd_notify(0, "WATCHDOG=1");
+}
+
 int guard_run(struct guard *guard)
 {
 	sd_notify(0, "READY=1");
@@ -493,13 +503,10 @@ int guard_run(struct guard *guard)
 		now = clock_mono();
 		ms = next_ms(guard, now);
 		wake = now + ms;
+		pet(guard, now, wake);
 		if (poll(guard->fds, SLOT_COUNT, ms) < 0 && errno != EINTR)
 			return -errno;
 		now = clock_mono();
-		if (now >= mono_add(guard->petted, PET_MS)) {
-			guard->petted = now;
-			sd_notify(0, "WATCHDOG=1");
-		}
 		if (now > wake + LATE_MS) {
 			guard->held_up_until = now + HELD_UP_MS;
 			guard->tick = now;

@@ -35,6 +35,7 @@
 
 #define SPEED 20 /* of the child's clock */
 #define STEP_MS 5
+#define PET_GAP_MS 5000 /* half of the unit's WatchdogSec= */
 #define ASK_GAP_MS 1000 /* of a lockspace that is not joined */
 #define HOLDER 1	/* a pid that is not QEMU's */
 
@@ -51,10 +52,12 @@ struct stage {
 	atomic_int qemu;      /* its pid, 0 none */
 	atomic_bool waits;    /* it is gone as soon as the storage daemon is */
 	atomic_uint woken;    /* the loop, before its time */
+	atomic_bool early;    /* something wakes it shortly before its time */
 	atomic_bool suspend;  /* in its next long wait; then it is heard of in that wait, or missed: */
 	atomic_uint heard, missed;
-	atomic_uint late_questions; /* waits that it begins and that would end too late for one */
-	atomic_uint told_out;
+	/* Waits that it begins and that would end too late for systemd, for the next question. */
+	atomic_uint unpetted, late_questions;
+	atomic_uint pets, told_out;
 	atomic_uint kills, resets, answers, failures, blind, left, not_left, storage_ends;
 	/* systemd's: the survivor's name, and what was taken and given back. */
 	char kept[64];
@@ -125,6 +128,7 @@ int timerfd_settime(int fd, int flags, const struct itimerspec *when, struct iti
 
 /* Moments of what the loop did, by its own clock. */
 static struct {
+	mono_t petted;
 	mono_t told_out; /* that the lockspace is not joined, MONO_UNSET: it has asked since */
 } did = {.told_out = MONO_UNSET};
 
@@ -132,6 +136,7 @@ static void judge_wait(int ms)
 {
 	mono_t ends = clock_seen + ms;
 
+	atomic_fetch_add(&stage->unpetted, ends > did.petted + PET_GAP_MS);
 	atomic_fetch_add(&stage->late_questions,
 			 did.told_out != MONO_UNSET && ms > 0 && ends > did.told_out + ASK_GAP_MS);
 }
@@ -172,6 +177,8 @@ int poll(struct pollfd *fds, nfds_t n, int ms)
 	if (n <= 1) /* a wait of ours */
 		return (int)syscall(SYS_poll, fds, n, (ms + SPEED - 1) / SPEED);
 	judge_wait(ms);
+	if (ms > 1000 && atomic_load(&stage->early))
+		ms -= 500;
 	r = loop_poll(fds, n, (ms + SPEED - 1) / SPEED);
 	/* The clock's timer aside, which a slow machine makes ring. */
 	for (nfds_t i = 0; r > 0 && i < n; i++)
@@ -310,6 +317,10 @@ int sd_notify(int unset, const char *text)
 
 	if (strncmp(text, drop, strlen(drop)) == 0 && strcmp(text + strlen(drop), stage->kept) == 0)
 		atomic_fetch_add(&stage->drops, 1);
+	if (strcmp(text, "READY=1") == 0 || strcmp(text, "WATCHDOG=1") == 0) {
+		did.petted = clock_seen;
+		atomic_fetch_add(&stage->pets, 1);
+	}
 	return 1;
 }
 
@@ -462,6 +473,15 @@ static void test_suspend_between_questions(void **state)
 	assert_int_equal(atomic_load(&stage->missed), 0);
 }
 
+/* Whenever else the loop is woken: for what comes late the watchdog's other half is left. */
+static void test_petted(void **state)
+{
+	begin(WORD_JOINED);
+	atomic_store(&stage->early, true);
+	assert_true(wait_for(&stage->pets, atomic_load(&stage->pets) + 8, 10000));
+	assert_int_equal(atomic_load(&stage->unpetted), 0);
+}
+
 /* A suspend is seen once; a hunt that could not be ended is begun again until one is. */
 static void test_suspend_owed(void **state)
 {
@@ -591,6 +611,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_asked_rarely, end),
 		cmocka_unit_test_teardown(test_asked_often_again, end),
 		cmocka_unit_test_teardown(test_suspend_between_questions, end),
+		cmocka_unit_test_teardown(test_petted, end),
 		cmocka_unit_test_teardown(test_suspend_owed, end),
 		cmocka_unit_test_teardown(test_suspend_owed_until_a_join, end),
 		cmocka_unit_test_teardown(test_slow_qemu_beside_a_holder, end),
