@@ -213,6 +213,46 @@ static void test_start_right_behind_the_poweroff(void **state)
 	}
 }
 
+/* The end of QEMU is known at once, libvirt's word of it is still to come. */
+static void test_start_before_libvirt_knows_the_end(void **state)
+{
+	static const struct {
+		const char *name;
+		bool told, silent;
+		int error;
+		size_t n_acted;
+		const char *text;
+	} rows[] = {
+		{"libvirt tells", true, false, 0, 1, "VM in WaitForLaunch"},
+		{"libvirt goes on to list it", false, false, -ECANCELED, 0,
+		 "VM failed to launch\nrefused in"},
+		{"libvirt hangs", false, true, -ECANCELED, 0, "VM failed to launch\nrefused in"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		world_make_with_vm_up();
+		world.cluster.maintenance = FLAG_YES;
+		world_run(20 * S);
+		world_own_lease(false);
+		agent_broker_calls.changed(world.agent);
+		world_run(20);
+		world.silent = rows[i].silent;
+		agent_broker_calls.command(world.agent, 78, COMMAND_VM_START, "");
+		world_run(100);
+		if (world.answers != 0 || world.n_acted != 0)
+			fail_msg("%s: at once: %s", rows[i].name, world.answered);
+		if (rows[i].told)
+			world_vm_ends(END_INSIDE);
+		world_run(20 * S);
+		if (world.n_acted != rows[i].n_acted || world.answers != 1 || world.answered_ticket != 78 ||
+		    world.answered_error != rows[i].error ||
+		    strncmp(world.answered, rows[i].text, strlen(rows[i].text)) != 0)
+			fail_msg("%s: %u answers, error %d: %s", rows[i].name, world.answers,
+				 world.answered_error, world.answered);
+		world_end();
+	}
+}
+
 /* Its call goes on in libvirt until its own end: no start can be begun meanwhile, and none has failed. */
 static void test_poweroff_of_a_start_that_waits(void **state)
 {
@@ -374,6 +414,7 @@ int main(void)
 		cmocka_unit_test(test_start_by_what_is_known_now),
 		cmocka_unit_test(test_second_command_is_refused),
 		cmocka_unit_test(test_start_right_behind_the_poweroff),
+		cmocka_unit_test(test_start_before_libvirt_knows_the_end),
 		cmocka_unit_test(test_poweroff_of_a_start_that_waits),
 		cmocka_unit_test(test_local_maintenance_without_a_host_is_refused),
 		cmocka_unit_test(test_local_maintenance_moves_the_vm),
