@@ -356,6 +356,20 @@ void broker_publish(struct broker *broker, const struct publish_request *request
 		membership_look(&broker->member);
 }
 
+/* A start that is held would come behind what was ordered after it, and the VM run against the last word. Nor
+ * does an end wait for storage that is slow. */
+static void withdraw_starts(struct broker *broker)
+{
+	for (size_t i = 0; i < COMMANDS_MAX; i++) {
+		struct waiting_command waiting = broker->commands[i];
+
+		if (waiting.ticket == 0 || waiting.held == 0)
+			continue;
+		broker->commands[i].ticket = 0;
+		waiting.answer(waiting.data, -ECANCELED, START_WITHDRAWN);
+	}
+}
+
 int broker_command(struct broker *broker, enum command command, const char *argument, broker_answer_fn answer,
 		   void *data)
 {
@@ -363,6 +377,8 @@ int broker_command(struct broker *broker, enum command command, const char *argu
 
 	if (!broker->agent)
 		return -EHOSTDOWN;
+	if (command == COMMAND_VM_SHUTDOWN || command == COMMAND_VM_POWEROFF)
+		withdraw_starts(broker);
 	for (size_t i = 0; i < COMMANDS_MAX; i++) {
 		struct waiting_command *waiting = &broker->commands[i];
 

@@ -55,6 +55,9 @@ enum command {
 	COMMAND_KIND_END
 };
 
+/* To who ordered a start that had not begun when its end was ordered. */
+#define START_WITHDRAWN "VM failed to launch\na shutdown or power-off was ordered before it began"
+
 struct request {
 	struct qb_ipc_request_header header; /* id: request_kind; size: of the whole message */
 	uint32_t version;

@@ -153,6 +153,16 @@ static void take_vm_command(struct agent *agent, struct order *order)
 	agent_poke(agent);
 }
 
+/* The last word holds: a start that still waits would begin behind what ends the VM. */
+static void withdraw_start(struct agent *agent, enum command command)
+{
+	struct order *order = &agent->vm_order;
+
+	if ((command == COMMAND_VM_SHUTDOWN || command == COMMAND_VM_POWEROFF) &&
+	    (order->wanted == ACTION_START || order->wanted == ACTION_START_PAUSED))
+		answer(agent, order, -ECANCELED, "%s", START_WITHDRAWN);
+}
+
 void command_take(struct agent *agent, uint64_t ticket, enum command command, const char *argument)
 {
 	bool maintenance =
@@ -168,6 +178,7 @@ void command_take(struct agent *agent, uint64_t ticket, enum command command, co
 		refuse_ticket(agent, ticket, -ESHUTDOWN, "the agent is stopping");
 		return;
 	}
+	withdraw_start(agent, command);
 	if (order->command) {
 		refuse_ticket(agent, ticket, -EBUSY,
 			      "another command is under way: try again when it has ended");

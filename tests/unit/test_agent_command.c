@@ -177,6 +177,39 @@ static void test_second_command_is_refused(void **state)
 	world_end();
 }
 
+/* One that has not begun: what was ordered last holds. */
+static void test_end_withdraws_the_start_before_it(void **state)
+{
+	static const enum command ends[] = {COMMAND_VM_SHUTDOWN, COMMAND_VM_POWEROFF};
+
+	for (size_t i = 0; i < 2; i++) {
+		world_make();
+		world.cluster.maintenance = FLAG_YES;
+		world_start(NULL);
+		world_run(20 * S);
+		agent_broker_calls.command(world.agent, 1, COMMAND_VM_START, "");
+		world_run(1);
+		assert_int_equal(world.answers, 0);
+		agent_broker_calls.command(world.agent, 2, ends[i], "");
+		assert_int_equal(world.answers, 2);
+		assert_int_equal(world.answered_ticket, 2);
+		assert_int_equal(world.answered_error, -ENOENT);
+		world_run(20 * S);
+		assert_int_equal(world.n_acted, 0);
+		/* Not one that has. */
+		agent_broker_calls.command(world.agent, 3, COMMAND_VM_START, "");
+		world_run(100);
+		assert_int_equal(world.n_acted, 1);
+		agent_broker_calls.command(world.agent, 4, ends[i], "");
+		assert_int_equal(world.answered_ticket, 4);
+		assert_int_equal(world.answered_error, -EBUSY);
+		world_run(S);
+		assert_int_equal(world.answered_ticket, 3);
+		assert_int_equal(world.answered_error, 0);
+		world_end();
+	}
+}
+
 /* What the broker last saw of QEMU is from before its end. */
 static void test_start_right_behind_the_poweroff(void **state)
 {
@@ -413,6 +446,7 @@ int main(void)
 		cmocka_unit_test(test_start_in_a_hand_over),
 		cmocka_unit_test(test_start_by_what_is_known_now),
 		cmocka_unit_test(test_second_command_is_refused),
+		cmocka_unit_test(test_end_withdraws_the_start_before_it),
 		cmocka_unit_test(test_start_right_behind_the_poweroff),
 		cmocka_unit_test(test_start_before_libvirt_knows_the_end),
 		cmocka_unit_test(test_poweroff_of_a_start_that_waits),

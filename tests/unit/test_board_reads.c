@@ -340,6 +340,30 @@ static void no_start_without_a_look(void **state)
 	assert_int_equal(world->command, COMMAND_VM_START);
 }
 
+/* What was ordered last holds. */
+static void end_withdraws_the_start_before_it(void **state)
+{
+	static const enum command ends[] = {COMMAND_VM_SHUTDOWN, COMMAND_VM_POWEROFF};
+	struct world *world = world_joined(*state);
+
+	world_run(world, 30000);
+	for (unsigned i = 0; i < 2; i++) {
+		broker_command(world->broker, COMMAND_VM_START, "", answered, world);
+		assert_int_equal(world->answers, i);
+		broker_command(world->broker, ends[i], "", answered, world);
+		assert_int_equal(world->answers, i + 1);
+		assert_int_equal(world->answer_error, -ECANCELED);
+		assert_string_equal(world->answer_text, START_WITHDRAWN);
+		world_run(world, 1000);
+		assert_int_equal(world->command, ends[i]);
+	}
+	/* Nothing else does. */
+	broker_command(world->broker, COMMAND_VM_START, "", answered, world);
+	broker_command(world->broker, COMMAND_VM_MIGRATE_CANCEL, "", answered, world);
+	world_run(world, 1000);
+	assert_int_equal(world->command, COMMAND_VM_START);
+}
+
 static void blocks_in_pieces(void **state)
 {
 	struct world *world = *state;
@@ -377,6 +401,7 @@ int main(void)
 		WORLD_ROW(whether_the_vm_runs),
 		WORLD_ROW(start_comes_after_a_look),
 		WORLD_ROW(no_start_without_a_look),
+		WORLD_ROW(end_withdraws_the_start_before_it),
 		WORLD_ROW(blocks_in_pieces),
 	};
 
