@@ -47,10 +47,18 @@ static void clear_trouble(struct member *member)
 	member->trouble_since = MONO_UNSET;
 }
 
+/* What sanlock said of the one before is nothing of this one, nor of none: `held` is unknown until it was
+ * asked again, which may take long. So the moment of both is that of this reading, and of no younger one. */
 void member_take_qemu(struct member *member, int error, int32_t pid, mono_t begun)
 {
+	int32_t before = member->qemu_pid;
+
 	member->qemu_pid = error < 0 ? -1 : pid;
 	member->find_begun = begun;
+	if (member->qemu_pid == before)
+		return;
+	member->held = HELD_UNKNOWN;
+	member->held_begun = begun;
 }
 
 static void watchdog_answered(void *data, enum watchdog watchdog)
@@ -237,6 +245,7 @@ static void looked(void *data, const struct lease_look *look)
 static void found(void *data, int error, int32_t pid, mono_t begun)
 {
 	struct member *member = data;
+	bool lived = member->qemu_pid > 0;
 	pid_t asked;
 
 	member_take_qemu(member, error, pid, begun);
@@ -252,6 +261,9 @@ static void found(void *data, int error, int32_t pid, mono_t begun)
 		member->held_begun = begun;
 		member->calls->observed(member->data);
 		look_again(member);
+	} else if (lived && member->qemu_pid == 0) {
+		/* Who waits for it does not wait for a sanlock that is slow. */
+		member->calls->observed(member->data);
 	}
 }
 

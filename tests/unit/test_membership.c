@@ -427,6 +427,56 @@ static void end_of_qemu_is_looked_at(void **state)
 	assert_int_equal(world_cluster(world).qemu_pid, 0);
 }
 
+/* Its end has its own moment, and is told, before sanlock has answered. */
+static void qemu_ends_while_sanlock_is_slow(void **state)
+{
+	struct world *world = *state;
+	unsigned told;
+	mono_t asked;
+
+	world->membership = world->look_membership = MEMBERSHIP_JOINED;
+	world->qemu_pid = 4711;
+	world->held = HELD_YES;
+	world_start(world);
+	world_attach(world);
+	world_run(world, 12500);
+	assert_int_equal(world_cluster(world).held, HELD_YES);
+	world->look_ms = 5000;
+	world->qemu_pid = 0;
+	asked = world->now;
+	told = world->changed;
+	world->qemu.ended(world->qemu.data);
+	world_run(world, 100);
+	assert_int_equal(world_cluster(world).qemu_pid, 0);
+	assert_int_equal(world_cluster(world).held, HELD_UNKNOWN);
+	assert_in_range(world_cluster(world).held_begun, asked, world->now);
+	assert_int_equal(world->changed, told + 1);
+	world_run(world, 6000);
+	assert_in_range(world_cluster(world).held_begun, asked, world->now - 6000);
+}
+
+/* What sanlock says of the one before is not said of the next, nor is that older than it is. */
+static void next_qemu_is_asked_about_anew(void **state)
+{
+	struct world *world = *state;
+	mono_t asked;
+
+	world->membership = world->look_membership = MEMBERSHIP_JOINED;
+	world->qemu_pid = 4711;
+	world->held = HELD_NO;
+	world_start(world);
+	world_run(world, 12500);
+	assert_int_equal(world_cluster(world).held, HELD_NO);
+	world->look_ms = 5000;
+	world->qemu_pid = 4712;
+	asked = world->now;
+	for (int i = 0; i < 11000 && world_cluster(world).qemu_pid == 4711; i++)
+		world_run(world, 1);
+	assert_int_equal(world_cluster(world).qemu_pid, 4712);
+	assert_int_equal(world_cluster(world).held, HELD_UNKNOWN);
+	assert_in_range(world_cluster(world).held_begun, asked, world->now);
+}
+
 /* sanlock hangs, and can't even be asked: what /proc shows comes all the same. */
 static void qemu_ends_while_sanlock_hangs(void **state)
 {
@@ -605,6 +655,8 @@ int main(void)
 		WORLD_ROW(paused_is_not_asked_about),
 		WORLD_ROW(held_of_this_pid_alone),
 		WORLD_ROW(end_of_qemu_is_looked_at),
+		WORLD_ROW(qemu_ends_while_sanlock_is_slow),
+		WORLD_ROW(next_qemu_is_asked_about_anew),
 		WORLD_ROW(qemu_ends_while_sanlock_hangs),
 		WORLD_ROW(unread_owner_is_unknown),
 		WORLD_ROW(dead_guard_is_said),
