@@ -22,3 +22,8 @@ int engine_rank(enum vm vm, enum health health, enum detail detail)
 		return 2;
 	return health == HEALTH_GOOD ? 4 : 3;
 }
+
+bool engine_ending(enum vm vm, enum detail detail)
+{
+	return vm == VM_DOWN_MISSING && detail == DETAIL_POWERING_DOWN;
+}

@@ -3,6 +3,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "util/strtab.h"
 
 enum vm {
@@ -10,7 +12,7 @@ enum vm {
 	VM_UP,	 /* a QEMU of the engine's uuid lives: running, starting, paused, shutting down, migrating */
 	VM_DOWN, /* none, or a start of ours that waits for its lease; it left by migration */
 	VM_DOWN_UNEXPECTED, /* it ended without us: crash, power-off from inside */
-	VM_DOWN_MISSING,    /* it was up, is not listed any more, and no event told why */
+	VM_DOWN_MISSING, /* it was up, is not listed any more or its QEMU has ended, and no event told why */
 	VM_COUNT
 };
 STRTAB_DECLARE(vm, enum vm); /* unknown up down down_unexpected down_missing */
@@ -48,3 +50,5 @@ STRTAB_DECLARE(engine_reason, enum engine_reason);
 /* How good an engine is, 0..4, for "best engine": up and good 4, up and bad 3, up and paused 2, down 1,
  * unknown 0. Up with unknown health ranks as bad: nobody has seen it answer. */
 int engine_rank(enum vm vm, enum health health, enum detail detail);
+/* Its QEMU has ended, and libvirt is still to say so: whoever would start it here waits for that. */
+bool engine_ending(enum vm vm, enum detail detail);

@@ -112,14 +112,14 @@ void machine_init(struct machine *machine, mono_t now)
 	};
 }
 
-/* Its QEMU has ended, and libvirt, which says how, is still to let go of it: in 200 ms as a rule, and 2 s at
- * most (daemon/vm_watch.h). The record says so at once, and the lease, which sanlock gives up by itself when
- * the process ends, says who may start it. What the end means here (a penalty, a failed try, nothing at all)
- * is not known yet: nothing is begun and no state is left for it. No start either, which libvirt would
- * refuse: so the score is 0, or the others would wait for this host. */
+/* Its QEMU has ended, and libvirt, which says how, is still to let go of it: in 200 ms as a rule, and it
+ * lists it for 2 s at most or is silent (daemon/vm_watch.h). The record says so at once, and the lease, which
+ * sanlock gives up by itself when the process ends, says who may start it. What the end means here (a
+ * penalty, a failed try, nothing at all) is not known yet: nothing is begun and no state is left for it. No
+ * start either, which libvirt would refuse: so the score is 0, or the others would wait for this host. */
 static bool ending(const struct snapshot *known)
 {
-	return known->vm.vm == VM_DOWN_MISSING && known->vm.detail == DETAIL_POWERING_DOWN;
+	return engine_ending(known->vm.vm, known->vm.detail);
 }
 
 static void take_score(struct view *view)

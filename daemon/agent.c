@@ -175,6 +175,16 @@ static void log_penalties(const struct score *before, const struct score *score)
 	}
 }
 
+/* A libvirt that lists the VM all the same is asked within the time that its event has, not a loop later. */
+static void follow_end(struct agent *agent, const struct vm_facts *vm, mono_t now)
+{
+	bool ending = engine_ending(vm->vm, vm->detail);
+
+	if (ending && !agent->ending)
+		set_timer(agent, &agent->beat_timer, mono_add(now, BEAT_CLOSE_MS));
+	agent->ending = ending;
+}
+
 /* Once for each reason. A broker that is away has been said; it is one for the operator when it stays so: a
  * restart takes a moment. */
 static void log_alarm(struct agent *agent, mono_t now)
@@ -251,6 +261,7 @@ static void take_step(struct timer *timer)
 	gather(agent, now, &known);
 	machine_step(&before, &known, &agent->config.policy, now, &agent->step);
 	agent->machine = agent->step.next;
+	follow_end(agent, &known.vm, now);
 	if (agent->step.n_actions > 0 && log_wants(LOG_INFO))
 		log_input(&before, &known, &agent->config.policy, now);
 	log_state(agent, &before, &known, now);
@@ -272,15 +283,15 @@ static void take_step(struct timer *timer)
 	}
 }
 
-/* The heartbeat: questions to everybody, at the latest every loop, every second while something is due. The
- * answers bring the steps. */
+/* The heartbeat: questions to everybody, at the latest every loop, every second while something is due, or
+ * libvirt is to say how the VM ended. The answers bring the steps. */
 static void beat(struct timer *timer)
 {
 	struct agent *agent = OF(timer, beat_timer);
 	mono_t now = agent_now(agent);
 	int64_t period = agent->config.policy.loop;
 
-	if (agent->step.watch_closely && period > BEAT_CLOSE_MS)
+	if ((agent->step.watch_closely || agent->ending) && period > BEAT_CLOSE_MS)
 		period = BEAT_CLOSE_MS;
 	set_timer(agent, &agent->beat_timer, mono_add(now, period));
 	agent->ports.broker->ask(agent->ports.broker);

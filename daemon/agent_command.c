@@ -209,7 +209,7 @@ static bool start_waits(struct agent *agent)
 		return true;
 	/* libvirt has not let go of the last one, and would refuse: it does so in 220 ms, lists it all the
 	 * same for 2 s, or becomes silent; and the order has its own limit. */
-	if (vm.vm == VM_DOWN_MISSING && vm.detail == DETAIL_POWERING_DOWN)
+	if (engine_ending(vm.vm, vm.detail))
 		return true;
 	if (agent->cluster.qemu_pid <= 0 || agent->machine.in_flight != ACTION_NONE)
 		return false;

@@ -71,6 +71,7 @@ struct agent {
 
 	struct timer step_timer, beat_timer, stop_timer;
 	mono_t first_step_at; /* at the latest */
+	bool ending;	      /* QEMU has ended by the last step, and libvirt was still to say so */
 	bool stop_wanted, stopping_said;
 	uint64_t stop_serial, serial; /* of publishes */
 	bool alarmed, alarm_told;

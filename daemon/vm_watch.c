@@ -213,11 +213,11 @@ static void living_facts(const struct vm_watch *watch, struct vm_facts *ret)
 	}
 }
 
-/* libvirt may need so long to tell how it ended; not longer: then it stands as it says, as if /proc had not
- * been asked. */
-static bool event_due(const struct vm_watch *watch, mono_t now)
+/* libvirt may need so long to tell how it ended; not longer: asked at `begun`, what it says stands, as if
+ * /proc had not been read. */
+static bool event_due(const struct vm_watch *watch, mono_t begun)
 {
-	return watch->qemu_gone != MONO_UNSET && !mono_passed(watch->qemu_gone, VM_WATCH_ENDING_MS, now);
+	return watch->qemu_gone != MONO_UNSET && !mono_passed(watch->qemu_gone, VM_WATCH_ENDING_MS, begun);
 }
 
 static void ended_facts(const struct vm_watch *watch, mono_t now, struct vm_facts *ret)
@@ -259,13 +259,19 @@ static void note_qemu(struct vm_watch *watch, int32_t pid, mono_t begun)
 }
 
 /* Its QEMU has ended, and libvirt is still to say so. Only of one that ran before and is not begun, ended or
- * migrated: there libvirt's word, or the action's end, tells what it was, and nobody waits for it. */
-static bool ending(const struct vm_watch *watch, mono_t now)
+ * migrated: there libvirt's word, or the action's end, tells what it was, and nobody waits for it.
+ *
+ * Not by the time of now: a libvirtd that hangs as QEMU ends has said that it runs before that, and would
+ * bring an "up" back of which nothing is known, until it counts as silent. That silence is the end of it, or
+ * a look that was begun late enough. However long it is, it begins nothing: the VM counts as neither up nor
+ * down, this host starts none (core/machine.c), and the others go by the lease, which sanlock gives up when
+ * the process ends, and not by our word. */
+static bool ending(const struct vm_watch *watch)
 {
 	return (watch->view.state == DOMAIN_RUNNING || watch->view.state == DOMAIN_SHUTTING_DOWN) &&
 	       watch->starting == ACTION_NONE && !watch->end_wanted && !watch->migrating &&
 	       !watch->view.leaving && !watch->left && watch->running_since != MONO_UNSET &&
-	       watch->qemu_gone > watch->running_since && event_due(watch, now);
+	       watch->qemu_gone > watch->running_since && event_due(watch, watch->view.begun);
 }
 
 void vm_watch_facts(struct vm_watch *watch, int32_t qemu_pid, mono_t pid_begun, mono_t now,
@@ -294,7 +300,7 @@ void vm_watch_facts(struct vm_watch *watch, int32_t qemu_pid, mono_t pid_begun, 
 		ret->reason = ENGINE_REASON_NO_STATS;
 		return;
 	}
-	if (ending(watch, now)) {
+	if (ending(watch)) {
 		/* Not `down`: a start here waits until libvirt has let go of it. */
 		ret->vm = VM_DOWN_MISSING;
 		ret->detail = DETAIL_POWERING_DOWN;

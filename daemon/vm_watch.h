@@ -13,8 +13,8 @@
  * of states. */
 #define VM_WATCH_SILENCE_MS 3000
 
-/* A QEMU that has ended by /proc is believed over a libvirt that lists it for so long: libvirt's event comes
- * 20 to 220 ms after its death, and tells how it ended. */
+/* A QEMU that has ended by /proc is believed over a libvirt that lists it, unless it was asked so long after:
+ * its event comes 20 to 220 ms after the death, and tells how it ended. */
 #define VM_WATCH_ENDING_MS 2000
 
 /* Zeroed by vm_watch_init(). */
@@ -52,8 +52,8 @@ void vm_watch_ended(struct vm_watch *watch, enum action action, enum outcome out
  */
 void vm_watch_settle(struct vm_watch *watch);
 /* `qemu_pid` and its moment as in struct cluster: a QEMU that lives is believed over a libvirt that does not
- * list it; for a moment so is one that has ended: `down_missing` with DETAIL_POWERING_DOWN, until libvirt
- * tells how.
+ * list it; so is one that has ended: `down_missing` with DETAIL_POWERING_DOWN, until libvirt tells how, or
+ * is silent, or lists it VM_WATCH_ENDING_MS later.
  */
 void vm_watch_facts(struct vm_watch *watch, int32_t qemu_pid, mono_t pid_begun, mono_t now,
 		    struct vm_facts *ret);

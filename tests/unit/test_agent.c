@@ -123,6 +123,40 @@ static void test_look_of_long_ago_begins_nothing(void **state)
 	world_end();
 }
 
+static void hung_look(struct vm_port *port, mono_t deadline)
+{
+}
+
+/* QEMU is gone and libvirt still runs it by its last word: down, until it says so again or counts as silent.
+ */
+static void test_libvirt_after_the_end(void **state)
+{
+	struct domain_view silence = {.state = DOMAIN_UNKNOWN, .begun = MONO_UNSET};
+
+	for (int hangs = 0; hangs < 2; hangs++) {
+		world_make_with_vm_up();
+		world_run(20 * S + 100); /* the next beat is far */
+		world_own_lease(false);
+		if (hangs)
+			world.vm.look = hung_look;
+		agent_broker_calls.changed(world.agent);
+		world_run(100);
+		assert_int_equal(world.published.claim.vm, VM_DOWN_MISSING);
+		assert_int_equal(world.published.claim.score, 0);
+		world_run(1500);
+		assert_int_equal(world.published.claim.vm, VM_DOWN_MISSING);
+		world_run(2000);
+		assert_int_equal(world.published.claim.vm, hangs ? VM_DOWN_MISSING : VM_UP);
+		world_run(6000);
+		assert_int_equal(world.published.claim.vm, hangs ? VM_DOWN_MISSING : VM_UP);
+		world.vm.changed(world.vm.data, hangs ? &silence : &world.view);
+		world_run(4000);
+		assert_int_equal(world.published.claim.vm, hangs ? VM_UNKNOWN : VM_UP);
+		assert_int_equal(world.n_acted, 0);
+		world_end();
+	}
+}
+
 static void test_crash_is_restarted_when_alone(void **state)
 {
 	world_make_with_vm_up();
@@ -284,6 +318,7 @@ int main(void)
 		cmocka_unit_test(test_restart_while_libvirt_is_silent),
 		cmocka_unit_test(test_broker_away_begins_nothing),
 		cmocka_unit_test(test_look_of_long_ago_begins_nothing),
+		cmocka_unit_test(test_libvirt_after_the_end),
 		cmocka_unit_test(test_crash_is_restarted_when_alone),
 		cmocka_unit_test(test_crash_is_over_when_the_machine_took_it_in),
 		cmocka_unit_test(test_failed_tries_are_saved_and_read),
