@@ -12,7 +12,7 @@
 
 #define BROKER_SOCKET                                                                                        \
 	"ovirt-ha-broker" /* libqb service name; OVIRT_HA_BROKER_SOCKET in the environment overrides it */
-#define PROTOCOL_VERSION 4
+#define PROTOCOL_VERSION 5
 #define PROTOCOL_MESSAGE_MAX (1024 * 1024) /* bytes, of any message */
 #define PROTOCOL_READER_MAX                                                                                  \
 	(256 * 1024) /* what hosted-engine asks for: libqb makes three rings of it per client */

@@ -77,6 +77,7 @@ static void take_peer(const struct peer *peer, const struct policy *policy, mono
 {
 	if (peer_alien(peer, policy, now))
 		ret->alien = true;
+	ret->migration |= peer_migrates(peer, policy, now);
 	if (peer->fault != RECORD_OK)
 		return;
 	if (peer->claim.vm == VM_UP && peer->host == HOST_UNKNOWN)
@@ -84,7 +85,6 @@ static void take_peer(const struct peer *peer, const struct policy *policy, mono
 	if (peer_dead(peer, peer->claim.generation) || !peer_fresh(peer, policy, now))
 		return;
 	ret->claimed_up |= peer->claim.vm == VM_UP;
-	ret->migration |= peer->claim.migrating_to != 0;
 	ret->can_move = ret->can_move || peer_eligible(peer, policy, now);
 }
 

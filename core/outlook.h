@@ -25,7 +25,7 @@ struct outlook {
 	bool timing_differs;	  /* safety rule 10 */
 	bool can_move;		  /* some eligible host */
 	bool claimed_up;	  /* a fresh record of a host that is not dead says up */
-	bool migration;		  /* a fresh record says migrating_to */
+	bool migration;		  /* from some host, as peer_migrates() has it */
 };
 
 /* The eligible hosts, but for those that could have taken a free lease and have not. */

@@ -27,6 +27,7 @@ void peer_init(struct peer *peer, uint16_t id)
 		.able_since = MONO_UNSET,
 		.vm_since = MONO_UNSET,
 		.renewed_at = MONO_UNSET,
+		.moves_at = MONO_UNSET,
 		.alien_since = MONO_UNSET,
 	};
 }
@@ -70,6 +71,17 @@ static bool kept_of_another_life(const struct peer *peer, const struct claim *cl
 	       peer->claim.timestamp > peer->host_timestamp + lag;
 }
 
+/* It is taken back by who has announced it: in the block may stand a clone's record meanwhile. */
+static void note_move(struct peer *peer, bool changed, mono_t now)
+{
+	if (peer->claim.migrating_to != 0 && changed) {
+		peer->moves_at = now;
+		peer->moves_generation = peer->claim_generation;
+	} else if (peer->claim.migrating_to == 0 && peer->claim_generation == peer->moves_generation) {
+		peer->moves_at = MONO_UNSET;
+	}
+}
+
 bool peer_observe_claim(struct peer *peer, const struct claim *claim, const struct lease_timing *t,
 			mono_t now)
 {
@@ -101,6 +113,7 @@ bool peer_observe_claim(struct peer *peer, const struct claim *claim, const stru
 	peer->fault = RECORD_OK;
 	peer->claim = *claim;
 	peer->claim_generation = generation;
+	note_move(peer, changed, now);
 	if (claim->score <= 0)
 		peer->able_since = MONO_UNSET;
 	else if (peer->able_since == MONO_UNSET)
@@ -152,6 +165,15 @@ bool peer_fresh(const struct peer *peer, const struct policy *policy, mono_t now
 	 * writer. */
 	return !mono_passed(peer->first_seen, policy->stale, now) && peer->host == HOST_LIVE &&
 	       writes_generation(peer) && peer->claim.generation == peer->host_generation;
+}
+
+bool peer_migrates(const struct peer *peer, const struct policy *policy, mono_t now)
+{
+	if (peer->moves_at != MONO_UNSET && !peer_dead(peer, peer->moves_generation) &&
+	    !mono_passed(peer->moves_at, policy->stale, now))
+		return true;
+	return peer->claim.migrating_to != 0 && !peer_dead(peer, peer->claim.generation) &&
+	       peer_fresh(peer, policy, now);
 }
 
 bool peer_dead(const struct peer *peer, uint64_t generation)

@@ -64,6 +64,9 @@ struct peer {
 	uint64_t host_generation; /* sanlock's, 0 when absent */
 	uint64_t host_timestamp;  /* of its last renewal, its own clock */
 	mono_t renewed_at;	  /* when host_timestamp was last seen to change, MONO_UNSET never */
+	mono_t moves_at; /* when a record that says migrating_to was last seen to change, MONO_UNSET: it
+			    has said since that none is under way */
+	uint64_t moves_generation; /* claim_generation of that record */
 	mono_t alien_since;	/* since when get_hosts shows this id absent or of another generation than its
 				   record's */
 	uint8_t alien_advances; /* how often its timestamp advanced after lease_alien_ms of that (safety rule
@@ -87,6 +90,9 @@ void peer_observe_host(struct peer *peer, enum host_state state, uint64_t genera
 /* Its record's timestamp changed within policy.stale; or we have no such history yet and it is of the
  * generation that sanlock sees renewing. */
 bool peer_fresh(const struct peer *peer, const struct policy *policy, mono_t now);
+/* Safety rule 14: the VM is being migrated from it, as its record says, or said within policy.stale: one that
+ * is torn since, or that another has written over, takes nothing back. Not when it is dead. */
+bool peer_migrates(const struct peer *peer, const struct policy *policy, mono_t now);
 /* Dead by sanlock: FREE, DEAD or absent, or sanlock sees a higher generation than `generation` (0: any
  * generation is this one). A lower one is unknown, since get_hosts lags. */
 bool peer_dead(const struct peer *peer, uint64_t generation);

@@ -175,6 +175,8 @@ static const struct trace_field peer_fields[] = {
 	FIELD(peer, host_timestamp, U64),
 	FIELD(peer, renewed_at, MOMENT),
 	FIELD(peer, claim_generation, U64),
+	FIELD(peer, moves_at, MOMENT),
+	FIELD(peer, moves_generation, U64),
 	FIELD(peer, alien_since, MOMENT),
 	FIELD(peer, alien_advances, U8),
 };

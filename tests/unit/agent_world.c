@@ -350,6 +350,7 @@ void world_add_peer(void)
 				   .host_generation = 1,
 				   .host_timestamp = 1,
 				   .renewed_at = world.clock.now,
+				   .moves_at = MONO_UNSET,
 				   .alien_since = MONO_UNSET};
 }
 

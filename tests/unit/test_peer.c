@@ -308,6 +308,45 @@ static void test_dead_generation(void **state)
 	assert_false(peer_dead(&peer, 0));
 }
 
+/* What was announced counts until its writer says otherwise, is silent for `stale`, or is dead. */
+static void test_migrates(void **state)
+{
+	struct claim claim = {.timestamp = 50, .generation = 3, .vm = VM_UP};
+	const struct claim clone = {.timestamp = 900, .generation = 77};
+	struct peer peer;
+
+	peer_init(&peer, 2);
+	peer_observe_host(&peer, HOST_LIVE, 3, 7, 0);
+	peer_observe_claim(&peer, &claim, &policy_default.lease, 0);
+	assert_false(peer_migrates(&peer, &policy_default, 1));
+	claim.timestamp++;
+	claim.migrating_to = 2;
+	peer_observe_claim(&peer, &claim, &policy_default.lease, 10 * S);
+	assert_true(peer_migrates(&peer, &policy_default, 10 * S));
+	peer_observe_claim(&peer, &claim, &policy_default.lease, 15 * S); /* the same one */
+	/* It is torn, and another stands in its block. */
+	peer_observe_fault(&peer, RECORD_BAD, 20 * S);
+	assert_true(peer_migrates(&peer, &policy_default, 20 * S));
+	peer_observe_claim(&peer, &clone, &policy_default.lease, 30 * S);
+	assert_true(peer_migrates(&peer, &policy_default, 69 * S));
+	assert_false(peer_migrates(&peer, &policy_default, 70 * S));
+	peer_observe_host(&peer, HOST_LIVE, 4, 8, 40 * S);
+	assert_false(peer_migrates(&peer, &policy_default, 41 * S));
+	peer_observe_host(&peer, HOST_LIVE, 3, 9, 42 * S);
+	assert_true(peer_migrates(&peer, &policy_default, 42 * S));
+	claim.timestamp++;
+	claim.migrating_to = 0;
+	peer_observe_claim(&peer, &claim, &policy_default.lease, 50 * S);
+	assert_false(peer_migrates(&peer, &policy_default, 50 * S));
+	/* The first that is seen of it. */
+	claim.migrating_to = 1;
+	peer_init(&peer, 2);
+	peer_observe_host(&peer, HOST_LIVE, 3, 7, 0);
+	peer_observe_claim(&peer, &claim, &policy_default.lease, 0);
+	assert_true(peer_migrates(&peer, &policy_default, 59 * S));
+	assert_false(peer_migrates(&peer, &policy_default, 60 * S));
+}
+
 static void test_since(void **state)
 {
 	struct peer peer;
@@ -437,10 +476,15 @@ static void test_words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_words),		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_not_eligible),	cmocka_unit_test(test_since),
-		cmocka_unit_test(test_dead_generation), cmocka_unit_test(test_alien),
-		cmocka_unit_test(test_alien_ends),	cmocka_unit_test(test_old_writer_reboots),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_not_eligible),
+		cmocka_unit_test(test_since),
+		cmocka_unit_test(test_migrates),
+		cmocka_unit_test(test_dead_generation),
+		cmocka_unit_test(test_alien),
+		cmocka_unit_test(test_alien_ends),
+		cmocka_unit_test(test_old_writer_reboots),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
