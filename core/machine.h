@@ -107,7 +107,8 @@ struct machine {
 	bool shutdown_refused; /* the last one asked for in this state; it may be told while a check rules */
 	bool must_leave; /* EngineMigratingAway: by shutdown where it can't be live, for it is no operator's
 			    own move */
-	uint16_t migrate_to;   /* the host id that the VM is being moved to live, 0 none; to publish */
+	uint16_t migrate_to;   /* the host id that the VM is being moved to live, our own: somebody else moves
+				  it, 0 none; to publish */
 	int32_t migrate_score; /* that host's when it was chosen, 0: no other one does as well */
 	mono_t cancel_at; /* when that migration is cancelled, once it has ended when; MONO_UNSET: not begun
 			   */

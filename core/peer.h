@@ -45,8 +45,8 @@ struct claim {
 	enum health health;
 	enum detail detail;
 	bool maintenance, stopped;
-	uint16_t migrating_to;	  /* host id, 0 none */
-	uint32_t io_timeout_s;	  /* 0: the record has none */
+	uint16_t migrating_to; /* host id, the writer's own: wherever somebody else migrates it to; 0 none */
+	uint32_t io_timeout_s; /* 0: the record has none */
 	uint32_t watchdog_fire_s; /* meaningful with io_timeout_s */
 };
 

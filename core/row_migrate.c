@@ -189,12 +189,15 @@ void row_note_migration(struct view *view)
 {
 	struct machine *m = &view->step->next;
 
-	/* Somebody else's, too. */
-	if (view->known->vm.vm == VM_UP && view->known->vm.detail == DETAIL_MIGRATION_SOURCE &&
-	    m->gave_lease != MONO_NEVER)
+	/* Somebody else's is announced too, as soon as it is known: where it goes nobody says, and who reads
+	 * the record needs no more than that it goes, so the id is our own. */
+	if (view->known->vm.vm == VM_UP && m->gave_lease != MONO_NEVER &&
+	    (view->known->vm.leaving || view->known->vm.detail == DETAIL_MIGRATION_SOURCE)) {
 		m->gave_lease = view->now;
-	else if (view->known->vm.vm != VM_UP && view->known->vm.vm != VM_UNKNOWN &&
-		 m->in_flight != ACTION_MIGRATE)
+		if (m->migrate_to == 0)
+			m->migrate_to = view->known->cluster.host_id;
+	} else if (view->known->vm.vm != VM_UP && view->known->vm.vm != VM_UNKNOWN &&
+		   m->in_flight != ACTION_MIGRATE)
 		m->gave_lease = MONO_UNSET;
 }
 

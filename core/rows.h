@@ -41,10 +41,10 @@ void row_migrating_away(struct view *view);
 void row_cancel_migration(struct view *view);
 /* The operator's ACTION_MIGRATE or ACTION_CANCEL; true: it decided the step. */
 bool row_command_migration(struct view *view);
-/* Remembers that the lease may have been given up by a migration. */
+/* Remembers that the lease may be given up by a migration, and has somebody else's announced. */
 void row_note_migration(struct view *view);
-/* Our migration has failed, and the QEMU here may go on without the lease that it gave up: it is not known
- * yet that it has taken it again, or is gone. */
+/* A migration is under way that is not ours, or one has failed and the QEMU here may go on without the lease
+ * that it gave up: it is not known yet that it has taken it again, or is gone. */
 bool row_unsettled(const struct view *view);
 /* The target of our migration owns the lease by now. */
 bool row_handed_over(const struct view *view);

@@ -108,14 +108,20 @@ static enum domain_end translate_end(int detail)
 	}
 }
 
+static bool is_engine(const struct sink *sink, virDomainPtr domain)
+{
+	char uuid[VIR_UUID_STRING_BUFLEN];
+
+	return virDomainGetUUIDString(domain, uuid) == 0 && strcmp(uuid, sink->uuid) == 0;
+}
+
 /* Only what changes the VM's state is told as such; anything else is worth a look. */
 static int on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail, void *data)
 {
 	const struct sink *sink = data;
 	struct libvirt_message message = {.connection = sink->connection, .kind = LIBVIRT_OTHER};
-	char uuid[VIR_UUID_STRING_BUFLEN];
 
-	if (virDomainGetUUIDString(domain, uuid) < 0 || strcmp(uuid, sink->uuid) != 0)
+	if (!is_engine(sink, domain))
 		return 0;
 	switch (event) {
 	case VIR_DOMAIN_EVENT_STOPPED:
@@ -145,19 +151,50 @@ static void on_close(virConnectPtr connection, int reason, void *data)
 	sink_send(sink, &(struct libvirt_message){.connection = sink->connection, .kind = LIBVIRT_CLOSED});
 }
 
-/* The callbacks hold references of the connection: they go first. */
-static void connection_close(virConnectPtr connection, int callback)
+/* Whoever asked for it: libvirt has no other event of a migration's begin. */
+static void on_pass(virConnectPtr connection, virDomainPtr domain, int pass, void *data)
 {
-	if (callback >= 0) {
-		virConnectDomainEventDeregisterAny(connection, callback);
+	const struct sink *sink = data;
+
+	if (is_engine(sink, domain))
+		sink_send(sink, &(struct libvirt_message){.connection = sink->connection,
+							  .kind = LIBVIRT_MIGRATES});
+}
+
+static void deregister(virConnectPtr connection, const struct libvirt_callbacks *callbacks)
+{
+	if (callbacks->lifecycle >= 0)
+		virConnectDomainEventDeregisterAny(connection, callbacks->lifecycle);
+	if (callbacks->passes >= 0)
+		virConnectDomainEventDeregisterAny(connection, callbacks->passes);
+}
+
+/* The callbacks hold references of the connection: they go first. */
+static void connection_close(virConnectPtr connection, const struct libvirt_callbacks *callbacks)
+{
+	deregister(connection, callbacks);
+	if (callbacks->lifecycle >= 0)
 		virConnectUnregisterCloseCallback(connection, on_close);
-	}
 	virConnectClose(connection);
+}
+
+static int listen_to(struct libvirt_call *call, int event, virConnectDomainEventGenericCallback callback,
+		     struct sink *sink)
+{
+	int r;
+
+	atomic_fetch_add(&sink->references, 1);
+	r = virConnectDomainEventRegisterAny(call->connection, NULL, event, callback, sink, sink_unref);
+	if (r < 0)
+		sink_unref(sink);
+	return r;
 }
 
 static int listen_to_events(struct libvirt_call *call)
 {
+	struct libvirt_callbacks *callbacks = &call->callbacks;
 	struct sink *sink = calloc(1, sizeof(*sink));
+	int r = 0;
 
 	if (!sink)
 		return -ENOMEM;
@@ -168,30 +205,29 @@ static int listen_to_events(struct libvirt_call *call)
 	}
 	sink->connection = call->number;
 	memcpy(sink->uuid, call->config.uuid, sizeof(sink->uuid));
-	atomic_store(&sink->references, 2); /* one for each callback */
-	call->callback =
-		virConnectDomainEventRegisterAny(call->connection, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-						 VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), sink, sink_unref);
-	if (call->callback < 0) {
+	atomic_store(&sink->references, 1); /* ours, and one for each callback */
+	callbacks->lifecycle =
+		listen_to(call, VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle), sink);
+	callbacks->passes = listen_to(call, VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION,
+				      VIR_DOMAIN_EVENT_CALLBACK(on_pass), sink);
+	atomic_fetch_add(&sink->references, 1);
+	if (callbacks->lifecycle < 0 || callbacks->passes < 0 ||
+	    virConnectRegisterCloseCallback(call->connection, on_close, sink, sink_unref) < 0) {
 		sink_unref(sink);
-		sink_unref(sink);
-		return -EIO;
+		deregister(call->connection, callbacks);
+		*callbacks = LIBVIRT_NO_CALLBACKS;
+		r = -EIO;
 	}
-	if (virConnectRegisterCloseCallback(call->connection, on_close, sink, sink_unref) < 0) {
-		sink_unref(sink);
-		virConnectDomainEventDeregisterAny(call->connection, call->callback);
-		call->callback = -1;
-		return -EIO;
-	}
-	return 0;
+	sink_unref(sink);
+	return r;
 }
 
 static void drop_connection(struct libvirt_call *call)
 {
 	if (call->connection)
-		connection_close(call->connection, call->callback);
+		connection_close(call->connection, &call->callbacks);
 	call->connection = NULL;
-	call->callback = -1;
+	call->callbacks = LIBVIRT_NO_CALLBACKS;
 }
 
 /* virConnectOpen has no limit of its own: a libvirtd that is stopped keeps it for ever, hence the line's
@@ -275,10 +311,13 @@ static void run_look(struct libvirt_call *call)
 		call->view.leaving = false;
 	} else if (virDomainGetState(domain, &state, &reason, 0) == 0) {
 		translate_state(state, reason, &call->view);
-		if (call->migrates)
+		if (call->view.state == DOMAIN_SHUT_OFF) /* it has no jobs to be asked for */
+			call->view.leaving = false;
+		else if (call->migrates)
 			libvirt_migrate_look(domain, &call->view);
 	} else if (last_error_is(VIR_ERR_NO_DOMAIN)) {
 		call->view.state = DOMAIN_NONE;
+		call->view.leaving = false;
 	} else {
 		libvirt_fail(call, "ask for the domain's state");
 		return;

@@ -19,7 +19,8 @@ enum libvirt_event {
 	LIBVIRT_STOPPED,
 	LIBVIRT_RESUMED,
 	LIBVIRT_SUSPENDED,
-	LIBVIRT_CLOSED, /* the connection is lost */
+	LIBVIRT_MIGRATES, /* its memory is being copied: once a pass, so once before anything is */
+	LIBVIRT_CLOSED,	  /* the connection is lost */
 };
 
 /* From libvirt's event thread, through a pipe. */
@@ -29,6 +30,12 @@ struct libvirt_message {
 	enum domain_end end; /* of STOPPED */
 	enum pause pause;    /* of SUSPENDED */
 };
+
+/* Of a connection's events; -1: none. */
+struct libvirt_callbacks {
+	int lifecycle, passes;
+};
+#define LIBVIRT_NO_CALLBACKS ((struct libvirt_callbacks){-1, -1})
 
 /* One job of a line. The thread owns it while it runs, but for `abandoned`. Zeroed, then filled in by the
  * loop. */
@@ -41,15 +48,15 @@ struct libvirt_call {
 	struct libvirt_config config;
 	char argument[PATH_MAX]; /* a start: the file with the XML; a migration: the target's name */
 	bool migrates;		 /* a look: a migration may be under way, see whether and how far it is */
-	struct _virConnect *connection; /* in and out */
-	bool close_first;		/* it is known to be dead */
-	int event_fd;			/* a look that connects: for its messages, else -1; owned */
-	uint32_t number;		/* a look: of the connection that it makes */
-	bool connected;			/* out: it made one */
-	int callback;			/* lifecycle's, -1 none; in and out */
-	struct domain_view view;	/* out: of a look; `leaving` in and out */
-	enum outcome outcome;		/* out */
-	char why[LIBVIRT_WHY_MAX];	/* out, when not OUTCOME_OK */
+	struct _virConnect *connection;	    /* in and out */
+	bool close_first;		    /* it is known to be dead */
+	int event_fd;			    /* a look that connects: for its messages, else -1; owned */
+	uint32_t number;		    /* a look: of the connection that it makes */
+	bool connected;			    /* out: it made one */
+	struct libvirt_callbacks callbacks; /* in and out */
+	struct domain_view view;	    /* out: of a look; `leaving` in and out */
+	enum outcome outcome;		    /* out */
+	char why[LIBVIRT_WHY_MAX];	    /* out, when not OUTCOME_OK */
 };
 
 /* Why the call has failed: libvirt's last error of this thread, after `what`; or in our words. */

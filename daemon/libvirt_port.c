@@ -31,9 +31,9 @@ struct line {
 	struct libvirt_port *port;
 	struct worker *worker;
 	struct timer deadline;
-	struct _virConnect *connection; /* while no call has it */
-	int callback;			/* LINE_LOOK: of `connection` */
-	struct libvirt_call *call;	/* under way */
+	struct _virConnect *connection;	    /* while no call has it */
+	struct libvirt_callbacks callbacks; /* LINE_LOOK: of `connection` */
+	struct libvirt_call *call;	    /* under way */
 	mono_t begun;
 };
 
@@ -49,7 +49,9 @@ struct libvirt_port {
 	uint32_t attempts; /* to make one: the last number given out */
 	bool look_again;   /* an event came during a look: its answer may be from before */
 	bool silent_told;  /* the log knows that libvirt does not answer */
-	mono_t unsure_at;  /* the end of a migration's call that is no proof of its end; MONO_UNSET: none */
+	/* When a migration may have begun, or gone on after the end of its call; MONO_UNSET: none is under
+	 * way. */
+	mono_t unsure_at;
 	struct timer retry;
 	int events[2]; /* pipe */
 	bool events_started;
@@ -59,9 +61,15 @@ _Static_assert(offsetof(struct libvirt_port, port) == 0, "the port is its first 
 
 static void look_start(struct libvirt_port *p, mono_t deadline);
 
+static bool look_dead(const struct libvirt_port *p)
+{
+	return p->closed != 0 && p->closed == p->number;
+}
+
+/* Somebody else's that was begun while nobody listened gave no event: each new connection asks. */
 static bool migrates(const struct libvirt_port *p)
 {
-	return p->unsure_at != MONO_UNSET ||
+	return p->unsure_at != MONO_UNSET || !p->lines[LINE_LOOK].connection || look_dead(p) ||
 	       (p->lines[LINE_ACT].call && p->lines[LINE_ACT].call->action == ACTION_MIGRATE);
 }
 
@@ -72,11 +80,6 @@ static void act_ended(struct libvirt_port *p, enum action action, enum outcome o
 	if (action == ACTION_MIGRATE && outcome != OUTCOME_OK)
 		p->unsure_at = p->clock->now(p->clock);
 	p->port.ended(p->port.data, action, outcome, why);
-}
-
-static bool look_dead(const struct libvirt_port *p)
-{
-	return p->closed != 0 && p->closed == p->number;
 }
 
 /* libvirt's words are kept to one line. */
@@ -102,6 +105,7 @@ static void look_ended(struct libvirt_port *p, struct line *line, const struct l
 {
 	if (call->connected) {
 		p->number = call->number;
+		p->unsure_at = line->begun;
 		if (p->silent_told)
 			log_info("libvirt answers again");
 		p->silent_told = false;
@@ -134,7 +138,7 @@ static void call_done(struct job *job)
 	p->clock->cancel(p->clock, &line->deadline);
 	line->call = NULL;
 	line->connection = call->connection;
-	line->callback = call->callback;
+	line->callbacks = call->callbacks;
 	one_line(call->why);
 	if (call->action == ACTION_NONE)
 		look_ended(p, line, call);
@@ -197,7 +201,7 @@ static int line_call(struct line *line, enum action action, const char *argument
 	call->migrates = looks && migrates(p);
 	call->view.leaving = call->migrates; /* until libvirt says that there is none */
 	call->connection = line->connection;
-	call->callback = line->callback;
+	call->callbacks = line->callbacks;
 	call->close_first = looks && look_dead(p);
 	call->event_fd = looks ? fcntl(p->events[1], F_DUPFD_CLOEXEC, 3) : -1;
 	if (looks && call->event_fd < 0) {
@@ -213,7 +217,7 @@ static int line_call(struct line *line, enum action action, const char *argument
 	}
 	line->call = call;
 	line->connection = NULL;
-	line->callback = -1;
+	line->callbacks = LIBVIRT_NO_CALLBACKS;
 	line->begun = p->clock->now(p->clock);
 	p->clock->set(p->clock, &line->deadline, deadline);
 	return 0;
@@ -265,6 +269,12 @@ static void take_event(struct libvirt_port *p, const struct libvirt_message *mes
 	case LIBVIRT_SUSPENDED:
 		p->view.state = DOMAIN_PAUSED;
 		p->view.pause = message->pause;
+		break;
+	case LIBVIRT_MIGRATES:
+		if (p->view.leaving)
+			return; /* of its passes the first is news */
+		p->view.leaving = true;
+		p->unsure_at = p->view.begun;
 		break;
 	default:
 		look_now(p);
@@ -369,7 +379,7 @@ int vm_libvirt_new(const struct libvirt_config *config, struct loop *loop, struc
 	r = loop_add_fd(loop, p->events[0], POLLIN, events_ready, p);
 	for (int i = 0; i < LINE_COUNT && r == 0; i++) {
 		p->lines[i].port = p;
-		p->lines[i].callback = -1;
+		p->lines[i].callbacks = LIBVIRT_NO_CALLBACKS;
 		p->lines[i].deadline.fire = line_late;
 		r = worker_new(names[i], &p->lines[i].worker);
 		if (r == 0)

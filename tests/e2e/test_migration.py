@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The engine VM is migrated live: by hand, behind the daemons' back, and by the agent (safety rule 14), with what dies in
 between. Nobody answers it with a start, a stop or a score of 0. The witness has the last word: never two together."""
+import json
 import os
 import re
 import signal
@@ -72,6 +73,36 @@ def test_slow_migration_and_one_in_vain(lab):
 
 MOVED = ("-n", "3", "--set", "agent.policy.loop=2")
 MOVED_SLOWLY = (*MOVED, "--set", "agent.migration.bandwidth=8")
+
+
+def announced(lab, host):
+    """Where the VM of `host` is being migrated to, as its record says, or None."""
+    record = json.loads(lab.run(host, "hosted-engine", "--vm-status", "--json").stdout)[str(host)]
+    found = re.search(r"^migrating_to=(\d+)$", record["extra"], re.M)
+    return found and found[1]
+
+
+@pytest.mark.lab(*MOVED, "--set", "agent.policy.away=2")
+def test_somebody_elses_hand_over_dies(lab):
+    """Nobody has asked the agent, and its record says all the same that nobody else may start, until it is over."""
+    source = lab.vm_host()
+    target, third = lab.others(source)
+    before = lab.qemu()
+    libvirtd, = lab.unit_pids(target, ["libvirtd"])
+    begin_migration(lab, source, target)
+    poll(lambda: announced(lab, source) == str(source), 10, "the record does not say that the VM leaves")
+    assert lab.holds(f"lease={source}"), "it is said after the lease was given up"
+    # The target's libvirt takes no lease, so the hand-over lasts, with the lease free.
+    os.kill(libvirtd, signal.SIGSTOP)
+    lab.run(source, "virsh", "migrate-setspeed", "HostedEngine", "1000")
+    lab.wait("lease=none", 20)
+    assert lab.operator(third, "--vm-start", check=False).returncode != 0
+    time.sleep(8)  # more loops than a lease is left alone that is free while some record says up
+    assert lab.holds(f"lease=none && !vm=up@{third}") and announced(lab, source) == str(source)
+    lab.kill(target)
+    lab.wait(f"lease={source} && state@{source}=EngineUp && http=ok", 90)
+    assert lab.stays(before)
+    poll(lambda: announced(lab, source) is None, 20, "the record goes on saying that the VM leaves")
 
 
 def said(lab, host, what):

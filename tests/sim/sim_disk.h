@@ -33,7 +33,7 @@ struct sim_delta {
 };
 
 struct sim_storage {
-	unsigned handed; /* hand-overs that were announced and are not settled: who does not read that is
+	unsigned handed; /* hand-overs that are not settled: who does not read the record's word of them is
 			    nobody's guarantee */
 	struct image *blocks[SIM_BLOCKS]; /* NULL: never written, all NUL */
 	struct image *before[SIM_BLOCKS]; /* what stood there before the last write, for stale reads */

@@ -60,7 +60,7 @@ static void fill_view(struct sim_vm *vm)
 	}
 }
 
-/* Asked for while an agent's migration is under way, or may be. */
+/* Asked for while a migration is under way, or may be. */
 static void note_leaving(struct sim_vm *vm)
 {
 	bool migrates = vm->acting.under_way && vm->acting.asked && vm->acting.action == ACTION_MIGRATE;
@@ -143,6 +143,7 @@ static void port_look(struct vm_port *port, mono_t deadline)
 {
 	struct sim_vm *vm = (struct sim_vm *)port;
 
+	vm->unsure |= !vm->attached; /* what was begun before gave it no event */
 	vm->attached = true;
 	look_begin(vm, deadline);
 }
@@ -493,6 +494,7 @@ void sim_vm_libvirt_crash(struct sim_vm *vm)
 	sim_cancel(vm->sim, &vm->told);
 	vm->events_ends = 0;
 	if (vm->attached) {
+		vm->unsure = true;
 		vm->looking = true;
 		set_event(vm, &vm->look_ends, EVENT_MS);
 	}

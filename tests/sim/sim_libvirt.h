@@ -20,7 +20,7 @@ void sim_libvirt_told(struct sim_vm *vm);
 int32_t sim_vm_create(struct sim_vm *vm, const struct sim_vm *from);
 /* Its CPUs run: the lease was taken, or libvirt believes so. */
 void sim_vm_run(struct sim_vm *vm);
-/* It is being handed over, as its agent has announced, until it runs with its lease again, or is gone. */
+/* It is being handed over, until it runs with its lease again, or is gone. */
 void sim_vm_hand(struct sim_vm *vm, bool handed);
 /* They do so without it: QEMU has lost the target that it handed the guest over to, and asks nobody. */
 void sim_vm_go_on(struct sim_vm *vm);

@@ -83,13 +83,6 @@ static void look_again(struct sim_migration *migration)
 		sim->now + (left > LOOK_MS ? LOOK_MS : left));
 }
 
-/* Somebody else's was never announced, and nothing keeps others from its lease: its source stands until it
- * has that again, which is less than QEMU does. */
-static bool agents_own(const struct sim_vm *from)
-{
-	return from->acting.under_way && from->acting.action == ACTION_MIGRATE;
-}
-
 static void step_fired(struct sim_event *event)
 {
 	struct sim_migration *migration = (struct sim_migration *)event;
@@ -124,7 +117,7 @@ static void step_fired(struct sim_event *event)
 	}
 	if (migration->stage == SIM_MIGRATION_COPIES) {
 		migration->stage = SIM_MIGRATION_HANDS_OVER;
-		sim_vm_hand(from, agents_own(from));
+		sim_vm_hand(from, true);
 		sim_vm_suspend(from, PAUSE_MIGRATION);
 		sim_set(from->sim, event, from->clock->host, from->sim->now + HAND_OVER_MS);
 		return;
@@ -170,7 +163,8 @@ void sim_migration_begin(struct sim_migration *migration, struct sim_vm *to, int
 	migration->from_number = from->number;
 	migration->from_starts = from->libvirt_starts;
 	migration->to_starts = to->libvirt_starts;
-	from->leaving = true;
+	from->leaving = from->unsure = true;
+	sim_libvirt_told(from); /* that a pass has begun */
 	sim_vm_create(to, from);
 	migration->to_number = to->number;
 	sim_libvirt_told(to);

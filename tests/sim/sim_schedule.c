@@ -286,6 +286,9 @@ static const struct part recipes[][PARTS_MAX] = {
 	{{FAULT_HAND_OVER_DIES, 0, 30 * SECOND, false},
 	 {FAULT_ORDER_MIGRATE, 100, 0, false},
 	 {FAULT_ORDER_START, 4 * SECOND, 0, true}},
+	{{FAULT_HAND_OVER_DIES, 0, 30 * SECOND, false},
+	 {FAULT_VM_MIGRATED, 100, 0, false},
+	 {FAULT_ORDER_START, 4 * SECOND, 0, true}},
 };
 #define N_RECIPES (sizeof(recipes) / sizeof(recipes[0]))
 

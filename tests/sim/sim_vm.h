@@ -25,7 +25,7 @@ struct sim_vm_ways {
 	int64_t shutdown_ms;  /* 8 s from the button to the end; MONO_NEVER: the guest ignores it */
 	bool create_fails;    /* libvirt refuses to make it */
 	bool unheard;	      /* libvirt here does not hear that the target of a migration runs it */
-	int64_t hand_over_ms; /* libvirtd here dies in each hand-over of its agent's, for so long; 0: not */
+	int64_t hand_over_ms; /* libvirtd here dies in each hand-over from here, for so long; 0: not */
 	bool strips_lease;    /* a hook takes the lease out of what libvirt creates, which runs without */
 	bool dies_early;      /* QEMU crashes 2 s after the start */
 	bool hangs;	      /* the guest never gets healthy, or is not any more */
@@ -91,7 +91,7 @@ struct sim_vm {
 	bool lost;	 /* libvirt has forgotten it, and does not list it */
 	bool ran;	 /* its CPUs ran here once */
 	bool past;	 /* it stood still for a migration, and ran elsewhere since (rule 14) */
-	bool handed;	 /* it stands, or goes on by itself, after a hand-over that its agent has announced */
+	bool handed;	 /* it stands, or goes on by itself, after a hand-over */
 	bool leaving;	 /* libvirt migrates it to another host */
 
 	/* libvirtd. */

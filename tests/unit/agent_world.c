@@ -180,7 +180,7 @@ static enum outcome destroy(void)
 	struct libvirt_call call = {.action = ACTION_DESTROY,
 				    .connection = (struct _virConnect *)&world,
 				    .event_fd = -1,
-				    .callback = -1};
+				    .callbacks = LIBVIRT_NO_CALLBACKS};
 
 	libvirt_call_run(&call.job);
 	return call.outcome;

@@ -321,7 +321,7 @@ static void test_rows(void **state)
 				   .lease_offset = 1048576},
 			.connection = (struct _virConnect *)&place,
 			.event_fd = -1,
-			.callback = -1,
+			.callbacks = LIBVIRT_NO_CALLBACKS,
 		};
 
 		configure(path, row->given ? row->given : BARE);

@@ -339,10 +339,21 @@ static void test_new_one_closed_at_once(void **state)
 	assert_true(t.closed_first);
 }
 
+/* libvirt says so, and is asked no more. */
+static void none_is_under_way(void)
+{
+	atomic_store(&t.leaving, false);
+	look(0);
+	assert_true(atomic_load(&t.asked) && !t.told_leaving);
+	look(0);
+	assert_false(atomic_load(&t.asked) || t.told_leaving);
+}
+
 /* libvirt may go on with a migration whose call has failed or was given up, until it says that there is none.
  */
 static void test_migration_whose_call_is_lost(void **state)
 {
+	look(0);
 	assert_false(atomic_load(&t.asked));
 	atomic_store(&t.hangs[ACTION_MIGRATE], true);
 	atomic_store(&t.leaving, true);
@@ -354,12 +365,46 @@ static void test_migration_whose_call_is_lost(void **state)
 		look(0);
 		assert_true(atomic_load(&t.asked) && t.told_leaving);
 	}
-	atomic_store(&t.leaving, false);
+	none_is_under_way();
+	release(ACTION_MIGRATE);
+}
+
+/* Begun while nobody listened: each new connection asks, and goes on to. */
+static void test_migration_from_before_the_connection(void **state)
+{
+	atomic_store(&t.leaving, true);
+	for (int i = 0; i < 2; i++) {
+		look(0);
+		assert_true(atomic_load(&t.asked) && t.told_leaving);
+		look(0);
+		assert_true(atomic_load(&t.asked) && t.told_leaving);
+		none_is_under_way();
+		atomic_store(&t.leaving, true);
+		send_closed(t.number);
+		assert_int_equal(told(), DOMAIN_UNKNOWN);
+	}
 	look(0);
-	assert_true(atomic_load(&t.asked) && !t.told_leaving);
+}
+
+/* Its first pass is told at once, the looks after it ask, and its other passes are no news. */
+static void test_migration_of_somebody_else(void **state)
+{
+	const struct libvirt_message message = {.connection = t.number, .kind = LIBVIRT_MIGRATES};
+	unsigned changed;
+
 	look(0);
 	assert_false(atomic_load(&t.asked) || t.told_leaving);
-	release(ACTION_MIGRATE);
+	atomic_store(&t.leaving, true);
+	assert_int_equal(write(t.events, &message, sizeof(message)), sizeof(message));
+	told();
+	assert_true(t.told_leaving);
+	told();
+	assert_true(t.told_leaving && atomic_load(&t.asked));
+	changed = t.changed;
+	assert_int_equal(write(t.events, &message, sizeof(message)), sizeof(message));
+	run_for(50);
+	assert_int_equal(t.changed, changed);
+	none_is_under_way();
 }
 
 /* A look that began before the end says nothing of after it. */
@@ -390,6 +435,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ends_with_its_deadline, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_next_is_not_late, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_look_beside_a_start_is_not_late, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_migration_of_somebody_else, setup_connected, teardown),
+		cmocka_unit_test_setup_teardown(test_migration_from_before_the_connection, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_closed_while_idle, setup_connected, teardown),
 		cmocka_unit_test_setup_teardown(test_closed_under_a_look, setup_connected, teardown),
 		cmocka_unit_test_setup_teardown(test_old_one_closed_while_a_new_one_is_made, setup_connected,
