@@ -20,7 +20,7 @@ enum penalty {
 	PENALTY_LOCAL_MAINTENANCE,
 	PENALTY_STOPPED,
 	PENALTY_VM_UNKNOWN,
-	PENALTY_NOT_READY,    /* StartState, ReinitializeFSM */
+	PENALTY_NOT_READY,    /* StartState, ReinitializeFSM, or libvirt is to say how the VM ended */
 	PENALTY_NO_HOST_ID,   /* not joined, or sanlock does not answer */
 	PENALTY_NO_KNOWLEDGE, /* whiteboard, block 0, the hosts' states, the lease's owner, local
 				 maintenance, or whether QEMU lives here */

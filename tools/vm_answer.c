@@ -14,12 +14,14 @@
 #define WORD_FAILED "VM failed to launch"
 
 #define BEGIN_MS (40 * 1000) /* until the agent has begun it, or refused it */
+#define READS 2		     /* of the whiteboard: the one under way, and the broker's own for a start */
 
-/* A start answers when QEMU is created and its lease taken or refused, at the latest when the agent gives it
- * up, which follows from sanlock's timeouts: 200 s at defaults, 1140 s at most. */
-int64_t vm_answer_ms(const struct lease_timing *timing)
+/* A start reaches the agent when the broker has read all records for it; a read that fails ends it. It is
+ * answered when QEMU is created and its lease taken or refused, at the latest when the agent gives it up,
+ * which follows from sanlock's timeouts: 260 s after the order at defaults, 1300 s at most. */
+int64_t vm_answer_ms(const struct lease_timing *timing, int64_t io_ms)
 {
-	return BEGIN_MS + lease_start_ms(timing);
+	return READS * io_ms + BEGIN_MS + lease_start_ms(timing);
 }
 
 bool vm_answer_lost(int error, const char *text)

@@ -8,8 +8,9 @@
 
 #include "core/policy.h"
 
-/* How long, ms, the agent's answer may take. */
-int64_t vm_answer_ms(const struct lease_timing *timing);
+/* How long, ms, the agent's answer may take. `io_ms`: that a read of the whiteboard may, [storage]
+ * io_deadline of broker.conf. */
+int64_t vm_answer_ms(const struct lease_timing *timing, int64_t io_ms);
 
 /* The error says that no answer of the agent came: the VM's state is not known from it. */
 bool vm_answer_lost(int error, const char *text);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "broker/broker_client.h"
+#include "broker/broker_conf.h"
 #include "tools/broker_trouble.h"
 #include "tools/commands.h"
 #include "tools/deployment.h"
@@ -24,13 +25,17 @@ CLEANUP_DEFINE(struct broker_client *, broker_client_close)
 static int64_t answer_ms(void)
 {
 	struct problems quiet = {0};
+	struct broker_conf broker;
 	struct engine_conf conf;
-	char path[PATH_MAX];
+	char path[PATH_MAX], copy[PATH_MAX];
 
-	/* What is wrong in it is the daemons' to tell; until they run nobody answers either. */
+	/* What is wrong in them is the daemons' to tell; until they run nobody answers either. */
 	(void)engine_conf_load(file_path(FILE_ENGINE_CONF, path), &conf, &quiet);
+	(void)broker_conf_load_both(file_path(FILE_BROKER_CONF, path),
+				    file_path(FILE_SHARED_BROKER_CONF, copy), &broker, &quiet);
 	return vm_answer_ms(&(struct lease_timing){.io_timeout_s = conf.io_timeout_s,
-						   .watchdog_fire_s = conf.watchdog_fire_s});
+						   .watchdog_fire_s = conf.watchdog_fire_s},
+			    broker.io_deadline);
 }
 
 static int ask(enum command command, const char *argument, char text[TEXT_MAX])
