@@ -268,8 +268,7 @@ static void note_qemu(struct vm_watch *watch, int32_t pid, mono_t begun)
  * the process ends, and not by our word. */
 static bool ending(const struct vm_watch *watch)
 {
-	return (watch->view.state == DOMAIN_RUNNING || watch->view.state == DOMAIN_SHUTTING_DOWN) &&
-	       watch->starting == ACTION_NONE && !watch->end_wanted && !watch->migrating &&
+	return watch->starting == ACTION_NONE && !watch->end_wanted && !watch->migrating &&
 	       !watch->view.leaving && !watch->left && watch->running_since != MONO_UNSET &&
 	       watch->qemu_gone > watch->running_since && event_due(watch, watch->view.begun);
 }

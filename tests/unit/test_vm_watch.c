@@ -326,6 +326,11 @@ static const struct row rows[] = {
 	{"in our migration",
 	 {V(DOMAIN_RUNNING), M(PID, 77), M(BEGAN, ACTION_MIGRATE), M(PID, 0), M(NOW, 0)},
 	 RUNS},
+	{"after our migration",
+	 {V(DOMAIN_RUNNING), M(PID, 77), M(BEGAN, ACTION_MIGRATE), M(OK, ACTION_MIGRATE), M(PID, 0),
+	  M(NOW, 0)},
+	 RUNS},
+	{"another one lives", {V(DOMAIN_RUNNING), M(PID, 77), M(PID, 0), M(PID, 78), M(NOW, 0)}, RUNS},
 	{"after a migration in vain",
 	 {V(DOMAIN_RUNNING), M(PID, 77), M(BEGAN, ACTION_MIGRATE), M(FAILED, ACTION_MIGRATE), M(PID, 0),
 	  M(NOW, 0)},
@@ -514,9 +519,14 @@ static void test_leaving(void **state)
 	vm_watch_view(&watch, &view, 1000);
 	vm_watch_facts(&watch, 0, MONO_UNSET, 1000, &facts);
 	assert_true(facts.vm == VM_UP && facts.leaving);
+	/* Its QEMU ends when it has left: libvirt says which it was. */
+	vm_watch_facts(&watch, 77, 1500, 1500, &facts);
+	vm_watch_facts(&watch, 0, 1600, 1600, &facts);
+	assert_true(facts.vm == VM_UP && facts.leaving);
+	vm_watch_facts(&watch, 77, 1700, 1700, &facts);
 	view.leaving = false;
 	vm_watch_view(&watch, &view, 2000);
-	vm_watch_facts(&watch, 0, MONO_UNSET, 2000, &facts);
+	vm_watch_facts(&watch, 77, 2000, 2000, &facts);
 	assert_false(facts.leaving);
 	view.leaving = true;
 	vm_watch_view(&watch, &view, 3000);
