@@ -28,6 +28,8 @@
  * most of what an idle agent costs. A call that hangs has its deadline, 20 s and more. */
 #define KEEPALIVE_S 6
 #define KEEPALIVE_COUNT 2
+#define REMOVAL_MS 20	 /* between two tries while a domain of the name is being removed, */
+#define REMOVAL_TRIES 50 /* and so many more of them: a second */
 
 CLEANUP_DEFINE(virDomainPtr, virDomainFree)
 
@@ -404,6 +406,22 @@ static struct domain_lease lease_of(const struct libvirt_call *call)
 				     .offset = call->config.lease_offset};
 }
 
+/* libvirt tells of an end before it has let go of the domain, and creates none of its name until then: for
+ * some ms. Whoever starts it again at once, as the last host does, would have failed. What is refused so has
+ * created nothing. */
+static virDomainPtr create_paused(struct libvirt_call *call, const char *xml)
+{
+	for (int tries = 0;; tries++) {
+		virDomainPtr domain = virDomainCreateXML(call->connection, xml, VIR_DOMAIN_START_PAUSED);
+		const virError *error = domain ? NULL : virGetLastError();
+
+		if (!error || error->code != VIR_ERR_OPERATION_FAILED || error->domain != VIR_FROM_DOMAIN ||
+		    tries == REMOVAL_TRIES || atomic_load(&call->abandoned))
+			return domain;
+		usleep(REMOVAL_MS * 1000);
+	}
+}
+
 /* Safety rule 2: created paused it holds no lease and runs nothing; its XML is checked; the resume takes the
  * lease, or fails. What was created and does not run is destroyed, so that nobody resumes it later. */
 static void run_start(struct libvirt_call *call)
@@ -414,7 +432,7 @@ static void run_start(struct libvirt_call *call)
 
 	if (prepare_xml(call, &lease, &xml) < 0 || clean_up_old(call) < 0)
 		return;
-	domain = virDomainCreateXML(call->connection, xml, VIR_DOMAIN_START_PAUSED);
+	domain = create_paused(call, xml);
 	if (!domain) {
 		libvirt_fail(call, "create the domain");
 		return;

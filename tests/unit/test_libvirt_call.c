@@ -35,6 +35,8 @@ enum moment { NEVER, AT_CREATE, AT_XML, AT_RESUME };
 static struct {
 	const char *live; /* the XML that libvirt gives back */
 	bool exists, active, refuses, replaced;
+	unsigned removals; /* so many tries find the one before being removed */
+	bool removed;	   /* the last try did */
 	enum moment given_up;
 	struct libvirt_call *call;
 	char told[128]; /* the calls, in order */
@@ -54,7 +56,9 @@ virErrorPtr virGetLastError(void)
 	static virError none = {.code = VIR_ERR_NO_DOMAIN, .domain = VIR_FROM_QEMU};
 	static virError busy = {.code = VIR_ERR_RESOURCE_BUSY, .domain = VIR_FROM_LOCKING};
 
-	return fake.refuses ? &busy : &none;
+	static virError removed = {.code = VIR_ERR_OPERATION_FAILED, .domain = VIR_FROM_DOMAIN};
+
+	return fake.removed ? &removed : fake.refuses ? &busy : &none;
 }
 
 void virResetLastError(void)
@@ -111,6 +115,11 @@ virDomainPtr virDomainCreateXML(virConnectPtr connection, const char *xml, unsig
 	(void)connection;
 	assert_non_null(strstr(xml, "<lease>"));
 	assert_non_null(strstr(xml, "<on_lockfailure>poweroff<"));
+	fake.removed = fake.removals > 0;
+	if (fake.removed) {
+		fake.removals--;
+		return NULL;
+	}
 	tell(flags == VIR_DOMAIN_START_PAUSED ? "paused " : "running ", AT_CREATE);
 	return (virDomainPtr)&place;
 }
@@ -158,6 +167,7 @@ static const struct row {
 	const char *given; /* the configured XML, NULL: BARE */
 	const char *disk;  /* disk_path, NULL: not configured */
 	bool exists, active, refuses, replaced;
+	unsigned removals;
 	enum moment given_up;
 	const char *told;
 	enum outcome outcome;
@@ -167,6 +177,18 @@ static const struct row {
 	 .live = GOOD,
 	 .told = "paused xml resume ",
 	 .outcome = OUTCOME_OK},
+	{.name = "start while the one before is being removed",
+	 .action = ACTION_START,
+	 .live = GOOD,
+	 .removals = 3,
+	 .told = "paused xml resume ",
+	 .outcome = OUTCOME_OK},
+	{.name = "the one before is never removed",
+	 .action = ACTION_START,
+	 .live = GOOD,
+	 .removals = 1000,
+	 .told = "",
+	 .outcome = OUTCOME_FAILED},
 	{.name = "start, left paused",
 	 .action = ACTION_START_PAUSED,
 	 .live = GOOD,
@@ -333,6 +355,7 @@ static void test_rows(void **state)
 		fake.active = row->active;
 		fake.refuses = row->refuses;
 		fake.replaced = row->replaced;
+		fake.removals = row->removals;
 		fake.given_up = row->given_up;
 		fake.call = &call;
 		strcpy(call.argument, path);
